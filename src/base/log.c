@@ -1,0 +1,77 @@
+#include "base/log.h"
+
+#include <stdarg.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+#include "base/json.h"
+#include "base/str.h"
+
+static const char *const level_names[] = {"debug", "info", "warning", "error"};
+
+static void add_time(struct buf *line)
+{
+    char text[64];
+    time_t now = time(NULL);
+    struct tm parts;
+
+    gmtime_r(&now, &parts);
+    strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", &parts);
+    buf_add_str(line, text);
+}
+
+static void add_quoted(struct buf *line, const char *text)
+{
+    struct json_object *value = json_object_new_string(text);
+
+    buf_add_str(line, json_text(value));
+    json_object_put(value);
+}
+
+void log_write(const struct log *log, enum log_level level, const char *format, ...)
+{
+    _cleanup_buf_ struct buf line = {0};
+    _cleanup_buf_ struct buf message = {0};
+    va_list args;
+
+    if (log->fd < 0 || level < log->level)
+        return;
+    va_start(args, format);
+    buf_vprintf(&message, format, args);
+    va_end(args);
+    if (log->format == LOG_JSON) {
+        buf_printf(&line, "{\"level\":\"%s\",\"msg\":", level_names[level]);
+        add_quoted(&line, buf_text(&message));
+        buf_add_str(&line, ",\"time\":\"");
+        add_time(&line);
+        buf_add_str(&line, "\"}\n");
+    } else {
+        buf_add_str(&line, "time=\"");
+        add_time(&line);
+        buf_printf(&line, "\" level=%s msg=", level_names[level]);
+        add_quoted(&line, buf_text(&message));
+        buf_add_char(&line, '\n');
+    }
+    if (write(log->fd, line.data, line.length) < 0)
+        return; /* a log that cannot be written has nobody to tell */
+}
+
+bool log_level_from_str(const char *text, enum log_level *ret)
+{
+    static const struct {
+        const char *name;
+        enum log_level level;
+    } names[] = {{"trace", LOG_DEBUG}, {"debug", LOG_DEBUG}, {"info", LOG_INFO}, {"warn", LOG_WARN},
+            {"warning", LOG_WARN}, {"error", LOG_ERROR}, {"fatal", LOG_ERROR},
+            {"panic", LOG_ERROR}};
+
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+        if (str_equal(names[i].name, text)) {
+            *ret = names[i].level;
+            return true;
+        }
+    }
+    return false;
+}

@@ -1,0 +1,263 @@
+#include "base/str.h"
+
+#include <ctype.h>
+#include <stdlib.h>
+
+bool str_starts(const char *text, const char *prefix)
+{
+    return str_after(text, prefix) != NULL;
+}
+
+bool str_ends(const char *text, const char *suffix)
+{
+    size_t length = strlen(text);
+    size_t end = strlen(suffix);
+
+    return length >= end && memcmp(text + length - end, suffix, end) == 0;
+}
+
+const char *str_after(const char *text, const char *prefix)
+{
+    size_t length = strlen(prefix);
+
+    return text && strncmp(text, prefix, length) == 0 ? text + length : NULL;
+}
+
+int str_to_u64(const char *text, int base, uint64_t *ret)
+{
+    char *end = NULL;
+
+    if (str_empty(text) || !isxdigit((unsigned char)text[0]))
+        return -EINVAL;
+    errno = 0;
+    unsigned long long value = strtoull(text, &end, base);
+    if (*end || end == text)
+        return -EINVAL;
+    if (errno == ERANGE)
+        return -ERANGE;
+    *ret = value;
+    return 0;
+}
+
+int str_to_i64(const char *text, int64_t *ret)
+{
+    char *end = NULL;
+
+    if (str_empty(text) || (!isdigit((unsigned char)text[0]) && text[0] != '-'))
+        return -EINVAL;
+    errno = 0;
+    long long value = strtoll(text, &end, 10);
+    if (*end || end == text)
+        return -EINVAL;
+    if (errno == ERANGE)
+        return -ERANGE;
+    *ret = value;
+    return 0;
+}
+
+int str_to_u32(const char *text, uint32_t *ret)
+{
+    uint64_t value;
+    int r = str_to_u64(text, 10, &value);
+
+    if (r < 0)
+        return r;
+    if (value > UINT32_MAX)
+        return -ERANGE;
+    *ret = (uint32_t)value;
+    return 0;
+}
+
+int str_to_int(const char *text, int *ret)
+{
+    int64_t value;
+    int r = str_to_i64(text, &value);
+
+    if (r < 0)
+        return r;
+    if (value < INT32_MIN || value > INT32_MAX)
+        return -ERANGE;
+    *ret = (int)value;
+    return 0;
+}
+
+int str_to_double(const char *text, double *ret)
+{
+    char *end = NULL;
+
+    if (str_empty(text) || isspace((unsigned char)text[0]))
+        return -EINVAL;
+    errno = 0;
+    double value = strtod(text, &end);
+    if (*end || end == text)
+        return -EINVAL;
+    if (errno == ERANGE)
+        return -ERANGE;
+    *ret = value;
+    return 0;
+}
+
+/* The power of 1024 that a suffix names: "", "b", "k", "kb", "KiB" …; -1 if it names none. */
+static int size_suffix_power(const char *suffix)
+{
+    static const char letters[] = "bkmgtp";
+    const char *at = *suffix ? strchr(letters, tolower((unsigned char)*suffix)) : letters;
+
+    if (!at || !*at)
+        return -1;
+    int power = (int)(at - letters);
+    if (!*suffix || !suffix[1])
+        return power;
+    if (power == 0)
+        return -1;
+    bool long_form = strcasecmp(suffix + 1, "b") == 0 || strcasecmp(suffix + 1, "ib") == 0;
+    return long_form ? power : -1;
+}
+
+int str_to_bytes(const char *text, uint64_t *ret_bytes, struct error *err)
+{
+    char *end = NULL;
+    double value = -1;
+    int power = -1;
+
+    if (!str_empty(text) && isdigit((unsigned char)text[0])) {
+        value = strtod(text, &end);
+        power = size_suffix_power(end);
+    }
+    if (power < 0)
+        return error_set(err, EINVAL,
+                "invalid size \"%s\": write a number with an optional suffix b, k, m, g, t or p",
+                text ? text : "");
+    uint64_t whole;
+    if (!*end && str_to_u64(text, 10, &whole) == 0) { /* exact above 2^53 */
+        *ret_bytes = whole;
+        return 0;
+    }
+    for (int i = 0; i < power; i++)
+        value *= 1024;
+    if (!(value < 18446744073709549568.0))
+        return error_set(err, ERANGE, "size \"%s\" is larger than 16 EiB", text);
+    *ret_bytes = (uint64_t)value;
+    return 0;
+}
+
+int str_to_nanoseconds(const char *text, int64_t *ret_ns, struct error *err)
+{
+    static const struct {
+        const char *suffix;
+        double factor;
+    } units[] = {{"ns", 1}, {"us", 1e3}, {"ms", 1e6}, {"s", 1e9}, {"m", 60e9}, {"h", 3600e9}};
+    const char *at = text ? text : "";
+    double total = 0;
+    double sign = 1;
+
+    if (*at == '-') {
+        sign = -1;
+        at++;
+    }
+    if (!*at)
+        goto invalid;
+    while (*at) {
+        char *end = NULL;
+        if (!isdigit((unsigned char)*at) && *at != '.')
+            goto invalid;
+        double value = strtod(at, &end);
+        size_t length = strspn(end, "abcdefghijklmnopqrstuvwxyz");
+        double factor = length ? 0 : 1e9;
+        for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++)
+            if (strlen(units[i].suffix) == length && strncmp(units[i].suffix, end, length) == 0)
+                factor = units[i].factor;
+        if (end == at || factor == 0)
+            goto invalid;
+        total += value * factor;
+        at = end + length;
+    }
+    if (total > 9.2e18)
+        return error_set(err, ERANGE, "time \"%s\" is longer than 292 years", text);
+    *ret_ns = (int64_t)(sign * total);
+    return 0;
+invalid:
+    return error_set(err, EINVAL,
+            "invalid time \"%s\": write seconds, or numbers with h, m, s, ms, us or ns",
+            text ? text : "");
+}
+
+void strv_add(struct arena *arena, struct strv *list, const char *word)
+{
+    /* one slot more than asked for: the terminating NULL */
+    list->words = arena_grow(arena, list->words, list->count + 1, &list->capacity, sizeof(char *));
+    list->words[list->count++] = arena_strdup(arena, word);
+    list->words[list->count] = NULL;
+}
+
+bool strv_contains(const struct strv *list, const char *word)
+{
+    for (size_t i = 0; i < list->count; i++)
+        if (str_equal(list->words[i], word))
+            return true;
+    return false;
+}
+
+void strv_split(struct arena *arena, struct strv *list, const char *text, char separator)
+{
+    while (*text) {
+        const char *end = strchrnul(text, separator);
+        if (end > text)
+            strv_add(arena, list, arena_strndup(arena, text, (size_t)(end - text)));
+        text = *end ? end + 1 : end;
+    }
+}
+
+char *strv_join(struct arena *arena, const struct strv *list, const char *separator)
+{
+    char *text = arena_strdup(arena, "");
+
+    for (size_t i = 0; i < list->count; i++)
+        text = arena_printf(arena, "%s%s%s", text, i ? separator : "", list->words[i]);
+    return text;
+}
+
+#define CLOSEST_MAX 64
+
+/* Levenshtein distance with one row; words longer than CLOSEST_MAX never match. */
+static size_t edit_distance(const char *a, const char *b)
+{
+    size_t row[CLOSEST_MAX + 1];
+    size_t a_length = strlen(a);
+    size_t b_length = strlen(b);
+
+    if (a_length > CLOSEST_MAX || b_length > CLOSEST_MAX)
+        return SIZE_MAX;
+    for (size_t j = 0; j <= b_length; j++)
+        row[j] = j;
+    for (size_t i = 1; i <= a_length; i++) {
+        size_t diagonal = row[0];
+        row[0] = i;
+        for (size_t j = 1; j <= b_length; j++) {
+            size_t best = diagonal +
+                          (tolower((unsigned char)a[i - 1]) != tolower((unsigned char)b[j - 1]));
+            diagonal = row[j];
+            if (row[j] + 1 < best)
+                best = row[j] + 1;
+            if (row[j - 1] + 1 < best)
+                best = row[j - 1] + 1;
+            row[j] = best;
+        }
+    }
+    return row[b_length];
+}
+
+const char *str_closest(const char *word, const char *const *candidates, size_t count)
+{
+    const char *closest = NULL;
+    size_t best = strlen(word) / 3 + 1;
+
+    for (size_t i = 0; i < count; i++) {
+        size_t distance = edit_distance(word, candidates[i]);
+        if (distance < best || (distance == best && !closest)) {
+            best = distance;
+            closest = candidates[i];
+        }
+    }
+    return closest;
+}

@@ -1,0 +1,70 @@
+#include "sys/process.h"
+
+#include <linux/close_range.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "sys/door.h"
+
+pid_t sys_clone3(struct clone_args *args)
+{
+    return (pid_t)SYS_CALL("clone3", syscall(SYS_clone3, args, sizeof(*args)));
+}
+
+int sys_unshare(uint64_t flags)
+{
+    return (int)SYS_CALL("unshare", syscall(SYS_unshare, flags));
+}
+
+int sys_setns(int fd, int nstype)
+{
+    return (int)SYS_CALL("setns", syscall(SYS_setns, fd, nstype));
+}
+
+int sys_pidfd_open(pid_t pid, unsigned flags)
+{
+    return (int)SYS_CALL("pidfd_open", syscall(SYS_pidfd_open, pid, flags));
+}
+
+int sys_pidfd_send_signal(int pidfd, int signal)
+{
+    return (int)SYS_CALL(
+            "pidfd_send_signal", syscall(SYS_pidfd_send_signal, pidfd, signal, NULL, 0));
+}
+
+int sys_waitid(idtype_t type, id_t id, siginfo_t *info, int options)
+{
+    return (int)SYS_CALL("waitid", TEMP_FAILURE_RETRY(waitid(type, id, info, options)));
+}
+
+int sys_sethostname(const char *name)
+{
+    return (int)SYS_CALL("sethostname", syscall(SYS_sethostname, name, strlen(name)));
+}
+
+int sys_setdomainname(const char *name)
+{
+    return (int)SYS_CALL("setdomainname", syscall(SYS_setdomainname, name, strlen(name)));
+}
+
+int sys_setsid(void)
+{
+    return (int)SYS_CALL("setsid", setsid());
+}
+
+int sys_prctl(int option, unsigned long a, unsigned long b, unsigned long c, unsigned long d)
+{
+    return (int)SYS_CALL("prctl", prctl(option, a, b, c, d));
+}
+
+int sys_execveat(int dirfd, const char *path, char *const argv[], char *const envp[], int flags)
+{
+    return (int)SYS_CALL("execveat", syscall(SYS_execveat, dirfd, path, argv, envp, flags));
+}
+
+int sys_close_range(unsigned first, unsigned last, unsigned flags)
+{
+    return (int)SYS_CALL("close_range", syscall(SYS_close_range, first, last, flags));
+}

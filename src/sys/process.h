@@ -1,0 +1,27 @@
+/* Processes and namespaces: making, joining, signalling, waiting. See door.h for the returns. */
+#pragma once
+
+#include <linux/sched.h>
+#include <signal.h>
+#include <stdint.h>
+#include <sys/types.h>
+#include <sys/wait.h>
+
+/* clone3(2): 0 in the child, its pid in the parent. As fork(2): the child gets a copy of memory. */
+pid_t sys_clone3(struct clone_args *args);
+
+int sys_unshare(uint64_t flags);
+int sys_setns(int fd, int nstype); /* fd: of a namespace, or a pidfd with several types */
+
+int sys_pidfd_open(pid_t pid, unsigned flags);
+int sys_pidfd_send_signal(int pidfd, int signal);
+
+/* waitid(2) by pidfd (P_PIDFD) or pid (P_PID). */
+int sys_waitid(idtype_t type, id_t id, siginfo_t *info, int options);
+
+int sys_sethostname(const char *name);
+int sys_setdomainname(const char *name);
+int sys_setsid(void);
+int sys_prctl(int option, unsigned long a, unsigned long b, unsigned long c, unsigned long d);
+int sys_execveat(int dirfd, const char *path, char *const argv[], char *const envp[], int flags);
+int sys_close_range(unsigned first, unsigned last, unsigned flags);
