@@ -9,9 +9,12 @@
 #include "base/io.h"
 #include "plan/run.h"
 
+#define FDS_AT_ONCE 16
+
 struct order {
-    size_t from;
+    size_t from; /* from == to: only descriptors are handed over */
     size_t to;
+    int slots[FDS_AT_ONCE]; /* where the descriptors that come along belong */
 };
 
 /* The answer without its error's text when all went well, so that it stays small. */
@@ -48,13 +51,41 @@ static int child_gone(struct plan_run *run, size_t to, struct error *err)
                                       : "");
 }
 
+void plan_child_made(struct plan_run *run)
+{
+    for (int i = 0; i < run->plan->slots; i++)
+        run->child_has[i] = run->fds[i] >= 0;
+}
+
+static int send_order(struct plan_run *run, size_t from, size_t to)
+{
+    struct order order = {.from = from, .to = from};
+    int fds[FDS_AT_ONCE];
+    size_t count = 0;
+
+    for (int slot = 0; slot < run->plan->slots; slot++) {
+        if (run->fds[slot] < 0 || run->child_has[slot])
+            continue;
+        if (count == FDS_AT_ONCE) {
+            int r = io_send_fds(run->channel, &order, sizeof(order), fds, count);
+            if (r < 0)
+                return r;
+            count = 0;
+        }
+        order.slots[count] = slot;
+        fds[count++] = run->fds[slot];
+        run->child_has[slot] = true;
+    }
+    order.to = to;
+    return io_send_fds(run->channel, &order, sizeof(order), fds, count);
+}
+
 int plan_carry_to_child(
         struct plan_run *run, size_t from, size_t to, int64_t *ret_ns, struct error *err)
 {
-    struct order order = {from, to};
     struct answer answer;
 
-    if (send(run->channel, &order, sizeof(order), MSG_NOSIGNAL) != sizeof(order))
+    if (send_order(run, from, to) < 0)
         return child_gone(run, 0, err);
     ssize_t got;
     do
@@ -93,7 +124,7 @@ static int serve_order(struct plan_run *run, const struct order *order, struct e
 /* After plan_child_detach: the steps that are left, and their error to whoever waits for it. */
 static void serve_detached(struct plan_run *run, int result, struct error *err)
 {
-    struct order rest = {run->applied, run->plan->count};
+    struct order rest = {.from = run->applied, .to = run->plan->count};
 
     if (result == 0)
         result = serve_order(run, &rest, err);
@@ -102,16 +133,29 @@ static void serve_detached(struct plan_run *run, int result, struct error *err)
     _exit(err->exit_status ? err->exit_status : 1);
 }
 
+static void receive_order(struct plan_run *run, struct order *order)
+{
+    int fds[FDS_AT_ONCE];
+    size_t count;
+    ssize_t got;
+
+    do
+        got = io_receive_fds(run->channel, order, sizeof(*order), fds, FDS_AT_ONCE, &count);
+    while (got == -EINTR);
+    if (got != sizeof(*order) || order->from > order->to || order->to > run->plan->count)
+        _exit(1);
+    for (size_t i = 0; i < count; i++)
+        run->fds[order->slots[i]] = fds[i];
+}
+
 void plan_serve_child(struct plan_run *run)
 {
     struct order order;
 
     for (;;) {
-        ssize_t got = recv(run->channel, &order, sizeof(order), 0);
-        if (got < 0 && errno == EINTR)
+        receive_order(run, &order);
+        if (order.from == order.to)
             continue;
-        if (got != sizeof(order) || order.from > order.to || order.to > run->plan->count)
-            _exit(1);
         int64_t start = run->watch ? now_ns() : 0;
         struct answer answer = {.err = ERROR_NONE};
         run->applied = order.from;

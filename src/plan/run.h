@@ -41,7 +41,8 @@ struct plan_run {
     const struct plan_watch *watch; /* NULL: nobody watches */
     struct plan_faults faults;
     int fds[PLAN_SLOTS_MAX];
-    size_t applied;   /* steps [0, applied) are done */
+    bool child_has[PLAN_SLOTS_MAX]; /* slots that the child has too; see plan_child_made() */
+    size_t applied;                 /* steps [0, applied) are done */
     pid_t child;      /* the workload's process as the host sees it; 0 before it is made */
     int child_pidfd;  /* -1 before */
     int child_status; /* wait status, once it has been waited for; -1 before */
@@ -85,6 +86,10 @@ int plan_apply_step(struct plan_run *run, size_t index, struct error *err);
 int plan_carry_to_child(
         struct plan_run *run, size_t from, size_t to, int64_t *ret_ns, struct error *err);
 void plan_serve_child(struct plan_run *run) __attribute__((noreturn));
+
+/* In the host, right after the child was made: notes which slots it has inherited. Slots that the
+ * host fills later are sent to the child with the next order. */
+void plan_child_made(struct plan_run *run);
 
 /*
  * For a step in the child that waits for something after the host has gone (a container that is

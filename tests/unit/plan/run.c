@@ -1,6 +1,8 @@
 #include "plan/run.h"
 
+#include <fcntl.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -53,6 +55,7 @@ static int fork_apply(const struct step *step, struct plan_run *run, struct erro
     }
     close(pair[1]);
     run->channel = pair[0];
+    plan_child_made(run);
     run->carriers[STEP_CHILD] = plan_carry_to_child;
     return 0;
 }
@@ -142,6 +145,49 @@ TEST(run_ends_well_when_the_workload_takes_over)
     CHECK_INT(plan_apply(&run, &err), 0);
     CHECK_INT(waitpid(run.child, &status, 0), run.child);
     CHECK_INT(status, 0);
+    plan_run_end(&run);
+}
+
+static int open_apply(const struct step *step, struct plan_run *run, struct error *err)
+{
+    (void)err;
+    run->fds[*(const int *)step->args] = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    return 0;
+}
+
+static const struct step_ops open_ops = {"open", "open(2)", open_apply, NULL, NULL, NULL};
+
+static int use_apply(const struct step *step, struct plan_run *run, struct error *err)
+{
+    int slot = *(const int *)step->args;
+    struct stat found;
+
+    if (fstat(run->fds[slot], &found) < 0)
+        return error_sys(err, errno, "slot %d", slot);
+    return S_ISCHR(found.st_mode) ? 0 : error_set(err, EINVAL, "slot %d is another file", slot);
+}
+
+static const struct step_ops use_ops = {"use", "use(2)", use_apply, NULL, NULL, NULL};
+
+TEST(run_hands_late_descriptors_to_the_child)
+{
+    _cleanup_arena_ struct arena arena = {0};
+    struct plan plan = {.arena = &arena};
+    struct plan_run run;
+    struct error err = ERROR_NONE;
+    int slots[20];
+
+    plan_add(&plan, STEP_HOST, &fork_ops, "", NULL);
+    for (int i = 0; i < 20; i++) {
+        slots[i] = plan_new_slot(&plan);
+        plan_add(&plan, STEP_HOST, &open_ops, "", &slots[i]);
+    }
+    for (int i = 0; i < 20; i++)
+        plan_add(&plan, STEP_CHILD, &use_ops, "", &slots[i]);
+    add_note(&plan, STEP_HOST, "end", 0);
+    plan_run_init(&run, &plan);
+    CHECK_INT(plan_apply(&run, &err), 0);
+    CHECK_INT(plan_undo(&run, &err), 0);
     plan_run_end(&run);
 }
 
