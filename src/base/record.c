@@ -2,33 +2,80 @@
 
 #include <inttypes.h>
 #include <stdarg.h>
+#include <stdio.h>
 
 #define NAMES_MAX 96
+#define FAULT_TEXT_MAX 1024
+#define POINTER_NAME_MAX 128
 
-void record_fault(struct record_report *report, const char *pointer, const char *format, ...)
+/* RFC 6901: "~" is written ~0 and "/" ~1. Long names are cut: somebody hostile may have chosen
+ * them. */
+static void add_name(struct buf *text, const char *name)
 {
-    va_list args;
+    size_t length = strlen(name);
 
-    if (report->faults.count >= RECORD_FAULTS_MAX)
-        return;
-    va_start(args, format);
-    char *text = arena_vprintf(report->arena, format, args);
-    va_end(args);
-    strv_add(report->arena, &report->faults,
-            arena_printf(report->arena, "%s: %s", *pointer ? pointer : "/", text));
+    for (size_t i = 0; i < length && i < POINTER_NAME_MAX; i++) {
+        if (name[i] == '~' || name[i] == '/')
+            buf_add_str(text, name[i] == '~' ? "~0" : "~1");
+        else
+            buf_add_char(text, name[i]);
+    }
+    if (length > POINTER_NAME_MAX)
+        buf_add_str(text, "...");
 }
 
-void record_warn(struct record_report *report, const char *pointer, const char *format, ...)
+static void add_place(struct buf *text, const struct record_place *place)
+{
+    if (!place->parent) {
+        buf_add_str(text, place->name);
+        return;
+    }
+    add_place(text, place->parent);
+    buf_add_char(text, '/');
+    if (place->name)
+        add_name(text, place->name);
+    else
+        buf_printf(text, "%zu", place->index);
+}
+
+const char *record_pointer(struct arena *arena, const struct record_place *place)
+{
+    _cleanup_buf_ struct buf text = {0};
+
+    add_place(&text, place);
+    return arena_strdup(arena, text.length ? buf_text(&text) : "/");
+}
+
+static void add_line(struct record_report *report, struct strv *list,
+        const struct record_place *place, const char *format, va_list args)
+{
+    char text[FAULT_TEXT_MAX];
+
+    if (list->count >= RECORD_FAULTS_MAX)
+        return;
+    vsnprintf(text, sizeof(text), format, args);
+    const char *pointer = record_pointer(report->arena, place);
+    strv_add(report->arena, list, arena_printf(report->arena, "%s: %s", pointer, text));
+}
+
+void record_fault(
+        struct record_report *report, const struct record_place *place, const char *format, ...)
 {
     va_list args;
 
-    if (report->warnings.count >= RECORD_FAULTS_MAX)
-        return;
     va_start(args, format);
-    char *text = arena_vprintf(report->arena, format, args);
+    add_line(report, &report->faults, place, format, args);
     va_end(args);
-    strv_add(report->arena, &report->warnings,
-            arena_printf(report->arena, "%s: %s", *pointer ? pointer : "/", text));
+}
+
+void record_warn(
+        struct record_report *report, const struct record_place *place, const char *format, ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    add_line(report, &report->warnings, place, format, args);
+    va_end(args);
 }
 
 static const char *type_name(enum json_type type)
@@ -52,27 +99,27 @@ static const char *type_name(enum json_type type)
     return "something else";
 }
 
-static bool expect(struct json_object *json, enum json_type type, const char *pointer,
+static bool expect(struct json_object *json, enum json_type type, const struct record_place *place,
         struct record_report *report)
 {
     enum json_type found = json_object_get_type(json);
 
     if (found == type)
         return true;
-    record_fault(report, pointer, "expected %s, found %s", type_name(type), type_name(found));
+    record_fault(report, place, "expected %s, found %s", type_name(type), type_name(found));
     return false;
 }
 
 /* An integer within [min, max]. json-c clamps on conversion, so the sign is looked at first. */
-static bool read_signed(struct json_object *json, int64_t min, int64_t max, const char *pointer,
-        struct record_report *report, int64_t *ret)
+static bool read_signed(struct json_object *json, int64_t min, int64_t max,
+        const struct record_place *place, struct record_report *report, int64_t *ret)
 {
-    if (!expect(json, json_type_int, pointer, report))
+    if (!expect(json, json_type_int, place, report))
         return false;
     int64_t value = json_object_get_int64(json);
     bool too_large = value == INT64_MAX && json_object_get_uint64(json) > (uint64_t)INT64_MAX;
     if (too_large || value < min || value > max) {
-        record_fault(report, pointer, "%s is not between %" PRId64 " and %" PRId64, json_text(json),
+        record_fault(report, place, "%s is not between %" PRId64 " and %" PRId64, json_text(json),
                 min, max);
         return false;
     }
@@ -80,102 +127,107 @@ static bool read_signed(struct json_object *json, int64_t min, int64_t max, cons
     return true;
 }
 
-static bool read_unsigned(struct json_object *json, uint64_t max, const char *pointer,
+static bool read_unsigned(struct json_object *json, uint64_t max, const struct record_place *place,
         struct record_report *report, uint64_t *ret)
 {
-    if (!expect(json, json_type_int, pointer, report))
+    if (!expect(json, json_type_int, place, report))
         return false;
     uint64_t value = json_object_get_uint64(json);
     if (json_object_get_int64(json) < 0 || value > max) {
-        record_fault(report, pointer, "%s is not between 0 and %" PRIu64, json_text(json), max);
+        record_fault(report, place, "%s is not between 0 and %" PRIu64, json_text(json), max);
         return false;
     }
     *ret = value;
     return true;
 }
 
-static const char *read_string(
-        struct json_object *json, const char *pointer, struct record_report *report)
+/* Whether the arena may take so much more; a fault when not. */
+static bool fits(size_t bytes, const struct record_place *place, struct record_report *report)
 {
-    if (!expect(json, json_type_string, pointer, report))
+    bool good = report->arena->used + bytes <= RECORD_MEMORY_MAX;
+
+    if (!good)
+        record_fault(report, place, "the text asks for more than %u MiB of memory in all",
+                RECORD_MEMORY_MAX >> 20);
+    return good;
+}
+
+/* Room for a list's items; NULL, and a fault, when there are too many. */
+static void *make_list(size_t count, size_t size, size_t max, const struct record_place *place,
+        struct record_report *report)
+{
+    if (count > max) {
+        record_fault(report, place, "%zu items, but at most %zu are allowed", count, max);
+        return NULL;
+    }
+    return fits(count * size, place, report) ? arena_array(report->arena, size, count) : NULL;
+}
+
+static const char *read_string(
+        struct json_object *json, const struct record_place *place, struct record_report *report)
+{
+    if (!expect(json, json_type_string, place, report))
         return NULL;
     const char *text = json_object_get_string(json);
     size_t length = (size_t)json_object_get_string_len(json);
-    if (strlen(text) != length) {
-        record_fault(report, pointer, "the string has a NUL character inside");
+    if (memchr(text, 0, length)) {
+        record_fault(report, place, "the string has a NUL character inside");
         return NULL;
     }
-    return arena_strndup(report->arena, text, length);
+    return fits(length, place, report) ? arena_strndup(report->arena, text, length) : NULL;
 }
 
-static const char *item_pointer(struct record_report *report, const char *pointer, size_t index)
-{
-    return arena_printf(report->arena, "%s/%zu", pointer, index);
-}
-
-/* RFC 6901: "~" is written ~0 and "/" ~1. */
-static const char *member_pointer(
-        struct record_report *report, const char *pointer, const char *name)
-{
-    struct buf text = {0};
-
-    buf_add_str(&text, pointer);
-    buf_add_char(&text, '/');
-    for (; *name; name++) {
-        if (*name == '~' || *name == '/')
-            buf_add_str(&text, *name == '~' ? "~0" : "~1");
-        else
-            buf_add_char(&text, *name);
-    }
-    char *copy = arena_strdup(report->arena, buf_text(&text));
-    buf_free(&text);
-    return copy;
-}
-
-static void read_strv(struct json_object *json, const char *pointer, struct strv *list,
+static void read_strv(struct json_object *json, const struct record_place *place, struct strv *list,
         struct record_report *report)
 {
-    if (!expect(json, json_type_array, pointer, report))
+    if (!expect(json, json_type_array, place, report))
         return;
-    for (size_t i = 0; i < json_object_array_length(json); i++) {
-        const char *text = read_string(
-                json_object_array_get_idx(json, i), item_pointer(report, pointer, i), report);
+    size_t count = json_object_array_length(json);
+    char **words = make_list(count + 1, sizeof(char *), RECORD_WORDS_MAX + 1, place, report);
+    if (!words)
+        return;
+    *list = (struct strv){words, 0, count + 1};
+    for (size_t i = 0; i < count; i++) {
+        const char *text =
+                read_string(json_object_array_get_idx(json, i), RECORD_ITEM(place, i), report);
         if (text)
-            strv_add(report->arena, list, text);
+            words[list->count++] = (char *)text;
     }
 }
 
-static void read_map(struct json_object *json, const char *pointer, struct record_map *map,
-        struct record_report *report)
+static void read_map(struct json_object *json, const struct record_place *place,
+        struct record_map *map, struct record_report *report)
 {
-    if (!expect(json, json_type_object, pointer, report))
+    if (!expect(json, json_type_object, place, report))
         return;
-    map->items = arena_new_array(
-            report->arena, struct record_pair, (size_t)json_object_object_length(json));
+    map->items = make_list((size_t)json_object_object_length(json), sizeof(struct record_pair),
+            RECORD_WORDS_MAX, place, report);
+    if (!map->items)
+        return;
     json_object_object_foreach(json, key, value)
     {
-        const char *text = read_string(value, member_pointer(report, pointer, key), report);
-        if (text)
+        const char *text = read_string(value, RECORD_MEMBER(place, key), report);
+        if (text && fits(strlen(key), place, report))
             map->items[map->count++] = (struct record_pair){arena_strdup(report->arena, key), text};
     }
 }
 
-struct number_list {
+struct any_list {
     void *items;
     size_t count;
 };
 
-static void read_numbers(struct json_object *json, const char *pointer, bool wide,
-        struct number_list *list, struct record_report *report)
+static void read_numbers(struct json_object *json, const struct record_place *place, bool wide,
+        struct any_list *list, struct record_report *report)
 {
-    if (!expect(json, json_type_array, pointer, report))
+    if (!expect(json, json_type_array, place, report))
         return;
     size_t count = json_object_array_length(json);
-    list->items = arena_array(report->arena, wide ? 8 : 4, count);
-    for (size_t i = 0; i < count; i++) {
+    list->items = make_list(count, wide ? 8 : 4, RECORD_ITEMS_MAX, place, report);
+    for (size_t i = 0; list->items && i < count; i++) {
         uint64_t value;
         if (!read_unsigned(json_object_array_get_idx(json, i), wide ? UINT64_MAX : UINT32_MAX,
-                    item_pointer(report, pointer, i), report, &value))
+                    RECORD_ITEM(place, i), report, &value))
             continue;
         if (wide)
             ((uint64_t *)list->items)[list->count++] = value;
@@ -184,72 +236,89 @@ static void read_numbers(struct json_object *json, const char *pointer, bool wid
     }
 }
 
-static void read_list(const struct record *record, struct json_object *json, const char *pointer,
-        struct number_list *list, struct record_report *report)
+static void read_object(const struct record *record, struct json_object *json,
+        const struct record_place *place, void *into, struct record_report *report);
+
+static void read_list(const struct record *record, struct json_object *json,
+        const struct record_place *place, struct any_list *list, struct record_report *report)
 {
-    if (!expect(json, json_type_array, pointer, report))
+    if (!expect(json, json_type_array, place, report))
         return;
-    list->count = json_object_array_length(json);
-    list->items = arena_array(report->arena, record->size, list->count);
-    for (size_t i = 0; i < list->count; i++)
-        record_read(record, json_object_array_get_idx(json, i), item_pointer(report, pointer, i),
-                (char *)list->items + i * record->size, report);
+    size_t count = json_object_array_length(json);
+    char *items = make_list(count, record->size, RECORD_ITEMS_MAX, place, report);
+    if (!items)
+        return;
+    *list = (struct any_list){items, count};
+    for (size_t i = 0; i < count; i++)
+        read_object(record, json_object_array_get_idx(json, i), RECORD_ITEM(place, i),
+                items + i * record->size, report);
 }
 
-static void read_dict(const struct record *record, struct json_object *json, const char *pointer,
-        struct number_list *list, struct record_report *report)
+static void read_dict(const struct record *record, struct json_object *json,
+        const struct record_place *place, struct any_list *list, struct record_report *report)
 {
-    if (!expect(json, json_type_object, pointer, report))
+    if (!expect(json, json_type_object, place, report))
         return;
-    list->items = arena_array(report->arena, record->size, (size_t)json_object_object_length(json));
+    char *items = make_list(
+            (size_t)json_object_object_length(json), record->size, RECORD_ITEMS_MAX, place, report);
+    if (!items)
+        return;
+    list->items = items;
     json_object_object_foreach(json, key, value)
     {
-        char *item = (char *)list->items + list->count++ * record->size;
+        char *item = items + list->count * record->size;
+        if (!fits(strlen(key), place, report))
+            return;
         *(const char **)item = arena_strdup(report->arena, key);
-        record_read(record, value, member_pointer(report, pointer, key), item, report);
+        list->count++;
+        read_object(record, value, RECORD_MEMBER(place, key), item, report);
     }
 }
 
-static void read_scalar(const struct field *field, struct json_object *json, const char *pointer,
-        void *at, struct record_report *report)
+static void read_scalar(const struct field *field, struct json_object *json,
+        const struct record_place *place, void *at, struct record_report *report)
 {
     int64_t i;
     uint64_t u;
 
     switch (field->type) {
     case FIELD_STR:
-        *(const char **)at = read_string(json, pointer, report);
+        *(const char **)at = read_string(json, place, report);
         break;
     case FIELD_BOOL:
-        if (expect(json, json_type_boolean, pointer, report))
+        if (expect(json, json_type_boolean, place, report))
             *(bool *)at = json_object_get_boolean(json);
         break;
     case FIELD_OPT_BOOL:
-        if (expect(json, json_type_boolean, pointer, report))
+        if (expect(json, json_type_boolean, place, report))
             *(struct opt_bool *)at = (struct opt_bool){true, json_object_get_boolean(json)};
         break;
     case FIELD_I32:
-        if (read_signed(json, INT32_MIN, INT32_MAX, pointer, report, &i))
+        if (read_signed(json, INT32_MIN, INT32_MAX, place, report, &i))
             *(int *)at = (int)i;
         break;
     case FIELD_I64:
-        if (read_signed(json, INT64_MIN, INT64_MAX, pointer, report, &i))
+        if (read_signed(json, INT64_MIN, INT64_MAX, place, report, &i))
             *(int64_t *)at = i;
         break;
     case FIELD_OPT_I64:
-        if (read_signed(json, INT64_MIN, INT64_MAX, pointer, report, &i))
+        if (read_signed(json, INT64_MIN, INT64_MAX, place, report, &i))
             *(struct opt_i64 *)at = (struct opt_i64){true, i};
         break;
     case FIELD_U32:
-        if (read_unsigned(json, UINT32_MAX, pointer, report, &u))
+        if (read_unsigned(json, UINT32_MAX, place, report, &u))
             *(uint32_t *)at = (uint32_t)u;
         break;
     case FIELD_U64:
-        if (read_unsigned(json, UINT64_MAX, pointer, report, &u))
+        if (read_unsigned(json, UINT64_MAX, place, report, &u))
             *(uint64_t *)at = u;
         break;
+    case FIELD_OPT_U32:
+        if (read_unsigned(json, UINT32_MAX, place, report, &u))
+            *(struct opt_u32 *)at = (struct opt_u32){true, (uint32_t)u};
+        break;
     case FIELD_OPT_U64:
-        if (read_unsigned(json, UINT64_MAX, pointer, report, &u))
+        if (read_unsigned(json, UINT64_MAX, place, report, &u))
             *(struct opt_u64 *)at = (struct opt_u64){true, u};
         break;
     default:
@@ -257,38 +326,40 @@ static void read_scalar(const struct field *field, struct json_object *json, con
     }
 }
 
-static void read_field(const struct field *field, struct json_object *json, const char *pointer,
-        void *at, struct record_report *report)
+static void read_field(const struct field *field, struct json_object *json,
+        const struct record_place *place, void *at, struct record_report *report)
 {
     switch (field->type) {
     case FIELD_STRV:
-        read_strv(json, pointer, at, report);
+        read_strv(json, place, at, report);
         break;
     case FIELD_MAP:
-        read_map(json, pointer, at, report);
+        read_map(json, place, at, report);
         break;
     case FIELD_U32S:
     case FIELD_U64S:
-        read_numbers(json, pointer, field->type == FIELD_U64S, at, report);
+        read_numbers(json, place, field->type == FIELD_U64S, at, report);
         break;
     case FIELD_RECORD:
-        record_read(field->record, json, pointer, at, report);
+        read_object(field->record, json, place, at, report);
         break;
     case FIELD_POINTER:
+        if (!fits(field->record->size, place, report))
+            break;
         *(void **)at = arena_alloc(report->arena, field->record->size);
-        record_read(field->record, json, pointer, *(void **)at, report);
+        read_object(field->record, json, place, *(void **)at, report);
         break;
     case FIELD_LIST:
-        read_list(field->record, json, pointer, at, report);
+        read_list(field->record, json, place, at, report);
         break;
     case FIELD_DICT:
-        read_dict(field->record, json, pointer, at, report);
+        read_dict(field->record, json, place, at, report);
         break;
     case FIELD_JSON:
         *(struct json_object **)at = json;
         break;
     default:
-        read_scalar(field, json, pointer, at, report);
+        read_scalar(field, json, place, at, report);
         break;
     }
 }
@@ -296,13 +367,13 @@ static void read_field(const struct field *field, struct json_object *json, cons
 static const struct field *find_field(const struct record *record, const char *name)
 {
     for (size_t i = 0; i < record->count; i++)
-        if (str_equal(record->fields[i].name, name))
+        if (strcmp(record->fields[i].name, name) == 0)
             return &record->fields[i];
     return NULL;
 }
 
-static void warn_unknown(const struct record *record, const char *name, const char *pointer,
-        struct record_report *report)
+static void warn_unknown(const struct record *record, const char *name,
+        const struct record_place *place, struct record_report *report)
 {
     const char *names[NAMES_MAX];
     size_t count = 0;
@@ -311,32 +382,45 @@ static void warn_unknown(const struct record *record, const char *name, const ch
         names[count] = record->fields[count].name;
     const char *closest = str_closest(name, names, count);
     if (closest)
-        record_warn(report, pointer, "unknown member; did you mean \"%s\"?", closest);
+        record_warn(report, RECORD_MEMBER(place, name), "unknown member; did you mean \"%s\"?",
+                closest);
     else
-        record_warn(report, pointer, "unknown member, ignored");
+        record_warn(report, RECORD_MEMBER(place, name), "unknown member, ignored");
+}
+
+static void check_required(const struct record *record, struct json_object *json,
+        const struct record_place *place, struct record_report *report)
+{
+    for (size_t i = 0; i < record->count; i++)
+        if (record->fields[i].presence == FIELD_MUST && !json_get(json, record->fields[i].name))
+            record_fault(
+                    report, RECORD_MEMBER(place, record->fields[i].name), "required, but missing");
+}
+
+static void read_object(const struct record *record, struct json_object *json,
+        const struct record_place *place, void *into, struct record_report *report)
+{
+    if (!expect(json, json_type_object, place, report))
+        return;
+    json_object_object_foreach(json, name, value)
+    {
+        const struct field *field = find_field(record, name);
+        if (!field)
+            warn_unknown(record, name, place, report);
+        else if (value && field->type != FIELD_IGNORED)
+            read_field(
+                    field, value, RECORD_MEMBER(place, name), (char *)into + field->offset, report);
+    }
+    check_required(record, json, place, report);
 }
 
 void record_read(const struct record *record, struct json_object *json, const char *pointer,
         void *into, struct record_report *report)
 {
-    if (!expect(json, json_type_object, pointer, report))
-        return;
-    json_object_object_foreach(json, name, value)
-    {
-        const struct field *field = find_field(record, name);
-        if (field && value)
-            read_field(field, value, member_pointer(report, pointer, name),
-                    (char *)into + field->offset, report);
-        else if (!field)
-            warn_unknown(record, name, member_pointer(report, pointer, name), report);
-    }
-    for (size_t i = 0; i < record->count; i++)
-        if (record->fields[i].required && !json_get(json, record->fields[i].name))
-            record_fault(report, member_pointer(report, pointer, record->fields[i].name),
-                    "required, but missing");
+    read_object(record, json, RECORD_TOP(pointer), into, report);
 }
 
-static struct json_object *write_list(const struct record *record, const struct number_list *list)
+static struct json_object *write_list(const struct record *record, const struct any_list *list)
 {
     struct json_object *array = json_object_new_array();
 
@@ -346,7 +430,7 @@ static struct json_object *write_list(const struct record *record, const struct 
     return array;
 }
 
-static struct json_object *write_dict(const struct record *record, const struct number_list *list)
+static struct json_object *write_dict(const struct record *record, const struct any_list *list)
 {
     struct json_object *object = json_object_new_object();
 
@@ -375,7 +459,7 @@ static struct json_object *write_map(const struct record_map *map)
     return object;
 }
 
-static struct json_object *write_numbers(const struct number_list *list, bool wide)
+static struct json_object *write_numbers(const struct any_list *list, bool wide)
 {
     struct json_object *array = json_object_new_array();
 
@@ -386,67 +470,102 @@ static struct json_object *write_numbers(const struct number_list *list, bool wi
     return array;
 }
 
-/* NULL when the member is not set. */
-static struct json_object *write_scalar(enum field_type type, const void *at)
+/* An optional scalar, NULL when it is not set. */
+static struct json_object *write_opt(enum field_type type, const void *at)
 {
-    const struct opt_i64 *opt_i64 = at;
-    const struct opt_u64 *opt_u64 = at;
-    const struct opt_bool *opt_bool = at;
-
     switch (type) {
-    case FIELD_STR:
-        return *(char *const *)at ? json_object_new_string(*(char *const *)at) : NULL;
-    case FIELD_BOOL:
-        return *(const bool *)at ? json_object_new_boolean(true) : NULL;
-    case FIELD_I32:
-        return *(const int *)at ? json_object_new_int(*(const int *)at) : NULL;
-    case FIELD_U32:
-        return *(const uint32_t *)at ? json_object_new_uint64(*(const uint32_t *)at) : NULL;
-    case FIELD_I64:
-        return *(const int64_t *)at ? json_object_new_int64(*(const int64_t *)at) : NULL;
-    case FIELD_U64:
-        return *(const uint64_t *)at ? json_object_new_uint64(*(const uint64_t *)at) : NULL;
     case FIELD_OPT_I64:
-        return opt_i64->set ? json_object_new_int64(opt_i64->value) : NULL;
+        return ((const struct opt_i64 *)at)->set
+                       ? json_object_new_int64(((const struct opt_i64 *)at)->value)
+                       : NULL;
     case FIELD_OPT_U64:
-        return opt_u64->set ? json_object_new_uint64(opt_u64->value) : NULL;
+        return ((const struct opt_u64 *)at)->set
+                       ? json_object_new_uint64(((const struct opt_u64 *)at)->value)
+                       : NULL;
+    case FIELD_OPT_U32:
+        return ((const struct opt_u32 *)at)->set
+                       ? json_object_new_uint64(((const struct opt_u32 *)at)->value)
+                       : NULL;
     case FIELD_OPT_BOOL:
-        return opt_bool->set ? json_object_new_boolean(opt_bool->value) : NULL;
+        return ((const struct opt_bool *)at)->set
+                       ? json_object_new_boolean(((const struct opt_bool *)at)->value)
+                       : NULL;
     default:
         return NULL;
     }
 }
 
+static struct json_object *write_int(int64_t value, bool always)
+{
+    return value || always ? json_object_new_int64(value) : NULL;
+}
+
+static struct json_object *write_uint(uint64_t value, bool always)
+{
+    return value || always ? json_object_new_uint64(value) : NULL;
+}
+
+static struct json_object *write_string(const char *text, bool always)
+{
+    return text || always ? json_object_new_string(text ? text : "") : NULL;
+}
+
+/* NULL when the member is not set, unless it is always written. */
+static struct json_object *write_scalar(enum field_type type, const void *at, bool always)
+{
+    switch (type) {
+    case FIELD_STR:
+        return write_string(*(const char *const *)at, always);
+    case FIELD_BOOL:
+        return *(const bool *)at || always ? json_object_new_boolean(*(const bool *)at) : NULL;
+    case FIELD_I32:
+        return write_int(*(const int *)at, always);
+    case FIELD_I64:
+        return write_int(*(const int64_t *)at, always);
+    case FIELD_U32:
+        return write_uint(*(const uint32_t *)at, always);
+    case FIELD_U64:
+        return write_uint(*(const uint64_t *)at, always);
+    default:
+        return write_opt(type, at);
+    }
+}
+
+static struct json_object *write_record(const struct record *record, const void *at, bool always)
+{
+    struct json_object *object = record_write(record, at);
+
+    if (always || json_object_object_length(object) > 0)
+        return object;
+    json_object_put(object);
+    return NULL;
+}
+
 static struct json_object *write_field(const struct field *field, const void *at)
 {
-    const struct number_list *list = at;
+    const struct any_list *list = at;
+    bool always = field->presence != FIELD_OPTIONAL;
 
     switch (field->type) {
     case FIELD_STRV:
-        return ((const struct strv *)at)->count ? write_strv(at) : NULL;
+        return ((const struct strv *)at)->count || always ? write_strv(at) : NULL;
     case FIELD_MAP:
-        return ((const struct record_map *)at)->count ? write_map(at) : NULL;
+        return ((const struct record_map *)at)->count || always ? write_map(at) : NULL;
     case FIELD_U32S:
     case FIELD_U64S:
-        return list->count ? write_numbers(list, field->type == FIELD_U64S) : NULL;
-    case FIELD_RECORD: {
-        struct json_object *object = record_write(field->record, at);
-        if (json_object_object_length(object) > 0)
-            return object;
-        json_object_put(object);
-        return NULL;
-    }
+        return list->count || always ? write_numbers(list, field->type == FIELD_U64S) : NULL;
+    case FIELD_RECORD:
+        return write_record(field->record, at, always);
     case FIELD_POINTER:
         return *(void *const *)at ? record_write(field->record, *(void *const *)at) : NULL;
     case FIELD_LIST:
-        return list->count ? write_list(field->record, list) : NULL;
+        return list->count || always ? write_list(field->record, list) : NULL;
     case FIELD_DICT:
-        return list->count ? write_dict(field->record, list) : NULL;
+        return list->count || always ? write_dict(field->record, list) : NULL;
     case FIELD_JSON:
-        return *(struct json_object *const *)at ? json_object_get(*(struct json_object *const *)at)
-                                                : NULL;
+        return json_object_get(*(struct json_object *const *)at);
     default:
-        return write_scalar(field->type, at);
+        return write_scalar(field->type, at, always);
     }
 }
 
@@ -456,6 +575,8 @@ struct json_object *record_write(const struct record *record, const void *from)
 
     for (size_t i = 0; i < record->count; i++) {
         const struct field *field = &record->fields[i];
+        if (field->type == FIELD_IGNORED || field->presence == FIELD_ALIAS)
+            continue;
         struct json_object *value = write_field(field, (const char *)from + field->offset);
         if (value)
             json_object_object_add(object, field->name, value);

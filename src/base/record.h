@@ -26,6 +26,10 @@ struct opt_u64 {
     bool set;
     uint64_t value;
 };
+struct opt_u32 {
+    bool set;
+    uint32_t value;
+};
 struct opt_bool {
     bool set;
     bool value;
@@ -57,6 +61,7 @@ enum field_type {
     FIELD_U64,     /* uint64_t */
     FIELD_OPT_I64, /* struct opt_i64 */
     FIELD_OPT_U64, /* struct opt_u64 */
+    FIELD_OPT_U32, /* struct opt_u32 */
     FIELD_OPT_BOOL,
     FIELD_STRV,    /* struct strv */
     FIELD_MAP,     /* struct record_map */
@@ -68,6 +73,14 @@ enum field_type {
     FIELD_DICT,    /* RECORD_LIST(struct), a JSON object; the key goes to the record's first member,
                       a FIELD_STR of the struct that no table row names */
     FIELD_JSON,    /* struct json_object *, kept as it is (a reference is held) */
+    FIELD_IGNORED, /* a known name of no meaning here: neither read nor written, and no warning */
+};
+
+enum field_presence {
+    FIELD_OPTIONAL, /* written only when set */
+    FIELD_MUST,     /* a fault when absent; always written */
+    FIELD_ALWAYS,   /* may be absent; always written, as 0, false or "" when it is */
+    FIELD_ALIAS,    /* a second name: read, never written */
 };
 
 struct record;
@@ -75,7 +88,7 @@ struct record;
 struct field {
     const char *name;
     enum field_type type;
-    bool required;
+    enum field_presence presence;
     size_t offset;
     const struct record *record; /* of FIELD_RECORD, FIELD_POINTER, FIELD_LIST, FIELD_DICT */
 };
@@ -86,19 +99,26 @@ struct record {
     size_t count;
 };
 
-/* A row of a table: `FIELD(struct spec_root, path, FIELD_STR)`; FIELD_AS when the names differ. */
-#define FIELD_AS(type_, member_, name_, kind_)                                                     \
+/*
+ * A row of a table: `FIELD(struct spec_root, path, FIELD_STR)`; FIELD_AS when the names differ,
+ * FIELD_OF for members with a table of their own, FIELD_IGNORE for names that mean nothing here.
+ */
+#define FIELD_ROW(type_, member_, name_, kind_, presence_, record_)                                \
     {                                                                                              \
-        (name_), (kind_), false, offsetof(type_, member_), 0                                       \
+        (name_), (kind_), (presence_), offsetof(type_, member_), (record_)                         \
     }
+#define FIELD_AS(type_, member_, name_, kind_)                                                     \
+    FIELD_ROW(type_, member_, name_, kind_, FIELD_OPTIONAL, NULL)
 #define FIELD(type_, member_, kind_) FIELD_AS(type_, member_, #member_, kind_)
 #define FIELD_REQUIRED(type_, member_, kind_)                                                      \
-    {                                                                                              \
-#member_, (kind_), true, offsetof(type_, member_), 0                                       \
-    }
+    FIELD_ROW(type_, member_, #member_, kind_, FIELD_MUST, NULL)
+#define FIELD_WRITTEN(type_, member_, kind_)                                                       \
+    FIELD_ROW(type_, member_, #member_, kind_, FIELD_ALWAYS, NULL)
 #define FIELD_OF(type_, member_, name_, kind_, record_)                                            \
+    FIELD_ROW(type_, member_, name_, kind_, FIELD_OPTIONAL, record_)
+#define FIELD_IGNORE(name_)                                                                        \
     {                                                                                              \
-        (name_), (kind_), false, offsetof(type_, member_), (record_)                               \
+        (name_), FIELD_IGNORED, FIELD_OPTIONAL, 0, NULL                                            \
     }
 #define RECORD(type_, fields_)                                                                     \
     {                                                                                              \
@@ -107,6 +127,11 @@ struct record {
 
 #define RECORD_FAULTS_MAX 64
 
+/* Caps on what one text may ask for; beyond them there is a fault and the rest is not read. */
+#define RECORD_ITEMS_MAX 4096         /* structs or numbers in one list or dictionary */
+#define RECORD_WORDS_MAX 65536        /* strings in one list or map */
+#define RECORD_MEMORY_MAX (24u << 20) /* bytes in the arena, in all */
+
 /* What reading found. Strings live in the arena. */
 struct record_report {
     struct arena *arena;
@@ -114,11 +139,28 @@ struct record_report {
     struct strv warnings; /* "/proces: unknown member; did you mean \"process\"?" */
 };
 
-/* Adds a fault or a warning; at most RECORD_FAULTS_MAX are kept. */
-void record_fault(struct record_report *report, const char *pointer, const char *format, ...)
-        __attribute__((format(printf, 3, 4)));
-void record_warn(struct record_report *report, const char *pointer, const char *format, ...)
-        __attribute__((format(printf, 3, 4)));
+/*
+ * A place in the text, as a chain on the stack: its pointer is only put into words when there is
+ * something to say about it. The first link has no parent and its name is a whole pointer ("" at
+ * the top); every other is a member (name) or an item (name NULL, index).
+ */
+struct record_place {
+    const struct record_place *parent;
+    const char *name;
+    size_t index;
+};
+#define RECORD_TOP(pointer_) (&(const struct record_place){NULL, (pointer_), 0})
+#define RECORD_MEMBER(place_, name_) (&(const struct record_place){(place_), (name_), 0})
+#define RECORD_ITEM(place_, index_) (&(const struct record_place){(place_), NULL, (index_)})
+
+/* The place's JSON pointer (RFC 6901), "/" for the top; in the arena. */
+const char *record_pointer(struct arena *arena, const struct record_place *place);
+
+/* Adds a fault or a warning; at most RECORD_FAULTS_MAX of each are kept. */
+void record_fault(struct record_report *report, const struct record_place *place,
+        const char *format, ...) __attribute__((format(printf, 3, 4)));
+void record_warn(struct record_report *report, const struct record_place *place, const char *format,
+        ...) __attribute__((format(printf, 3, 4)));
 
 /*
  * Fills `into` (zeroed by the caller) from a JSON object. Strings and lists live in report->arena;
@@ -129,5 +171,6 @@ void record_warn(struct record_report *report, const char *pointer, const char *
 void record_read(const struct record *record, struct json_object *json, const char *pointer,
         void *into, struct record_report *report);
 
-/* A new JSON object with every member that is set (non-empty, non-zero or present). */
+/* A new JSON object with every member that is set (non-empty, non-zero or present), and those that
+ * are always written. */
 struct json_object *record_write(const struct record *record, const void *from);
