@@ -1,0 +1,44 @@
+/*
+ * Mount options: what the words of a configuration ("ro", "nosuid", "rslave", "size=64k") mean to
+ * the kernel. A table, and one loop over it. runtime-spec config.md#linux-mount-options, crun(1).
+ */
+#pragma once
+
+#include <linux/mount.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/arena.h"
+#include "base/error.h"
+#include "base/str.h"
+#include "sys/userns.h"
+
+struct mount_options {
+    uint64_t set, clear;         /* MOUNT_ATTR_* of the mount itself */
+    uint64_t rec_set, rec_clear; /* the same for every mount below too: "rro" */
+    uint64_t propagation; /* MS_PRIVATE, MS_SLAVE, MS_SHARED, MS_UNBINDABLE; 0: as the root */
+    bool propagation_rec;
+    bool bind, rbind;
+    bool remount;
+    bool tmpcopyup;
+    bool idmap, ridmap;
+    bool copy_symlink, src_nofollow, dest_nofollow;
+    bool superblock_ro;        /* "ro" was asked */
+    struct id_maps uids, gids; /* from "idmap=uids=…;gids=…"; empty: the sandbox's own */
+    struct strv data;          /* the rest, for fsconfig(2): "size=64k", "sync" */
+};
+
+/* Reads the words; what is not in the table goes to `data`. -EINVAL for a contradiction or a
+ * malformed idmap. Lists live in the arena. */
+int mount_options_read(struct arena *arena, const struct strv *words, struct mount_options *ret,
+        struct error *err);
+
+/* "MS_SLAVE|MS_REC" and such, and the attributes: as text for a description; arena-owned. */
+const char *mount_attr_text(struct arena *arena, uint64_t attributes);
+const char *mount_propagation_text(uint64_t propagation);
+
+/* MS_PRIVATE … for "private", "rprivate" …; false for another word. */
+bool mount_propagation_read(const char *word, uint64_t *ret, bool *ret_recursive);
+
+/* All words of the table, NULL-terminated, for `features`. */
+const char *const *mount_option_words(void);

@@ -1,0 +1,111 @@
+/*
+ * The root file system of a sandbox: what container/build hands over as plain data, and the
+ * functions that append the steps. All paths inside the root are looked up with openat2(2) and
+ * RESOLVE_IN_ROOT from a descriptor of the root, and mounts are attached to the descriptor found,
+ * so a link that is exchanged meanwhile leads nowhere.
+ *
+ * The order in the plan:
+ *
+ *   rootfs_add_open      before the child is made: descriptors of the root and of bind sources
+ *   rootfs_add_idmaps    host, once the child's uid_map is written
+ *   rootfs_add_prepare   child: the tree private, the root attached, the handle on procfs
+ *   rootfs_add_mounts    child: mounts, /dev, masked and read-only paths
+ *   (hooks createRuntime, createContainer)
+ *   rootfs_add_enter     child: pivot_root, the old tree gone, the root read-only if asked
+ *   rootfs_add_cwd       child, last before the identity changes: the working directory
+ *
+ * Strings and lists belong to the plan's arena or outlive it.
+ */
+#pragma once
+
+#include "base/str.h"
+#include "plan/plan.h"
+#include "sys/userns.h"
+
+struct rootfs_mount {
+    const char *target; /* inside the root, absolute */
+    const char *type;   /* "proc", "tmpfs" …; "bind", "none" or NULL with a bind option */
+    const char *source;
+    struct strv options;
+    struct id_maps uids, gids; /* its own maps; empty: the sandbox's, when options ask for idmap */
+    const char *because;
+};
+
+struct rootfs_device {
+    const char *path; /* "/dev/fuse" */
+    char type;        /* 'c' (or 'u'), 'b', 'p' */
+    uint32_t major, minor;
+    uint32_t mode;     /* permission bits */
+    uint32_t uid, gid; /* inside ids */
+    const char *because;
+};
+
+/* One hierarchy as it is to be seen below the target of a mount of type cgroup. */
+struct rootfs_cgroup {
+    const char *name;    /* directory: "cpu,cpuacct", "unified"; "" for cgroup v2 alone */
+    const char *options; /* v1, for fsconfig: "cpu,cpuacct" or "none,name=systemd" */
+    const char *path;    /* the sandbox's own cgroup directory on the host */
+    bool unified;        /* cgroup v2 */
+    struct strv links;   /* v1: "cpu", "cpuacct" -> name */
+};
+struct rootfs_cgroups {
+    struct rootfs_cgroup *items;
+    size_t count;
+    bool own_namespace; /* a cgroup namespace: mounted; else the directory is bound */
+    bool writable;      /* delegated; else read-only */
+};
+
+enum rootfs_enter {
+    ROOTFS_PIVOT,
+    ROOTFS_MOVE, /* --no-pivot: for an initramfs, which cannot be pivoted away */
+    ROOTFS_STAY  /* no mount namespace of its own: chroot only */
+};
+
+struct rootfs {
+    const char *path; /* of the root on the host */
+    bool readonly;
+    bool idmapped; /* the root through the sandbox's user namespace, so no owner changes on disk */
+    bool userns;   /* the sandbox has a user namespace that is not the host's */
+    bool rootless; /* viv is an ordinary user: sources are opened by the child */
+    bool no_devices;         /* none of the default devices and links (rootfs' own /dev) */
+    const char *propagation; /* linux.rootfsPropagation; NULL: "rprivate" */
+    enum rootfs_enter enter;
+
+    const struct rootfs_mount *mounts;
+    size_t mounts_count;
+    const struct rootfs_device *devices; /* the default ones are added unless no_devices */
+    size_t devices_count;
+    struct strv masked, readonly_paths;
+    const char *masked_because, *readonly_because; /* "/linux/maskedPaths" */
+    const struct rootfs_cgroups *cgroups;
+    const char *mount_label; /* SELinux, as context=; NULL: none */
+
+    /* filled by the rootfs_add_ functions: slots */
+    int root_slot;
+    int proc_slot; /* procfs handle in the child, from rootfs_add_prepare on */
+    int null_slot, empty_slot;
+    int *source_slots; /* one for each mount; -1: none */
+};
+
+/* Each: 0, or negative with the error filled when the configuration cannot be met (a contradictory
+ * or unknown option, a path with "..", two of a thing). Nothing is touched. */
+int rootfs_add_open(struct plan *plan, struct rootfs *rootfs, struct error *err);
+int rootfs_add_idmaps(struct plan *plan, struct rootfs *rootfs, struct error *err);
+int rootfs_add_prepare(struct plan *plan, struct rootfs *rootfs, struct error *err);
+int rootfs_add_mounts(struct plan *plan, struct rootfs *rootfs, struct error *err);
+int rootfs_add_enter(struct plan *plan, struct rootfs *rootfs, struct error *err);
+
+/* Child: changes to the directory and checks that it lies below "/" (CVE-2024-21626). It is made
+ * when missing, as engines expect. */
+void rootfs_add_cwd(struct plan *plan, const char *path, const char *because);
+
+/* Child: binds what a descriptor stands for (the console's own end) to a file inside the root,
+ * before rootfs_add_enter, never by a path of it (CVE-2025-52565). */
+void rootfs_add_bind_fd(struct plan *plan, const struct rootfs *rootfs, int slot, const char *name,
+        const char *target, const char *because);
+
+/* Only a handle on procfs, for a child without a root of its own (exec): returns its slot. */
+int rootfs_add_proc(struct plan *plan, enum step_place place);
+
+/* The devices and links that every sandbox has; runtime-spec config-linux.md#default-devices. */
+const struct rootfs_device *rootfs_default_devices(size_t *ret_count);
