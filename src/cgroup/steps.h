@@ -1,0 +1,107 @@
+/*
+ * Control groups as steps of a plan: made with their limits before the child exists, entered by the
+ * child as its first act, removed on undo. container/ builds plans with this.
+ *
+ * A plan holds, in this order:
+ *
+ *     cgroup_steps_create()   host: directories, limits, device rules, descriptors for entering
+ *     (the clone step; it passes run->fds[result.unified_slot] as CLONE_INTO_CGROUP if >= 0)
+ *     cgroup_steps_attach()   child: enters the v1 hierarchies; must come before the cgroup
+ *                             namespace is made and before anything the limits should count
+ *
+ * With the systemd manager, create adds nothing and attach does all: systemd wants the process that
+ * a scope is for. `exec` uses cgroup_steps_join() in place of create.
+ */
+#pragma once
+
+#include <sys/types.h>
+
+#include "cgroup/layout.h"
+#include "cgroup/limits.h"
+#include "cgroup/saved.h"
+#include "plan/plan.h"
+
+enum cgroup_manager { CGROUP_MANAGER_FS, CGROUP_MANAGER_SYSTEMD, CGROUP_MANAGER_NONE };
+
+/* What systemd should be told beside the limits: property name -> text of its value in GVariant
+ * notation ("uint64 5000", "'text'", "true"), as the annotation org.systemd.property.* has it. */
+struct cgroup_systemd {
+    const char *helper; /* path of viv-systemd */
+    const char *bus;    /* D-Bus address; NULL: the system's or the user's own */
+    bool user;          /* the user's manager */
+    const char *description;
+    struct record_map properties;
+};
+
+struct cgroup_request {
+    enum cgroup_manager manager;
+
+    /* cgroupfs: "/a/b" is below each mount, "b" beside (v2) or below (v1) our own cgroup.
+     * systemd: "slice:prefix:name". Parts may not be "..". */
+    const char *path;
+
+    const struct cgroup_limits *limits; /* NULL: none */
+    const char *pointer;                /* where they stand: "/linux/resources" */
+
+    /* A limit that cannot be set is an error. Otherwise it is left out and told in `refused`, as
+     * long as that can be known beforehand. */
+    bool strict;
+
+    enum step_place place; /* STEP_HOST, or STEP_GUEST with a guest's layout */
+
+    /* v2: the directory and the files that delegation needs are given to this user, so that the
+     * sandbox's root can make cgroups of its own. */
+    bool delegate;
+    uid_t delegate_uid;
+    gid_t delegate_gid;
+
+    struct cgroup_systemd systemd;
+};
+
+/* A limit that could not be set, or a hierarchy that could not be used. */
+struct cgroup_refusal {
+    const char *what;   /* JSON pointer of the limit, or the path of the directory */
+    const char *why;    /* "the memory controller is not delegated to this user" */
+    const char *remedy; /* what to do about it */
+};
+
+struct cgroup_refused {
+    struct cgroup_refusal *items;
+    size_t count;
+    size_t capacity;
+};
+
+#define CGROUP_TASKS_SLOTS_MAX 24
+
+struct cgroup_result {
+    int unified_slot; /* of the v2 directory, for CLONE_INTO_CGROUP; -1: there is none */
+    int tasks_slots[CGROUP_TASKS_SLOTS_MAX]; /* of the v1 `tasks` files that attach writes to */
+    const char *tasks_paths[CGROUP_TASKS_SLOTS_MAX];
+    size_t tasks_count;
+    struct cgroup_saved saved; /* complete once attach was added; strings in the plan's arena */
+    struct cgroup_refused refused;
+};
+
+/*
+ * Appends what makes the group. Reads the host's cgroup files (which directories exist, which
+ * controllers are enabled), changes nothing. Errors: -EINVAL for a path or a limit that makes no
+ * sense, -EOPNOTSUPP for a limit that this host's hierarchies do not have (strict), -EACCES for one
+ * that this user may not set (strict), -EEXIST when the group has processes already.
+ */
+int cgroup_steps_create(struct plan *plan, const struct cgroup_layout *layout,
+        const struct cgroup_request *request, struct cgroup_result *ret, struct error *err);
+
+/* Appends the child's entering; `result` is what create or join gave. */
+int cgroup_steps_attach(struct plan *plan, const struct cgroup_layout *layout,
+        const struct cgroup_request *request, struct cgroup_result *result, struct error *err);
+
+/*
+ * For one more process in an existing group: opens what attach and the clone step need. `init` is
+ * the sandbox's first process: where the group's own directory may hold no processes any more (v2,
+ * the workload made cgroups below it), the new one is put beside it. `sub` is a path below the
+ * group
+ * (`exec --cgroup`), or NULL. After this, cgroup_steps_attach with the same `result`, with manager
+ * CGROUP_MANAGER_FS.
+ */
+int cgroup_steps_join(struct plan *plan, const struct cgroup_saved *saved, pid_t init,
+        const char *sub, struct cgroup_result *ret, struct error *err);
