@@ -30,6 +30,22 @@ static bool only_blanks(const char *text, size_t length)
     return true;
 }
 
+/* Where json-c's own NaN or Infinity begins, which JSON does not have; length if there is none. */
+static size_t find_not_finite(const char *text, size_t length)
+{
+    bool quoted = false;
+
+    for (size_t i = 0; i < length; i++) {
+        if (text[i] == '\\' && quoted)
+            i++;
+        else if (text[i] == '"')
+            quoted = !quoted;
+        else if (!quoted && (text[i] == 'N' || text[i] == 'I'))
+            return i;
+    }
+    return length;
+}
+
 static int check_tokener(struct json_tokener *tokener, const char *text, size_t length,
         const char *name, struct error *err)
 {
@@ -50,6 +66,9 @@ int json_parse(const char *text, size_t length, const char *name, struct json_ob
         return error_set(err, EFBIG, "%s: larger than %zu bytes", name, JSON_SIZE_MAX);
     if (only_blanks(text, length))
         return error_set(err, EINVAL, "%s:1:1: not valid JSON: the text is empty", name);
+    size_t bad = find_not_finite(text, length);
+    if (bad < length)
+        return syntax_error(text, bad, name, "unexpected character", err);
     struct json_tokener *tokener = json_tokener_new_ex(JSON_DEPTH_MAX);
     if (!tokener)
         return error_set(err, ENOMEM, "%s: out of memory", name);
