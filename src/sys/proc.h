@@ -10,6 +10,7 @@
  */
 #pragma once
 
+#include <linux/openat2.h>
 #include <stddef.h>
 
 #include "base/error.h"
@@ -24,9 +25,16 @@ int sys_proc_open(struct error *err);
 /* As sys_proc_open without trying a mount of its own. */
 int sys_proc_open_shared(struct error *err);
 
+/* How names below a procfs are looked up, and its text as strace prints it. */
+#define SYS_PROC_RESOLVE (RESOLVE_NO_XDEV | RESOLVE_NO_MAGICLINKS | RESOLVE_BENEATH)
+#define SYS_PROC_RESOLVE_TEXT "RESOLVE_NO_XDEV|RESOLVE_NO_MAGICLINKS|RESOLVE_BENEATH"
+
 /* Opens a name below it, "self/timens_offsets"; "self" and "thread-self" at the start are the only
  * links followed. -errno, no text. */
 int sys_proc_open_at(int proc_fd, const char *name, int flags);
+
+/* Opens a namespace of a process, ("self" or "77", "time_for_children"). -errno, no text. */
+int sys_proc_open_ns(int proc_fd, const char *pid, const char *file);
 
 /* One write(2) to an existing file below it. -errno, no text. */
 int sys_proc_write(int proc_fd, const char *name, const char *text);

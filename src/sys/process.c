@@ -68,3 +68,18 @@ int sys_close_range(unsigned first, unsigned last, unsigned flags)
 {
     return (int)SYS_CALL("close_range", syscall(SYS_close_range, first, last, flags));
 }
+
+int sys_setresuid(uid_t real, uid_t effective, uid_t saved)
+{
+    return (int)SYS_CALL("setresuid", syscall(SYS_setresuid, real, effective, saved));
+}
+
+int sys_setresgid(gid_t real, gid_t effective, gid_t saved)
+{
+    return (int)SYS_CALL("setresgid", syscall(SYS_setresgid, real, effective, saved));
+}
+
+int sys_setgroups(size_t count, const gid_t *groups)
+{
+    return (int)SYS_CALL("setgroups", syscall(SYS_setgroups, count, groups));
+}

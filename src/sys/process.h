@@ -25,3 +25,8 @@ int sys_setsid(void);
 int sys_prctl(int option, unsigned long a, unsigned long b, unsigned long c, unsigned long d);
 int sys_execveat(int dirfd, const char *path, char *const argv[], char *const envp[], int flags);
 int sys_close_range(unsigned first, unsigned last, unsigned flags);
+
+/* Both real, effective and saved ids at once, by the calls themselves: of this thread alone. */
+int sys_setresuid(uid_t real, uid_t effective, uid_t saved);
+int sys_setresgid(gid_t real, gid_t effective, gid_t saved);
+int sys_setgroups(size_t count, const gid_t *groups);
