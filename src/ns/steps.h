@@ -18,28 +18,11 @@
  */
 #pragma once
 
+#include "ns/device.h"
 #include "ns/idmap.h"
+#include "ns/join.h"
 #include "ns/namespaces.h"
 #include "plan/plan.h"
-#include "plan/run.h"
-
-/* Host: opens every path to join into a new slot (set->of[kind].slot) and checks its kind by
- * ioctl_ns(2) NS_GET_NSTYPE: "…/ns/uts is a uts namespace, not a network namespace". */
-void ns_add_open_joins(struct plan *plan, struct ns_set *set);
-
-/* Child: setns(2) into each joined namespace but PID, in the order of enum ns_kind. */
-void ns_add_joins(struct plan *plan, const struct ns_set *set);
-
-/*
- * For the step that makes the child: a joined PID namespace takes the children of the caller only,
- * so the host's process enters it for the clone and goes back. `*saved` is a descriptor between the
- * two calls; both do nothing when no PID namespace is joined. ns_pid_calls adds the calls of both
- * to a description: before and after the clone.
- */
-int ns_pid_enter(
-        const struct ns_set *set, const struct plan_run *run, int *saved, struct error *err);
-int ns_pid_return(int *saved, struct error *err);
-void ns_pid_calls(const struct ns_set *set, bool enter, struct step_text *text);
 
 /* How /proc/PID/uid_map and gid_map are written. */
 enum ns_map_writer {
@@ -79,17 +62,6 @@ void ns_add_time(struct plan *plan, const struct ns_clock_offset *offsets, size_
 /* Child: sethostname(2), setdomainname(2). */
 void ns_add_hostname(struct plan *plan, const char *name, const char *because);
 void ns_add_domainname(struct plan *plan, const char *name, const char *because);
-
-/* Child: the interface `lo` of a new network namespace up. */
-void ns_add_loopback(struct plan *plan, const char *because);
-
-/* Host: moves an interface of the host's namespace into the child's, renames it, gives it back the
- * global addresses that it had, and brings it up. Undo moves it back under its old name. */
-struct ns_net_device {
-    const char *name;     /* on the host */
-    const char *new_name; /* inside; NULL: unchanged */
-};
-void ns_add_net_device(struct plan *plan, const struct ns_net_device *device, const char *because);
 
 /* Child: writes a sysctl through the procfs handle; "net.ipv4.ip_forward" and the form with slashes
  * are both taken. `check` says before the run whether the key belongs to a namespace of `set` that
