@@ -148,10 +148,8 @@ static int give_address(int sock, int index, const struct address *address)
 
 static int bring_up(int sock, int index)
 {
-    const struct ifinfomsg link = {.ifi_family = AF_UNSPEC,
-            .ifi_index = index,
-            .ifi_flags = IFF_UP,
-            .ifi_change = IFF_UP};
+    const struct ifinfomsg link = {
+            .ifi_family = AF_UNSPEC, .ifi_index = index, .ifi_flags = IFF_UP, .ifi_change = IFF_UP};
     struct netlink_request request;
 
     netlink_begin(&request, RTM_NEWLINK, 0, &link, sizeof(link));
@@ -170,8 +168,8 @@ static int settle(int sock, const char *name, const struct device_state *before,
 }
 
 /* Moves through two sockets; an interface that arrived but could not be set up is told apart. */
-static int move_device(int from, int to, int to_ns, const char *name, const char *new_name,
-        bool up, struct error *err)
+static int move_device(int from, int to, int to_ns, const char *name, const char *new_name, bool up,
+        struct error *err)
 {
     struct device_state state = {0};
     int r = read_state(from, name, &state);
@@ -261,8 +259,9 @@ static void move_describe(const struct step *step, struct step_text *text)
     const struct move_args *args = step->args;
 
     step_call(text, "openat2(AT_FDCWD, \"/proc\", {flags=O_PATH|O_DIRECTORY|O_CLOEXEC}, 24)");
-    step_call(text, "openat2(<proc>, \"<child>/ns\", {flags=O_PATH|O_DIRECTORY|O_CLOEXEC, "
-                    "resolve=%s}, 24)",
+    step_call(text,
+            "openat2(<proc>, \"<child>/ns\", {flags=O_PATH|O_DIRECTORY|O_CLOEXEC, "
+            "resolve=%s}, 24)",
             SYS_PROC_RESOLVE_TEXT);
     step_call(text, "openat2(<ns>, \"net\", {flags=O_RDONLY|O_CLOEXEC}, 24)");
     step_call(text, "openat(AT_FDCWD, \"/proc/self/ns/net\", O_RDONLY|O_CLOEXEC)");
@@ -280,8 +279,7 @@ static void move_describe(const struct step *step, struct step_text *text)
 static const struct step_ops move_ops = {
         "move interface", "rtnetlink(7)", move_apply, move_undo, move_describe, NULL};
 
-void ns_add_net_device(
-        struct plan *plan, const struct ns_net_device *device, const char *because)
+void ns_add_net_device(struct plan *plan, const struct ns_net_device *device, const char *because)
 {
     struct move_args *args = arena_new(plan->arena, struct move_args);
 

@@ -66,8 +66,7 @@ int idmap_check(const struct id_maps *maps, const char *what, struct error *err)
     return r;
 }
 
-static void add_range(
-        struct arena *arena, struct id_ranges *ranges, uint32_t first, uint32_t count)
+static void add_range(struct arena *arena, struct id_ranges *ranges, uint32_t first, uint32_t count)
 {
     if (ranges->count >= RANGES_MAX)
         return;
@@ -77,18 +76,18 @@ static void add_range(
 }
 
 /* One line, NUL-terminated and ours to cut. */
-static void read_line(struct arena *arena, char *line, const char *user, uid_t uid,
-        struct id_ranges *ranges)
+static void read_line(
+        struct arena *arena, char *line, const char *user, uid_t uid, struct id_ranges *ranges)
 {
     uint32_t number, first, count;
     char *rest = line;
     const char *name = strsep(&rest, ":");
     const char *first_text = strsep(&rest, ":");
 
-    if (!first_text || !rest || str_to_u32(first_text, &first) < 0 ||
-            str_to_u32(rest, &count) < 0)
+    if (!first_text || !rest || str_to_u32(first_text, &first) < 0 || str_to_u32(rest, &count) < 0)
         return;
-    bool mine = (user && str_equal(name, user)) || (str_to_u32(name, &number) == 0 && number == uid);
+    bool mine =
+            (user && str_equal(name, user)) || (str_to_u32(name, &number) == 0 && number == uid);
     if (mine && count > 0 && (uint64_t)first + count - 1 <= LAST_ID)
         add_range(arena, ranges, first, count);
 }
@@ -124,8 +123,8 @@ int idmap_load_subids(struct arena *arena, const char *path, const char *user, u
     return 0;
 }
 
-void idmap_rootless(struct arena *arena, uint32_t own_id, const struct id_ranges *ranges,
-        struct id_maps *ret)
+void idmap_rootless(
+        struct arena *arena, uint32_t own_id, const struct id_ranges *ranges, struct id_maps *ret)
 {
     uint32_t next = 1;
 
@@ -136,8 +135,8 @@ void idmap_rootless(struct arena *arena, uint32_t own_id, const struct id_ranges
         const struct id_range *range = &ranges->items[i];
         bool again = overlap(own_id, 1, range->first, range->count);
         for (size_t j = 0; j < i; j++)
-            again |= overlap(range->first, range->count, ranges->items[j].first,
-                    ranges->items[j].count);
+            again |= overlap(
+                    range->first, range->count, ranges->items[j].first, ranges->items[j].count);
         if (again || range->count > LAST_ID - next)
             continue; /* the kernel would refuse the whole map */
         ret->items[ret->count++] = (struct id_map){next, range->first, range->count};
@@ -146,8 +145,7 @@ void idmap_rootless(struct arena *arena, uint32_t own_id, const struct id_ranges
 }
 
 /* The end of the used range that lies highest of those that the candidate touches; 0: none. */
-static uint64_t end_of_clash(
-        uint64_t first, uint32_t count, const struct id_ranges *used)
+static uint64_t end_of_clash(uint64_t first, uint32_t count, const struct id_ranges *used)
 {
     uint64_t end = 0;
 

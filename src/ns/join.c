@@ -59,8 +59,8 @@ static void open_describe(const struct step *step, struct step_text *text)
 {
     const struct join *join = step->args;
 
-    step_call(text, "openat(AT_FDCWD, %s, O_RDONLY|O_CLOEXEC)",
-            step_quote(text->arena, join->path));
+    step_call(
+            text, "openat(AT_FDCWD, %s, O_RDONLY|O_CLOEXEC)", step_quote(text->arena, join->path));
     step_call(text, "ioctl(<ns-%s>, NS_GET_NSTYPE)", ns_kinds[join->kind].file);
     why_join(join, text);
 }
@@ -76,7 +76,8 @@ static int join_apply(const struct step *step, struct plan_run *run, struct erro
     if (r < 0)
         return error_sys(err, -r, "join the %s namespace at %s%s", ns_kinds[join->kind].name,
                 join->path,
-                r == -EPERM ? "; CAP_SYS_ADMIN over the user namespace that owns it is needed" : "");
+                r == -EPERM ? "; CAP_SYS_ADMIN over the user namespace that owns it is needed"
+                            : "");
     close(run->fds[join->slot]);
     run->fds[join->slot] = -1;
     return 0;
@@ -90,7 +91,8 @@ static void join_describe(const struct step *step, struct step_text *text)
     why_join(join, text);
 }
 
-static const struct step_ops join_ops = {"setns", "setns(2)", join_apply, NULL, join_describe, NULL};
+static const struct step_ops join_ops = {
+        "setns", "setns(2)", join_apply, NULL, join_describe, NULL};
 
 static const char *because_of(const struct ns_choice *choice)
 {
@@ -134,8 +136,7 @@ int ns_pid_enter(
         return error_sys(err, errno, "open /proc/self/ns/pid, to come back to it");
     int r = sys_setns(run->fds[set->of[NS_PID].slot], CLONE_NEWPID);
     if (r < 0)
-        return error_sys(err, -r,
-                "join the PID namespace at %s%s", set->of[NS_PID].path,
+        return error_sys(err, -r, "join the PID namespace at %s%s", set->of[NS_PID].path,
                 r == -EINVAL ? "; it has to lie below the PID namespace of this process"
                              : "; CAP_SYS_ADMIN over the user namespace that owns it is needed");
     *saved = take_fd(&own);

@@ -21,8 +21,7 @@ const struct ns_kind_info ns_kinds[NS_KINDS] = {
                 "process ids of its own: the workload is process 1 and sees no other"},
         [NS_TIME] = {"time", "time", "time", "CLONE_NEWTIME", CLONE_NEWTIME,
                 "offsets of its own for the monotonic and the boot clock"},
-        [NS_MNT] = {"mount", "mount", "mnt", "CLONE_NEWNS", CLONE_NEWNS,
-                "a mount tree of its own"},
+        [NS_MNT] = {"mount", "mount", "mnt", "CLONE_NEWNS", CLONE_NEWNS, "a mount tree of its own"},
 };
 
 int ns_kind_from_name(const char *name)

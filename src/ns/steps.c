@@ -34,8 +34,7 @@ static int map_error(struct error *err, int errnum, pid_t pid, const char *file,
     return -errnum;
 }
 
-static int write_map(
-        int proc, pid_t pid, const char *file, const char *lines, struct error *err)
+static int write_map(int proc, pid_t pid, const char *file, const char *lines, struct error *err)
 {
     char name[64];
 
@@ -87,8 +86,7 @@ static int spawn_helper(struct strv *words, int stderr_fd, pid_t *ret_pid)
 }
 
 /* Runs newuidmap or newgidmap; what it says on its error output is our error's text. */
-static int run_helper(
-        const char *name, const struct id_maps *maps, pid_t target, struct error *err)
+static int run_helper(const char *name, const struct id_maps *maps, pid_t target, struct error *err)
 {
     _cleanup_arena_ struct arena arena = {0};
     _cleanup_buf_ struct buf said = {.max = 1024};
@@ -113,8 +111,9 @@ static int run_helper(
         return error_sys(err, -r, "wait for %s", name);
     if (info.si_code == CLD_EXITED && info.si_status == 0)
         return 0;
-    return error_set(err, EPERM, "%s refused: %.*s; allow the ids in /etc/sub%cid", strv_join(&arena, &words, " "),
-            (int)strcspn(buf_text(&said), "\n"), buf_text(&said), name[3]);
+    return error_set(err, EPERM, "%s refused: %.*s; allow the ids in /etc/sub%cid",
+            strv_join(&arena, &words, " "), (int)strcspn(buf_text(&said), "\n"), buf_text(&said),
+            name[3]);
 }
 
 static int id_maps_apply(const struct step *step, struct plan_run *run, struct error *err)
@@ -127,8 +126,7 @@ static int id_maps_apply(const struct step *step, struct plan_run *run, struct e
     return r < 0 ? r : run_helper("newgidmap", &maps->gids, run->child, err);
 }
 
-static void describe_helper(
-        struct step_text *text, const char *name, const struct id_maps *maps)
+static void describe_helper(struct step_text *text, const char *name, const struct id_maps *maps)
 {
     struct strv words = {0};
 
@@ -164,8 +162,8 @@ static const struct step_ops id_maps_ops = {
 
 void ns_add_id_maps(struct plan *plan, const struct ns_id_maps *maps, const char *because)
 {
-    plan_add(plan, STEP_HOST, &id_maps_ops, because,
-            arena_memdup(plan->arena, maps, sizeof(*maps)));
+    plan_add(
+            plan, STEP_HOST, &id_maps_ops, because, arena_memdup(plan->arena, maps, sizeof(*maps)));
 }
 
 /* Root of the user namespace. */
@@ -300,8 +298,9 @@ static void time_describe(const struct step *step, struct step_text *text)
     step_call(text, "unshare(CLONE_NEWTIME)");
     if (*args->lines)
         call_proc_write(text, "self/timens_offsets", args->lines);
-    step_call(text, "openat2(<proc>, \"self/ns\", {flags=O_PATH|O_DIRECTORY|O_CLOEXEC, "
-                    "resolve=%s}, 24)",
+    step_call(text,
+            "openat2(<proc>, \"self/ns\", {flags=O_PATH|O_DIRECTORY|O_CLOEXEC, "
+            "resolve=%s}, 24)",
             SYS_PROC_RESOLVE_TEXT);
     step_call(text, "openat2(<ns>, \"time_for_children\", {flags=O_RDONLY|O_CLOEXEC}, 24)");
     step_call(text, "setns(<time>, CLONE_NEWTIME)");
@@ -337,15 +336,16 @@ static int hostname_apply(const struct step *step, struct plan_run *run, struct 
 
     (void)run;
     int r = sys_sethostname(args->name);
-    return r < 0 ? error_sys(err, -r, "set the host name \"%s\" (at most 64 bytes)", args->name) : 0;
+    return r < 0 ? error_sys(err, -r, "set the host name \"%s\" (at most 64 bytes)", args->name)
+                 : 0;
 }
 
 static void hostname_describe(const struct step *step, struct step_text *text)
 {
     const struct name_args *args = step->args;
 
-    step_call(text, "sethostname(%s, %zu)", step_quote(text->arena, args->name),
-            strlen(args->name));
+    step_call(
+            text, "sethostname(%s, %zu)", step_quote(text->arena, args->name), strlen(args->name));
     step_why(text, "the host name that the workload sees");
 }
 
@@ -370,13 +370,13 @@ static void domainname_describe(const struct step *step, struct step_text *text)
 
 static const struct field name_fields[] = {FIELD(struct name_args, name, FIELD_STR)};
 static const struct record name_record = RECORD(struct name_args, name_fields);
-static const struct step_ops hostname_ops = {"sethostname", "sethostname(2)", hostname_apply, NULL,
-        hostname_describe, &name_record};
+static const struct step_ops hostname_ops = {
+        "sethostname", "sethostname(2)", hostname_apply, NULL, hostname_describe, &name_record};
 static const struct step_ops domainname_ops = {"setdomainname", "setdomainname(2)",
         domainname_apply, NULL, domainname_describe, &name_record};
 
-static void add_name(struct plan *plan, const struct step_ops *ops, const char *name,
-        const char *because)
+static void add_name(
+        struct plan *plan, const struct step_ops *ops, const char *name, const char *because)
 {
     struct name_args *args = arena_new(plan->arena, struct name_args);
 
@@ -483,8 +483,8 @@ static void sysctl_describe(const struct step *step, struct step_text *text)
 static const struct step_ops sysctl_ops = {
         "sysctl", "sysctl(8)", sysctl_apply, NULL, sysctl_describe, NULL};
 
-void ns_add_sysctl(struct plan *plan, const char *key, const char *value, int proc_slot,
-        const char *because)
+void ns_add_sysctl(
+        struct plan *plan, const char *key, const char *value, int proc_slot, const char *because)
 {
     struct sysctl_args *args = arena_new(plan->arena, struct sysctl_args);
 

@@ -34,16 +34,16 @@ void netlink_add(struct netlink_request *request, uint16_t type, const void *dat
     struct nlmsghdr *header = header_of(request);
     size_t at = NLMSG_ALIGN(header->nlmsg_len);
 
-    if (at + NLA_HDRLEN + NLA_ALIGN(size) > sizeof(request->bytes)) {
+    if (at + NETLINK_ATTRIBUTE + NETLINK_PADDED(size) > sizeof(request->bytes)) {
         request->overflow = true;
         return;
     }
     struct nlattr *attribute = (struct nlattr *)(void *)(request->bytes + at);
     attribute->nla_type = type;
-    attribute->nla_len = (uint16_t)(NLA_HDRLEN + size);
+    attribute->nla_len = (uint16_t)(NETLINK_ATTRIBUTE + size);
     if (size)
-        memcpy((char *)attribute + NLA_HDRLEN, data, size);
-    header->nlmsg_len = (uint32_t)(at + NLA_HDRLEN + NLA_ALIGN(size));
+        memcpy((char *)attribute + NETLINK_ATTRIBUTE, data, size);
+    header->nlmsg_len = (uint32_t)(at + NETLINK_ATTRIBUTE + NETLINK_PADDED(size));
 }
 
 void netlink_add_u32(struct netlink_request *request, uint16_t type, uint32_t value)
@@ -67,8 +67,7 @@ struct nlattr *netlink_nest(struct netlink_request *request, uint16_t type)
 void netlink_nest_end(struct netlink_request *request, struct nlattr *nest)
 {
     if (nest)
-        nest->nla_len =
-                (uint16_t)(request->bytes + header_of(request)->nlmsg_len - (char *)nest);
+        nest->nla_len = (uint16_t)(request->bytes + header_of(request)->nlmsg_len - (char *)nest);
 }
 
 static int send_request(int sock, struct netlink_request *request)
@@ -77,15 +76,13 @@ static int send_request(int sock, struct netlink_request *request)
 
     if (request->overflow)
         return -EMSGSIZE;
-    long sent = SYS_CALL("sendto",
-            sendto(sock, request->bytes, header_of(request)->nlmsg_len, 0,
-                    (const struct sockaddr *)&kernel, sizeof(kernel)));
+    long sent = SYS_CALL("sendto", sendto(sock, request->bytes, header_of(request)->nlmsg_len, 0,
+                                           (const struct sockaddr *)&kernel, sizeof(kernel)));
     return sent < 0 ? (int)sent : 0;
 }
 
 /* One message: 0 to go on, 1 at the end of the answer, negative for an error. */
-static int take_message(
-        const struct nlmsghdr *message, bool dump, netlink_each_fn fn, void *data)
+static int take_message(const struct nlmsghdr *message, bool dump, netlink_each_fn fn, void *data)
 {
     if (message->nlmsg_type == NLMSG_DONE)
         return 1;
@@ -140,14 +137,14 @@ const struct nlattr *netlink_find(const struct nlmsghdr *message, size_t size, u
 {
     size_t at = NLMSG_LENGTH(NLMSG_ALIGN(size));
 
-    while (at + NLA_HDRLEN <= message->nlmsg_len) {
+    while (at + NETLINK_ATTRIBUTE <= message->nlmsg_len) {
         const struct nlattr *attribute =
                 (const struct nlattr *)(const void *)((const char *)message + at);
-        if (attribute->nla_len < NLA_HDRLEN || at + attribute->nla_len > message->nlmsg_len)
+        if (attribute->nla_len < NETLINK_ATTRIBUTE || at + attribute->nla_len > message->nlmsg_len)
             return NULL;
         if ((attribute->nla_type & NLA_TYPE_MASK) == type)
             return attribute;
-        at += NLA_ALIGN(attribute->nla_len);
+        at += NETLINK_PADDED(attribute->nla_len);
     }
     return NULL;
 }

@@ -15,6 +15,10 @@
 
 #define NETLINK_REQUEST_MAX 4096
 
+/* Size of an attribute's header, and of a payload with its padding. */
+#define NETLINK_ATTRIBUTE sizeof(struct nlattr)
+#define NETLINK_PADDED(size) (((size) + 3) & ~(size_t)3)
+
 struct netlink_request {
     _Alignas(struct nlmsghdr) char bytes[NETLINK_REQUEST_MAX];
     bool overflow; /* more was added than fits; sending then fails with -EMSGSIZE */
@@ -51,9 +55,9 @@ int netlink_ask(int sock, struct netlink_request *request, netlink_each_fn fn, v
 const struct nlattr *netlink_find(const struct nlmsghdr *message, size_t size, uint16_t type);
 static inline const void *netlink_data(const struct nlattr *attribute)
 {
-    return (const char *)attribute + NLA_HDRLEN;
+    return (const char *)attribute + NETLINK_ATTRIBUTE;
 }
 static inline size_t netlink_size(const struct nlattr *attribute)
 {
-    return attribute->nla_len - (size_t)NLA_HDRLEN;
+    return attribute->nla_len - NETLINK_ATTRIBUTE;
 }

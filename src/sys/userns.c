@@ -59,8 +59,8 @@ static void __attribute__((noreturn)) hold_namespace(const int pipe_fds[2])
     _exit(0);
 }
 
-static int write_maps(int proc, pid_t pid, const char *file, const struct id_maps *maps,
-        struct error *err)
+static int write_maps(
+        int proc, pid_t pid, const char *file, const struct id_maps *maps, struct error *err)
 {
     _cleanup_buf_ struct buf text = {0};
     char path[64];
