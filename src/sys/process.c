@@ -1,11 +1,15 @@
 #include "sys/process.h"
 
+#include <fcntl.h>
+#include <inttypes.h>
 #include <linux/close_range.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "base/io.h"
 #include "sys/door.h"
 
 pid_t sys_clone3(struct clone_args *args)
@@ -82,4 +86,23 @@ int sys_setresgid(gid_t real, gid_t effective, gid_t saved)
 int sys_setgroups(size_t count, const gid_t *groups)
 {
     return (int)SYS_CALL("setgroups", syscall(SYS_setgroups, count, groups));
+}
+
+int sys_process_start_time(pid_t pid, uint64_t *ret)
+{
+    char path[64];
+    char text[1024];
+    char state;
+
+    snprintf(path, sizeof(path), "/proc/%d/stat", pid);
+    if (io_read_small_at(AT_FDCWD, path, text, sizeof(text)) < 0)
+        return -ESRCH;
+    /* the name in the second field may hold blanks and parentheses: the last one ends it */
+    const char *rest = strrchr(text, ')');
+    if (!rest || sscanf(rest,
+                         ") %c %*d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d "
+                         "%*d %" SCNu64,
+                         &state, ret) != 2)
+        return -EIO;
+    return state == 'Z' || state == 'X' ? -ESRCH : 0;
 }

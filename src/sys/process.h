@@ -30,3 +30,7 @@ int sys_close_range(unsigned first, unsigned last, unsigned flags);
 int sys_setresuid(uid_t real, uid_t effective, uid_t saved);
 int sys_setresgid(gid_t real, gid_t effective, gid_t saved);
 int sys_setgroups(size_t count, const gid_t *groups);
+
+/* When the process was started, in clock ticks since boot (proc_pid_stat(5)): with the pid it names
+ * a process for good. -ESRCH when there is none, or only a zombie is left of it. */
+int sys_process_start_time(pid_t pid, uint64_t *ret);

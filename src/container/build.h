@@ -1,0 +1,88 @@
+/*
+ * Configuration -> plan: the one place that reads the OCI types and turns them into the plain
+ * structs of ns/, cgroup/, rootfs/ and security/, whose steps it puts in order. A pure function: it
+ * touches nothing, and the same request gives the same plan.
+ */
+#pragma once
+
+#include "cgroup/steps.h"
+#include "container/gate.h"
+#include "plan/plan.h"
+#include "rootfs/rootfs.h"
+#include "security/security.h"
+#include "spec/spec.h"
+#include "spec/state.h"
+
+/* What the host is like, looked up once before building (host.h). */
+struct container_host {
+    const struct cgroup_layout *cgroups;
+    uint64_t capabilities;    /* of this process, see caps_own() */
+    unsigned last_capability; /* that this kernel has */
+    bool rootless;            /* an ordinary user, or root of a user namespace */
+    uid_t uid;                /* who runs viv */
+    gid_t gid;
+    bool id_helpers;           /* newuidmap(1) and newgidmap(1) are there */
+    struct security_self self; /* our own program file */
+    struct cgroup_systemd systemd;
+};
+
+struct container_request {
+    struct arena *arena; /* the plan's; everything below outlives it */
+    const struct container_host *host;
+    const struct spec *spec; /* checked */
+    const char *id;
+    const char *bundle;             /* absolute: relative paths of the configuration start here */
+    int dir_fd;                     /* the sandbox's folder; -1 for a plan that is only told */
+    const struct spec_state *state; /* for hooks and listeners, which are given the pid */
+
+    enum cgroup_manager cgroup_manager;
+    const char *default_cgroup; /* when the configuration names none */
+    bool cgroup_strict;         /* a limit that cannot be set is an error */
+    bool cgroup_delegate;       /* the sandbox may make cgroups of its own */
+
+    bool idmap_root;            /* the root through the sandbox's user namespace */
+    bool wait_for_start;        /* create: wait at the gate */
+    bool die_with_host;         /* the sandbox ends with this process */
+    const char *console_socket; /* path; NULL: none */
+    int console_fd;             /* connected already (foreground); -1: none */
+    bool no_pivot;
+    bool no_new_keyring;
+    unsigned preserve_fds;
+    const struct seccomp_filter *seccomp; /* compiled from spec->linux.seccomp; NULL: none */
+    bool unmasked_devices;                /* privileged: no device rules of our own */
+};
+
+/* What the caller needs to know of the plan that was built. */
+struct container_built {
+    struct cgroup_result cgroup;
+    int console_slot;     /* where a connected console socket goes; -1: there is no terminal */
+    struct strv warnings; /* what was left out or made smaller, one sentence each */
+};
+
+/* Appends the whole plan of a new container. -EINVAL and so on: what the configuration cannot have,
+ * with its JSON pointer. */
+int container_build(const struct container_request *request, struct plan *plan,
+        struct container_built *ret, struct error *err);
+
+/* One more process in a running container. */
+struct container_exec_request {
+    struct arena *arena;
+    const struct container_host *host;
+    const struct spec_process *process;
+    const char *process_at; /* "" when it came from a process.json */
+    const char *id;
+    pid_t init;          /* of the container, as the host sees it */
+    uint64_t namespaces; /* CLONE_NEW* of the kinds to join, from container_exec_kinds() */
+    const struct cgroup_saved *cgroup;
+    const char *sub_cgroup; /* below the container's; NULL: its own */
+    const struct spec_state *state;
+    const char *console_socket; /* path; NULL: none */
+    int console_fd;             /* connected already; -1: none */
+    unsigned preserve_fds;
+    bool die_with_host;
+    const struct seccomp_filter *seccomp;
+    const struct spec_seccomp *seccomp_config; /* for the listener; NULL: none */
+};
+
+int container_build_exec(const struct container_exec_request *request, struct plan *plan,
+        struct container_built *ret, struct error *err);

@@ -1,0 +1,347 @@
+#include "container/container.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/io.h"
+#include "base/path.h"
+#include "cgroup/group.h"
+#include "container/hooks.h"
+#include "ns/namespaces.h"
+#include "sys/process.h"
+
+int container_open(const struct store *store, const char *id, struct arena *arena,
+        struct container *ret, struct error *err)
+{
+    struct container container = {.arena = arena, .store = store, .dir_fd = -1};
+    int r = store_entry(store, id, &container.dir_fd, err);
+
+    if (r < 0)
+        return r;
+    r = container_state_load(container.dir_fd, arena, &container.state, err);
+    if (r < 0) {
+        close(container.dir_fd);
+        return error_prefix(err, "container \"%s\"", id);
+    }
+    *ret = container;
+    return 0;
+}
+
+void container_close(struct container *container)
+{
+    if (container->store)
+        cleanup_close(&container->dir_fd);
+}
+
+static bool process_lives(const struct container_state *state)
+{
+    uint64_t start_time;
+
+    return state->pid > 0 && sys_process_start_time(state->pid, &start_time) == 0 &&
+           start_time == state->start_time;
+}
+
+enum spec_status container_status(const struct container *container)
+{
+    const struct container_state *state = &container->state;
+
+    if (state->making && state->pid == 0)
+        return SPEC_CREATING;
+    if (!process_lives(state))
+        return SPEC_STOPPED;
+    if (container_gate_is_closed(container->dir_fd))
+        return SPEC_CREATED;
+    return cgroup_is_frozen(&state->cgroup) > 0 ? SPEC_PAUSED : SPEC_RUNNING;
+}
+
+/* ---- making ------------------------------------------------------------------------------ */
+
+static const char *owner_name(struct arena *arena)
+{
+    uid_t uid = geteuid();
+
+    return uid == 0 ? "root" : arena_printf(arena, "%u", uid);
+}
+
+/* The kinds that are not the host's. */
+static uint64_t kinds_of(const struct spec *spec)
+{
+    uint64_t flags = 0;
+
+    for (size_t i = 0; i < spec->linux.namespaces.count; i++) {
+        int kind = ns_kind_from_name(spec->linux.namespaces.items[i].type);
+        if (kind >= 0)
+            flags |= ns_kinds[kind].flag;
+    }
+    return flags;
+}
+
+static void start_state(struct container_request *request, struct container_state *state)
+{
+    const struct spec *spec = request->spec;
+    struct arena *arena = request->arena;
+    const struct spec_namespace *pids = spec_namespace_find(spec, "pid");
+    const char *root = spec->root ? spec->root->path : "/";
+
+    *state = (struct container_state){
+            .ociVersion = spec->ociVersion,
+            .id = request->id,
+            .bundle = request->bundle,
+            .rootfs = root[0] == '/' || !request->bundle ? root
+                                                         : path_join(arena, request->bundle, root),
+            .created = container_now_text(arena),
+            .owner = owner_name(arena),
+            .annotations = spec->annotations,
+            .making = true,
+            .namespaces = kinds_of(spec),
+            .own_pids = pids && str_empty(pids->path),
+            .poststart = spec->hooks.poststart,
+            .poststop = spec->hooks.poststop,
+    };
+    struct spec_state *told = arena_new(arena, struct spec_state);
+    container_state_as_spec(state, SPEC_CREATING, told);
+    request->state = told;
+}
+
+int container_plan(
+        struct container_request *request, struct container_making *ret, struct error *err)
+{
+    *ret = (struct container_making){.plan = {.arena = request->arena}};
+    start_state(request, &ret->state);
+    int r = container_build(request, &ret->plan, &ret->built, err);
+    ret->state.cgroup = ret->built.cgroup.saved;
+    return r;
+}
+
+static int save_config(const struct container_request *request, struct error *err)
+{
+    _cleanup_json_ struct json_object *json = spec_write(request->spec);
+    const char *text = json_text(json);
+    int r = io_replace_file_at(request->dir_fd, "config.json", text, strlen(text), 0600, false);
+
+    return r < 0 ? error_sys(err, -r, "write config.json of %s", request->id) : 0;
+}
+
+static int make_reserved(struct container_request *request, const struct container_apply *apply,
+        struct container_making *ret, struct error *err)
+{
+    int r = container_plan(request, ret, err);
+
+    if (r == 0)
+        r = container_state_save(request->dir_fd, &ret->state, err);
+    if (r == 0)
+        r = save_config(request, err);
+    if (r < 0)
+        return r;
+    plan_run_init(&ret->run, &ret->plan);
+    if (ret->built.console_slot >= 0 && request->console_fd >= 0)
+        ret->run.fds[ret->built.console_slot] = fcntl(request->console_fd, F_DUPFD_CLOEXEC, 3);
+    ret->run.watch = apply->watch;
+    ret->run.faults = apply->faults;
+    r = plan_apply(&ret->run, err);
+    if (r < 0) {
+        plan_run_end(&ret->run);
+        return r;
+    }
+    ret->state.making = false;
+    ret->state.pid = ret->run.child;
+    sys_process_start_time(ret->run.child, &ret->state.start_time);
+    r = container_state_save(request->dir_fd, &ret->state, err);
+    if (r < 0) {
+        plan_undo(&ret->run, NULL);
+        plan_run_end(&ret->run);
+    }
+    return r;
+}
+
+int container_make(const struct store *store, struct container_request *request,
+        const struct container_apply *apply, struct container_making *ret, struct error *err)
+{
+    _cleanup_close_ int dir_fd = -1;
+    int r = store_reserve(store, request->id, &dir_fd, err);
+
+    if (r < 0)
+        return r;
+    request->dir_fd = dir_fd;
+    r = make_reserved(request, apply, ret, err);
+    if (r < 0) {
+        store_remove(store, request->id, NULL);
+        return r;
+    }
+    store_settle(store, request->id);
+    return 0;
+}
+
+/* ---- hooks after the plan ------------------------------------------------------------------ */
+
+static int run_hooks(const struct container *container, const struct spec_hook_list *hooks,
+        enum spec_status status, struct error *err)
+{
+    struct spec_state told;
+    int result = 0;
+
+    container_state_as_spec(&container->state, status, &told);
+    _cleanup_json_ struct json_object *json = spec_state_write(&told);
+    for (size_t i = 0; i < hooks->count; i++) {
+        struct error hook_error = ERROR_NONE;
+        int r = container_hook_run(
+                &hooks->items[i], json_text(json), container->state.bundle, &hook_error);
+        if (r < 0 && result == 0) {
+            result = r;
+            if (err)
+                *err = hook_error;
+        }
+    }
+    return result;
+}
+
+int container_start(struct container *container, struct error *err)
+{
+    const char *id = container->state.id;
+    enum spec_status status = container_status(container);
+
+    if (status == SPEC_STOPPED)
+        return error_set(err, ESRCH,
+                "cannot start container \"%s\": its process has ended before it was started", id);
+    if (status != SPEC_CREATED)
+        return error_set(err, EBUSY, "cannot start container \"%s\": it is %s, not created", id,
+                spec_status_name(status));
+    int r = container_gate_open(container->dir_fd, err);
+    if (r < 0)
+        return error_prefix(err, "start container \"%s\"", id);
+    return run_hooks(container, &container->state.poststart, SPEC_RUNNING, err);
+}
+
+/* ---- signals and pauses -------------------------------------------------------------------- */
+
+static int kill_first(const struct container_state *state, int signal, struct error *err)
+{
+    _cleanup_close_ int pidfd = sys_pidfd_open(state->pid, 0);
+
+    if (pidfd < 0 || !process_lives(state))
+        return error_set(err, ESRCH, "container not running");
+    int r = sys_pidfd_send_signal(pidfd, signal);
+    return r < 0 ? error_sys(err, -r, "send signal %d to pid %d", signal, state->pid) : 0;
+}
+
+int container_kill(const struct container *container, int signal, bool all, struct error *err)
+{
+    const struct container_state *state = &container->state;
+    bool shared = !state->own_pids && signal == SIGKILL;
+
+    if (all || shared) {
+        int r = cgroup_kill(&state->cgroup, signal, err);
+        if (r < 0 || all)
+            return r;
+    }
+    if (container_status(container) == SPEC_STOPPED)
+        return shared ? 0 : error_set(err, ESRCH, "container not running");
+    int r = kill_first(state, signal, err);
+    if (r == 0 && signal == SIGKILL && cgroup_is_frozen(&state->cgroup) > 0)
+        r = cgroup_kill(&state->cgroup, SIGKILL, err);
+    return r;
+}
+
+static int expect_status(const struct container *container, enum spec_status wanted,
+        const char *verb, struct error *err)
+{
+    enum spec_status status = container_status(container);
+
+    if (status == wanted)
+        return 0;
+    if (status == SPEC_STOPPED)
+        return error_set(err, ESRCH, "container not running");
+    return error_set(err, EBUSY, "cannot %s container \"%s\": it is %s, not %s", verb,
+            container->state.id, spec_status_name(status), spec_status_name(wanted));
+}
+
+int container_pause(const struct container *container, struct error *err)
+{
+    int r = expect_status(container, SPEC_RUNNING, "pause", err);
+
+    return r < 0 ? r : cgroup_freeze(&container->state.cgroup, CONTAINER_PATIENCE_MS, err);
+}
+
+int container_resume(const struct container *container, struct error *err)
+{
+    int r = expect_status(container, SPEC_PAUSED, "resume", err);
+
+    return r < 0 ? r : cgroup_thaw(&container->state.cgroup, CONTAINER_PATIENCE_MS, err);
+}
+
+/* ---- removing ------------------------------------------------------------------------------ */
+
+/* Kills the first process, in whatever state it is, and waits until it has ended. */
+static int end_process(const struct container_state *state, struct error *err)
+{
+    _cleanup_close_ int pidfd = process_lives(state) ? sys_pidfd_open(state->pid, 0) : -1;
+
+    if (pidfd < 0)
+        return 0;
+    sys_pidfd_send_signal(pidfd, SIGKILL);
+    if (cgroup_is_frozen(&state->cgroup) > 0)
+        cgroup_kill(&state->cgroup, SIGKILL, NULL);
+    struct pollfd ended = {.fd = pidfd, .events = POLLIN};
+    int r;
+    do
+        r = poll(&ended, 1, CONTAINER_PATIENCE_MS);
+    while (r < 0 && errno == EINTR);
+    if (r > 0)
+        return 0;
+    return error_set(err, EBUSY,
+            "the container's process %d did not end within %d s of SIGKILL: it waits in the "
+            "kernel, "
+            "see /proc/%d/stack",
+            state->pid, CONTAINER_PATIENCE_MS / 1000, state->pid);
+}
+
+int container_delete(struct container *container, bool force, struct error *err)
+{
+    const struct container_state *state = &container->state;
+    enum spec_status status = container_status(container);
+
+    if (!force && status != SPEC_STOPPED && status != SPEC_CREATED && status != SPEC_CREATING)
+        return error_set(err, EBUSY, "cannot delete container %s that is not stopped: %s",
+                state->id, spec_status_name(status));
+    int r = end_process(state, err);
+    if (r == 0)
+        r = cgroup_remove(&state->cgroup, CONTAINER_PATIENCE_MS, err);
+    if (r < 0)
+        return error_prefix(err, "delete container %s", state->id);
+    r = store_remove(container->store, state->id, err);
+    if (r < 0)
+        return r;
+    return run_hooks(container, &state->poststop, SPEC_STOPPED, err);
+}
+
+static int sweep_one(const struct store *store, const char *id, struct error *err)
+{
+    _cleanup_arena_ struct arena arena = {0};
+    _cleanup_container_ struct container container = {0};
+
+    if (container_open(store, id, &arena, &container, NULL) < 0)
+        return store_remove(store, id, err); /* killed before the state was written */
+    if (!container.state.making) {
+        store_settle(store, id);
+        return 0;
+    }
+    return container_delete(&container, true, err);
+}
+
+int container_sweep(const struct store *store, struct error *err)
+{
+    _cleanup_arena_ struct arena arena = {0};
+    struct strv ids = {0};
+    const char *id;
+    int result = store_list_abandoned(store, &arena, &ids);
+
+    strv_foreach (id, &ids) {
+        int r = sweep_one(store, id, err);
+        if (r < 0 && result == 0)
+            result = r;
+    }
+    return result;
+}

@@ -1,0 +1,70 @@
+#include "container/host.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/io.h"
+#include "base/path.h"
+
+/* Root of a user namespace is no root of the host: its map says so. */
+static bool in_user_namespace(void)
+{
+    char text[128];
+    unsigned inside;
+    unsigned outside;
+    unsigned count;
+
+    if (io_read_small_at(AT_FDCWD, "/proc/self/uid_map", text, sizeof(text)) < 0)
+        return false;
+    if (sscanf(text, "%u %u %u", &inside, &outside, &count) != 3)
+        return false;
+    return !(inside == 0 && outside == 0 && count == UINT32_MAX);
+}
+
+static bool have_program(const char *name)
+{
+    static const char *const directories[] = {"/usr/bin", "/bin", "/usr/local/bin", "/usr/sbin"};
+    char path[128];
+
+    for (size_t i = 0; i < sizeof(directories) / sizeof(directories[0]); i++) {
+        snprintf(path, sizeof(path), "%s/%s", directories[i], name);
+        if (access(path, X_OK) == 0)
+            return true;
+    }
+    return false;
+}
+
+/* viv-systemd stands beside our own program. */
+static const char *systemd_helper(struct arena *arena)
+{
+    char own[4096];
+    ssize_t length = readlink("/proc/self/exe", own, sizeof(own) - 1);
+
+    if (length < 0)
+        return "viv-systemd";
+    own[length] = '\0';
+    return path_join(arena, path_dir(arena, own), "viv-systemd");
+}
+
+int container_host_detect(struct arena *arena, struct container_host *ret, struct error *err)
+{
+    struct cgroup_layout *layout = arena_new(arena, struct cgroup_layout);
+    struct container_host host = {.cgroups = layout, .uid = geteuid(), .gid = getegid()};
+    int r = cgroup_layout_detect(arena, layout, err);
+
+    if (r == 0)
+        r = caps_own(&host.capabilities, err);
+    if (r == 0)
+        r = security_self_identify(&host.self, err);
+    if (r < 0)
+        return r;
+    host.last_capability = caps_kernel_last();
+    host.rootless = host.uid != 0 || in_user_namespace();
+    host.id_helpers = host.uid != 0 && have_program("newuidmap") && have_program("newgidmap");
+    host.systemd.helper = systemd_helper(arena);
+    host.systemd.user = host.uid != 0;
+    *ret = host;
+    return 0;
+}

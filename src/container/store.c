@@ -1,0 +1,222 @@
+#include "container/store.h"
+
+#include <ctype.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/io.h"
+#include "sys/process.h"
+
+#define MARKS ".making"
+#define ID_MAX 255
+
+const char *store_default_root(struct arena *arena, const char *program)
+{
+    const char *runtime_dir = getenv("XDG_RUNTIME_DIR");
+
+    if (geteuid() == 0)
+        return arena_printf(arena, "/run/%s", program);
+    if (!str_empty(runtime_dir))
+        return arena_printf(arena, "%s/%s", runtime_dir, program);
+    return arena_printf(arena, "/tmp/%s-%u", program, geteuid());
+}
+
+/* A store in a place where others may write must be our own, or they could feed us a state. */
+static int check_owner(const struct store *store, struct error *err)
+{
+    struct stat found;
+
+    if (fstat(store->fd, &found) < 0)
+        return error_sys(err, errno, "look at %s", store->root);
+    if (found.st_uid != geteuid() && found.st_uid != 0)
+        return error_set(err, EPERM,
+                "%s belongs to user %u, not to this one (%u): refused, since its owner could plant "
+                "a sandbox in it; choose another folder with --root",
+                store->root, found.st_uid, geteuid());
+    return 0;
+}
+
+int store_open(struct arena *arena, const char *root, struct store *ret, struct error *err)
+{
+    struct store store = {.fd = -1, .root = arena_strdup(arena, root)};
+    int r = io_make_dirs_at(AT_FDCWD, root, 0711);
+
+    if (r < 0)
+        return error_sys(err, -r, "make the folder of sandboxes %s", root);
+    store.fd = open(root, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (store.fd < 0)
+        return error_sys(err, errno, "open the folder of sandboxes %s", root);
+    r = check_owner(&store, err);
+    if (r < 0) {
+        store_close(&store);
+        return r;
+    }
+    *ret = store;
+    return 0;
+}
+
+void store_close(struct store *store)
+{
+    if (store->root)
+        cleanup_close(&store->fd);
+}
+
+int store_check_id(const char *id, struct error *err)
+{
+    size_t length = strlen(id);
+
+    if (length == 0)
+        return error_set(err, EINVAL, "invalid container ID: it is empty");
+    if (length > ID_MAX)
+        return error_set(err, EINVAL, "invalid container ID: longer than %d characters", ID_MAX);
+    for (size_t i = 0; i < length; i++)
+        if (!isalnum((unsigned char)id[i]) && !strchr("_+-.", id[i]))
+            return error_set(err, EINVAL,
+                    "invalid container ID \"%s\": only letters, digits and _ + - . are allowed",
+                    id);
+    if (id[0] == '.')
+        return error_set(
+                err, EINVAL, "invalid container ID \"%s\": it may not start with a dot", id);
+    return 0;
+}
+
+/* The mark holds the maker's pid and start time. */
+static int make_mark(const struct store *store, const char *id)
+{
+    const int flags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC;
+    char name[ID_MAX + 16];
+    char text[64];
+    uint64_t start = 0;
+
+    snprintf(name, sizeof(name), MARKS "/%s", id);
+    sys_process_start_time(getpid(), &start);
+    int length = snprintf(text, sizeof(text), "%d %" PRIu64, getpid(), start);
+    _cleanup_close_ int fd = openat(store->fd, name, flags, 0600);
+    if (fd < 0 && errno == ENOENT && (mkdirat(store->fd, MARKS, 0700) == 0 || errno == EEXIST))
+        fd = openat(store->fd, name, flags, 0600);
+    return fd < 0 ? -errno : io_write_all(fd, text, (size_t)length);
+}
+
+void store_settle(const struct store *store, const char *id)
+{
+    char name[ID_MAX + 16];
+
+    snprintf(name, sizeof(name), MARKS "/%s", id);
+    unlinkat(store->fd, name, 0);
+}
+
+int store_reserve(const struct store *store, const char *id, int *ret_fd, struct error *err)
+{
+    int r = store_check_id(id, err);
+
+    if (r < 0)
+        return r;
+    r = make_mark(store, id);
+    if (r == -EEXIST)
+        return error_set(err, EEXIST, "container with id %s already exists", id);
+    if (r < 0)
+        return error_sys(err, -r, "write into %s", store->root);
+    if (mkdirat(store->fd, id, 0711) < 0) {
+        r = errno == EEXIST ? error_set(err, EEXIST, "container with id %s already exists", id)
+                            : error_sys(err, errno, "make %s/%s", store->root, id);
+        store_settle(store, id);
+        return r;
+    }
+    return store_entry(store, id, ret_fd, err);
+}
+
+int store_entry(const struct store *store, const char *id, int *ret_fd, struct error *err)
+{
+    int r = store_check_id(id, err);
+
+    if (r < 0)
+        return r;
+    int fd = openat(store->fd, id, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0 && errno == ENOENT)
+        return error_set(err, ENOENT, "container \"%s\" does not exist", id);
+    if (fd < 0)
+        return error_sys(err, errno, "open %s/%s", store->root, id);
+    *ret_fd = fd;
+    return 0;
+}
+
+int store_remove(const struct store *store, const char *id, struct error *err)
+{
+    int r = store_check_id(id, err);
+
+    if (r < 0)
+        return r;
+    r = io_remove_tree_at(store->fd, id);
+    if (r < 0)
+        return error_sys(err, -r, "remove %s/%s", store->root, id);
+    store_settle(store, id);
+    return 0;
+}
+
+static int compare_words(const void *a, const void *b)
+{
+    return strcmp(*(char *const *)a, *(char *const *)b);
+}
+
+static int list_names(int dirfd, const char *path, struct arena *arena, struct strv *ret)
+{
+    int fd = openat(dirfd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    struct dirent *entry;
+
+    if (fd < 0)
+        return -errno;
+    _cleanup_closedir_ DIR *dir = fdopendir(fd);
+    if (!dir) {
+        close(fd);
+        return -ENOMEM;
+    }
+    while ((entry = readdir(dir)))
+        if (store_check_id(entry->d_name, NULL) == 0)
+            strv_add(arena, ret, entry->d_name);
+    if (ret->count)
+        qsort(ret->words, ret->count, sizeof(char *), compare_words);
+    return 0;
+}
+
+int store_list(const struct store *store, struct arena *arena, struct strv *ret, struct error *err)
+{
+    int r = list_names(store->fd, ".", arena, ret);
+
+    return r < 0 ? error_sys(err, -r, "list %s", store->root) : 0;
+}
+
+static bool maker_lives(const struct store *store, const char *id)
+{
+    char name[ID_MAX + 16];
+    char text[64];
+    pid_t pid = 0;
+    uint64_t start = 0;
+    uint64_t now = 0;
+
+    snprintf(name, sizeof(name), MARKS "/%s", id);
+    if (io_read_small_at(store->fd, name, text, sizeof(text)) < 0)
+        return true; /* settled meanwhile */
+    if (sscanf(text, "%d %" SCNu64, &pid, &start) != 2)
+        return false; /* killed between making the mark and filling it */
+    return sys_process_start_time(pid, &now) == 0 && now == start;
+}
+
+int store_list_abandoned(const struct store *store, struct arena *arena, struct strv *ret)
+{
+    struct strv marks = {0};
+    const char *id;
+    int r = list_names(store->fd, MARKS, arena, &marks);
+
+    if (r < 0)
+        return r == -ENOENT ? 0 : r;
+    strv_foreach (id, &marks) {
+        if (!maker_lives(store, id))
+            strv_add(arena, ret, id);
+    }
+    return 0;
+}
