@@ -27,6 +27,7 @@ void *arena_alloc(struct arena *arena, size_t size);
 /* Zeroed array; ends the process when size * count overflows. */
 void *arena_array(struct arena *arena, size_t size, size_t count);
 
+/* Copies, and text made as by printf(3). */
 char *arena_strdup(struct arena *arena, const char *text); /* NULL for NULL */
 char *arena_strndup(struct arena *arena, const char *text, size_t length);
 void *arena_memdup(struct arena *arena, const void *data, size_t size);

@@ -16,6 +16,7 @@ struct buf {
     bool overflow;
 };
 
+/* Adding. What would go beyond `max` is dropped whole, and `overflow` tells. */
 void buf_add(struct buf *buf, const void *data, size_t length);
 void buf_add_str(struct buf *buf, const char *text);
 void buf_add_char(struct buf *buf, char c);

@@ -19,6 +19,7 @@ typedef void (*loop_io_fn)(struct loop *loop, int fd, uint32_t events, void *dat
 typedef void (*loop_timer_fn)(struct loop *loop, void *data);
 typedef void (*loop_signal_fn)(struct loop *loop, const struct signalfd_siginfo *info, void *data);
 
+/* 0, or negative with the error filled; the loop is the caller's. */
 int loop_new(struct loop **ret, struct error *err);
 void loop_free(struct loop *loop); /* sources too; NULL is fine */
 
@@ -35,6 +36,7 @@ int loop_add_timer(struct loop *loop, uint64_t after_us, loop_timer_fn fn, void 
 int loop_add_signals(struct loop *loop, const sigset_t *set, loop_signal_fn fn, void *data,
         struct loop_source **ret);
 
+/* Ends a source; its descriptor stays open. */
 void loop_remove(struct loop_source *source); /* NULL is fine */
 
 /* Runs until loop_quit(); returns the value given to it, or negative errno. */

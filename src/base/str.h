@@ -19,6 +19,7 @@ static inline bool str_empty(const char *text)
     return !text || !*text;
 }
 
+/* Whether the text begins, or ends, so. */
 bool str_starts(const char *text, const char *prefix);
 bool str_ends(const char *text, const char *suffix);
 
@@ -46,6 +47,7 @@ struct strv {
     size_t capacity;
 };
 
+/* Adding a word; whether one is there; the parts of a text; the words as one text. */
 void strv_add(struct arena *arena, struct strv *list, const char *word); /* copies the word */
 bool strv_contains(const struct strv *list, const char *word);
 void strv_split(struct arena *arena, struct strv *list, const char *text, char separator);

@@ -82,5 +82,6 @@ struct cgroup_layout_source {
     const char *(*controllers)(struct arena *arena, const char *mount);
 };
 
+/* What detect() does, on the given texts. */
 void cgroup_layout_parse(
         struct arena *arena, const struct cgroup_layout_source *source, struct cgroup_layout *ret);

@@ -250,6 +250,7 @@ struct cpu_stats {
     uint64_t exceptions[32];
 };
 
+/* The counts since the start. */
 void cpu_get_stats(const struct cpu *cpu, struct cpu_stats *stats);
 
 /* Opcodes that raised #UD because they are not implemented, by name ("vaddps", "0f38f6") and how

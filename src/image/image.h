@@ -134,6 +134,7 @@ struct image_info {
     uint64_t size; /* bytes of its unpacked layers, those that others share too */
 };
 
+/* All images, in the arena. */
 int image_list(struct image_store *store, struct arena *arena, struct image_info **ret,
         size_t *ret_count, struct error *err);
 
@@ -156,6 +157,7 @@ struct image_step {
 int image_history(struct image_store *store, const char *image, struct arena *arena,
         struct image_step **ret, size_t *ret_count, struct error *err);
 
+/* Gives an image one more name. */
 int image_tag(struct image_store *store, const char *image, const char *name, struct error *err);
 
 /*

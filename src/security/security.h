@@ -146,6 +146,7 @@ struct security {
 /* Start values: slots at -1. */
 void security_init(struct security *security);
 
+/* The groups of steps, in the order in which they are added to a plan. */
 int security_steps_connect(struct plan *plan, struct security *security, struct error *err);
 int security_steps_limits(struct plan *plan, enum step_place place, const struct security *security,
         struct error *err);

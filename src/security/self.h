@@ -18,6 +18,7 @@ struct security_self {
     ino_t inode;
 };
 
+/* Finds out by /proc/self/exe. 0, or negative with the error filled. */
 int security_self_identify(struct security_self *ret, struct error *err);
 
 /* Whether this process already runs from a read-only mount or a sealed copy. */

@@ -48,6 +48,7 @@ struct json_object *spec_state_write(const struct spec_state *state);
 /* All of them, in the order of runc's `state`. */
 struct json_object *spec_state_write_full(const struct spec_state *state);
 
+/* The state that a seccomp agent receives. The object belongs to the caller. */
 struct json_object *spec_process_state_write(const struct spec_process_state *state);
 
 /* Reads either; a status that the specification does not know and an id that is empty are faults

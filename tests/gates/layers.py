@@ -1,0 +1,142 @@
+"""The layer rule: a folder of src/ includes what docs/ARCHITECTURE.md allows, and nothing goes round."""
+import re
+
+from lib import *
+from source import ROOT, includes, resolve, sample, sources
+
+
+def table(root):
+    """{folder: set of folders that it may use} from the table of docs/ARCHITECTURE.md; its lines
+    are "folder -> folder folder  what it is for", two blanks before what it is for."""
+    rows = {}
+    for line in (root / "docs/ARCHITECTURE.md").read_text(encoding="utf-8").splitlines():
+        match = re.match(r"    ([a-z]+) +-> ([a-z ]*?)(?:  |$)", line)
+        if match:
+            rows[match.group(1)] = set(match.group(2).split()) - {"libc"}
+    return rows
+
+
+def layer(root, path):
+    """The folder of src/ that a file is in."""
+    return path.relative_to(root / "src").parts[0]
+
+
+def breaches(root):
+    """Includes that the table does not allow, and folders that it does not have."""
+    rows, found = table(root), []
+    for path in sources(root):
+        own = layer(root, path)
+        if own not in rows:
+            found.append(f"{path.relative_to(root)}: the table has no folder {own}")
+            continue
+        for number, name in includes(path):
+            target = resolve(root, path, name)
+            if target is None:
+                continue  # generated into the build directory, or a compile error
+            used = layer(root, target)
+            if used not in rows[own] | {own, "base"}:
+                found.append(f"{path.relative_to(root)}:{number}: {own} may not use {used}")
+    return sorted(set(found))
+
+
+def cycles(edges):
+    """The groups of nodes that reach each other ({node: set of nodes})."""
+    index, low, stack, found = {}, {}, [], []
+
+    def visit(node):
+        work = [(node, iter(sorted(edges.get(node, ()))))]
+        index[node] = low[node] = len(index)
+        stack.append(node)
+        while work:
+            at, rest = work[-1]
+            for other in rest:
+                if other not in index:
+                    index[other] = low[other] = len(index)
+                    stack.append(other)
+                    work.append((other, iter(sorted(edges.get(other, ())))))
+                    break
+                if other in stack:
+                    low[at] = min(low[at], index[other])
+            else:
+                work.pop()
+                if work:
+                    low[work[-1][0]] = min(low[work[-1][0]], low[at])
+                if low[at] == index[at]:
+                    group = []
+                    while not group or group[-1] != at:
+                        group.append(stack.pop())
+                    if len(group) > 1 or at in edges.get(at, ()):
+                        found.append(sorted(group))
+    for node in sorted(edges):
+        if node not in index:
+            visit(node)
+    return found
+
+
+def modules(root):
+    """Edges between modules: x.c and x.h are one, so that a cycle through both shows."""
+    edges = {}
+    for path in sources(root):
+        own = str(path.relative_to(root / "src").with_suffix(""))
+        for _, name in includes(path):
+            target = resolve(root, path, name)
+            if target and target.is_relative_to(root / "src"):
+                other = str(target.relative_to(root / "src").with_suffix(""))
+                if other != own:
+                    edges.setdefault(own, set()).add(other)
+    return edges
+
+
+def linked(root):
+    """What the build files link beyond the table."""
+    rows, found = table(root), []
+    for path in sorted((root / "src").glob("*/meson.build")):
+        own = path.parent.name
+        for name in re.findall(r"\b([a-z]+)_dep\b", path.read_text(encoding="utf-8")):
+            if name in rows and name not in rows.get(own, set()) | {own, "base"}:
+                found.append(f"{path.relative_to(root)}: {own} may not link {name}")
+    return sorted(set(found))
+
+
+def none(found):
+    check(not found, "\n" + "\n".join(found))
+
+
+def test_the_table_is_there_and_goes_one_way():
+    rows = table(ROOT)
+    check(len(rows) >= 10, f"the table has only {sorted(rows)}")
+    none([f"{own} may use {used}, which has no row" for own in rows for used in rows[own] - set(rows)])
+    none([f"round: {' '.join(group)}" for group in cycles(rows)])
+
+
+def test_includes_follow_the_table():
+    none(breaches(ROOT))
+
+
+def test_no_cycle_between_modules():
+    none([f"round: {' '.join(group)}" for group in cycles(modules(ROOT))])
+
+
+def test_links_follow_the_table():
+    none(linked(ROOT))
+
+
+TABLE = "    base -> libc  ground\n    low -> base  low\n    high -> low  high\n"
+
+
+def test_a_breach_is_seen():
+    root = sample(work(), {
+        "docs/ARCHITECTURE.md": TABLE, "src/low/a.h": "", "src/high/b.h": '#include "low/a.h"\n',
+        "src/low/c.h": '\n#include "high/b.h"\n', "src/wild/d.h": "",
+        "src/low/meson.build": "dependencies: [high_dep, base_dep]"})
+    equal(breaches(root), ["src/low/c.h:2: low may not use high",
+                           "src/wild/d.h: the table has no folder wild"])
+    equal(linked(root), ["src/low/meson.build: low may not link high"])
+
+
+def test_a_cycle_is_seen():
+    root = sample(work(), {
+        "docs/ARCHITECTURE.md": TABLE, "src/low/a.h": '#include "low/b.h"\n',
+        "src/low/b.c": '#include "low/c.h"\n', "src/low/b.h": "", "src/low/c.h": '#include "a.h"\n',
+        "src/high/d.c": '#include "low/a.h"\n'})
+    equal(cycles(modules(root)), [["low/a", "low/b", "low/c"]])
