@@ -46,7 +46,8 @@ def closure(path, seen=None):
 
 
 def tidy(path, _arguments):
-    return ["clang-tidy", "--quiet", "--extra-arg=-w", "-p", str(BUILD), str(path)]
+    return ["clang-tidy", "--quiet", f"--config-file={ROOT}/.clang-tidy", "--extra-arg=-w",
+            "-p", str(BUILD), str(path)]
 
 
 def cppcheck(path, arguments):
