@@ -1,5 +1,6 @@
 #include "base/record.h"
 
+#include <ctype.h>
 #include <inttypes.h>
 #include <stdarg.h>
 #include <stdio.h>
@@ -54,8 +55,11 @@ static void add_line(struct record_report *report, struct strv *list,
     if (list->count >= RECORD_FAULTS_MAX)
         return;
     vsnprintf(text, sizeof(text), format, args);
-    const char *pointer = record_pointer(report->arena, place);
-    strv_add(report->arena, list, arena_printf(report->arena, "%s: %s", pointer, text));
+    char *line = arena_printf(report->arena, "%s: %s", record_pointer(report->arena, place), text);
+    for (char *at = line; *at; at++) /* it may end on a terminal */
+        if (iscntrl((unsigned char)*at))
+            *at = '?';
+    strv_add(report->arena, list, line);
 }
 
 void record_fault(
@@ -76,6 +80,20 @@ void record_warn(
     va_start(args, format);
     add_line(report, &report->warnings, place, format, args);
     va_end(args);
+}
+
+int record_error(const struct record_report *report, const char *name, struct error *err)
+{
+    size_t count = report->faults.count;
+
+    if (count == 0)
+        return 0;
+    if (count == 1)
+        return error_set(err, EINVAL, "%s: %s", name, report->faults.words[0]);
+    int r = error_set(err, EINVAL, "%s: %zu errors:", name, count);
+    for (size_t i = 0; err && i < count; i++)
+        error_append(err, "\n  %s", report->faults.words[i]);
+    return r;
 }
 
 static const char *type_name(enum json_type type)

@@ -14,6 +14,7 @@
 
 #include "base/arena.h"
 #include "base/buf.h"
+#include "base/error.h"
 #include "base/json.h"
 #include "base/str.h"
 
@@ -161,6 +162,12 @@ void record_fault(struct record_report *report, const struct record_place *place
         const char *format, ...) __attribute__((format(printf, 3, 4)));
 void record_warn(struct record_report *report, const struct record_place *place, const char *format,
         ...) __attribute__((format(printf, 3, 4)));
+
+/*
+ * 0 when there are no faults. Otherwise -EINVAL with all of them in the error's text, behind the
+ * file's name: "config.json: /root: …", a line each when there are several.
+ */
+int record_error(const struct record_report *report, const char *name, struct error *err);
 
 /*
  * Fills `into` (zeroed by the caller) from a JSON object. Strings and lists live in report->arena;
