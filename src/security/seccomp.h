@@ -37,8 +37,7 @@ struct seccomp_profile {
     RECORD_LIST(struct seccomp_rule) rules;
 };
 
-/* A compiled filter. Its memory belongs to the arena it was made in, or to the cache's mapping,
- * which lasts as long as the process. */
+/* A compiled filter, in the arena. */
 struct seccomp_filter {
     const struct sock_filter *code;
     uint32_t count;    /* instructions */

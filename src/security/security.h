@@ -42,6 +42,8 @@
 #include "security/seccomp.h"
 #include "security/self.h"
 
+struct program_args;
+
 struct security_rlimit {
     const char *type; /* "RLIMIT_NOFILE" */
     uint64_t soft;    /* UINT64_MAX: no limit */
@@ -139,8 +141,10 @@ struct security {
     const struct seccomp_filter *seccomp; /* NULL: none */
     struct security_listener listener;
 
-    /* Filled by security_steps_connect and used by the later groups; to start with, -1. */
+    /* Filled by security_steps_connect and security_steps_confine, for the later groups. */
     int listener_slot;
+    int landlock_slot;
+    struct program_args *program;
 };
 
 /* Start values: slots at -1. */
@@ -152,8 +156,8 @@ int security_steps_limits(struct plan *plan, enum step_place place, const struct
         struct error *err);
 int security_steps_session(struct plan *plan, enum step_place place,
         const struct security *security, struct error *err);
-int security_steps_confine(struct plan *plan, enum step_place place,
-        const struct security *security, struct error *err);
+int security_steps_confine(
+        struct plan *plan, enum step_place place, struct security *security, struct error *err);
 int security_steps_enter(struct plan *plan, enum step_place place, const struct security *security,
         struct error *err);
 

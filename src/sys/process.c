@@ -63,6 +63,11 @@ int sys_prctl(int option, unsigned long a, unsigned long b, unsigned long c, uns
     return (int)SYS_CALL("prctl", prctl(option, a, b, c, d));
 }
 
+int sys_execve(const char *path, char *const argv[], char *const envp[])
+{
+    return (int)SYS_CALL("execve", execve(path, argv, envp));
+}
+
 int sys_execveat(int dirfd, const char *path, char *const argv[], char *const envp[], int flags)
 {
     return (int)SYS_CALL("execveat", syscall(SYS_execveat, dirfd, path, argv, envp, flags));

@@ -23,6 +23,7 @@ int sys_sethostname(const char *name);
 int sys_setdomainname(const char *name);
 int sys_setsid(void);
 int sys_prctl(int option, unsigned long a, unsigned long b, unsigned long c, unsigned long d);
+int sys_execve(const char *path, char *const argv[], char *const envp[]);
 int sys_execveat(int dirfd, const char *path, char *const argv[], char *const envp[], int flags);
 int sys_close_range(unsigned first, unsigned last, unsigned flags);
 
