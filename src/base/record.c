@@ -47,6 +47,21 @@ const char *record_pointer(struct arena *arena, const struct record_place *place
     return arena_strdup(arena, text.length ? buf_text(&text) : "/");
 }
 
+/* Whether the reader has found fault with the place, or with one above or below it. */
+static bool follows_from(const struct record_report *report, const char *pointer)
+{
+    for (size_t i = 0; i < report->firm; i++) {
+        const char *fault = report->faults.words[i];
+        size_t length = strcspn(fault, ":");
+        size_t common = strlen(pointer);
+        common = common < length ? common : length;
+        if (memcmp(fault, pointer, common) == 0 && strchr("/:", fault[common]) &&
+                (pointer[common] == '/' || !pointer[common]))
+            return true;
+    }
+    return false;
+}
+
 static void add_line(struct record_report *report, struct strv *list,
         const struct record_place *place, const char *format, va_list args)
 {
@@ -55,7 +70,10 @@ static void add_line(struct record_report *report, struct strv *list,
     if (list->count >= RECORD_FAULTS_MAX)
         return;
     vsnprintf(text, sizeof(text), format, args);
-    char *line = arena_printf(report->arena, "%s: %s", record_pointer(report->arena, place), text);
+    const char *pointer = record_pointer(report->arena, place);
+    if (follows_from(report, pointer))
+        return;
+    char *line = arena_printf(report->arena, "%s: %s", pointer, text);
     for (char *at = line; *at; at++) /* it may end on a terminal */
         if (iscntrl((unsigned char)*at))
             *at = '?';
@@ -170,7 +188,8 @@ static bool fits(size_t bytes, const struct record_place *place, struct record_r
     return good;
 }
 
-/* Room for a list's items; NULL, and a fault, when there are too many. */
+/* Room for a list's items and an empty one behind them, which ends a list of words; NULL, and a
+ * fault, when there are too many. */
 static void *make_list(size_t count, size_t size, size_t max, const struct record_place *place,
         struct record_report *report)
 {
@@ -178,7 +197,7 @@ static void *make_list(size_t count, size_t size, size_t max, const struct recor
         record_fault(report, place, "%zu items, but at most %zu are allowed", count, max);
         return NULL;
     }
-    return fits(count * size, place, report) ? arena_array(report->arena, size, count) : NULL;
+    return fits(count * size, place, report) ? arena_array(report->arena, size, count + 1) : NULL;
 }
 
 static const char *read_string(
@@ -201,7 +220,7 @@ static void read_strv(struct json_object *json, const struct record_place *place
     if (!expect(json, json_type_array, place, report))
         return;
     size_t count = json_object_array_length(json);
-    char **words = make_list(count + 1, sizeof(char *), RECORD_WORDS_MAX + 1, place, report);
+    char **words = make_list(count, sizeof(char *), RECORD_WORDS_MAX, place, report);
     if (!words)
         return;
     *list = (struct strv){words, 0, count + 1};

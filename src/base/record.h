@@ -138,6 +138,11 @@ struct record_report {
     struct arena *arena;
     struct strv faults;   /* "/linux/resources/memory/limit: expected an integer, found a string" */
     struct strv warnings; /* "/proces: unknown member; did you mean \"process\"?" */
+
+    /* The first so many faults are the reader's: no more is said of those places and of what is
+     * above and below them, since it would only follow from that. Set between reading and checks.
+     */
+    size_t firm;
 };
 
 /*

@@ -219,32 +219,45 @@ char *strv_join(struct arena *arena, const struct strv *list, const char *separa
 
 #define CLOSEST_MAX 64
 
-/* Levenshtein distance with one row; words longer than CLOSEST_MAX never match. */
+static size_t smallest(size_t a, size_t b, size_t c)
+{
+    size_t ab = a < b ? a : b;
+
+    return ab < c ? ab : c;
+}
+
+static bool same_letter(char a, char b)
+{
+    return tolower((unsigned char)a) == tolower((unsigned char)b);
+}
+
+/* How many letters are wrong, missing, too many or exchanged with their neighbour (optimal string
+ * alignment); words longer than CLOSEST_MAX never match. */
 static size_t edit_distance(const char *a, const char *b)
 {
-    size_t row[CLOSEST_MAX + 1];
+    size_t rows[3][CLOSEST_MAX + 1];
     size_t a_length = strlen(a);
     size_t b_length = strlen(b);
 
     if (a_length > CLOSEST_MAX || b_length > CLOSEST_MAX)
         return SIZE_MAX;
     for (size_t j = 0; j <= b_length; j++)
-        row[j] = j;
+        rows[0][j] = j;
     for (size_t i = 1; i <= a_length; i++) {
-        size_t diagonal = row[0];
+        size_t *row = rows[i % 3];
+        const size_t *above = rows[(i + 2) % 3];
+        const size_t *second_above = rows[(i + 1) % 3];
         row[0] = i;
         for (size_t j = 1; j <= b_length; j++) {
-            size_t best = diagonal +
-                          (tolower((unsigned char)a[i - 1]) != tolower((unsigned char)b[j - 1]));
-            diagonal = row[j];
-            if (row[j] + 1 < best)
-                best = row[j] + 1;
-            if (row[j - 1] + 1 < best)
-                best = row[j - 1] + 1;
-            row[j] = best;
+            row[j] = smallest(
+                    row[j - 1] + 1, above[j] + 1, above[j - 1] + !same_letter(a[i - 1], b[j - 1]));
+            bool exchanged = i > 1 && j > 1 && same_letter(a[i - 1], b[j - 2]) &&
+                             same_letter(a[i - 2], b[j - 1]);
+            if (exchanged && second_above[j - 2] + 1 < row[j])
+                row[j] = second_above[j - 2] + 1;
         }
     }
-    return row[b_length];
+    return rows[a_length % 3][b_length];
 }
 
 const char *str_closest(const char *word, const char *const *candidates, size_t count)

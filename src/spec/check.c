@@ -221,6 +221,7 @@ static void read_document(
     record_read(records[kind], json, "", ret, report);
     if (!json_object_is_type(json, json_type_object))
         return;
+    report->firm = report->faults.count;
     if (kind == DOCUMENT_SPEC)
         spec_check(ret, report);
     else if (kind == DOCUMENT_PROCESS)

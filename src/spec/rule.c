@@ -23,7 +23,7 @@ bool rule_one_of(struct record_report *report, const struct record_place *place,
 {
     if (!value || spec_words_have(words, value)) /* a missing one was told by the reader */
         return true;
-    const char *closest = spec_words_closest(words, value);
+    const char *closest = strlen(value) > 2 ? spec_words_closest(words, value) : NULL;
     if (closest)
         record_fault(
                 report, place, "unknown %s \"%.64s\"; did you mean \"%s\"?", what, value, closest);

@@ -71,6 +71,8 @@ TEST(str_closest_finds_misspellings_only)
 
     CHECK_STR(str_closest("proces", names, 3), "process");
     CHECK_STR(str_closest("Memory", names, 3), "memory");
+    CHECK_STR(str_closest("memroy", names, 3), "memory");
+    CHECK_STR(str_closest("ruonst", (const char *const[]){"runs", "rounst"}, 2), "rounst");
     CHECK(str_closest("zebra", names, 3) == NULL);
 }
 
