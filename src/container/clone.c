@@ -33,6 +33,7 @@ static void begin_child(struct plan_run *run, const struct container_clone *args
     run->channel = channel[1];
     run->child = getpid();
     reset_signals();
+    sys_setsid(); /* a terminal that it inherits must not be its controlling one */
     if (args->die_with_host)
         sys_prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
     if (args->hide)
@@ -182,6 +183,7 @@ static void clone_describe(const struct step *step, struct step_text *text)
             between ? "0" : "SIGCHLD", args->cgroup_slot >= 0 ? ", cgroup=<cgroup>" : "");
     if (args->pid_slot >= 0 && !between)
         step_call(text, "setns(<own pid namespace>, CLONE_NEWPID)");
+    step_call(text, "setsid()");
     if (args->die_with_host)
         step_call(text, "prctl(PR_SET_PDEATHSIG, SIGKILL)");
     if (args->hide)

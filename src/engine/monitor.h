@@ -1,0 +1,28 @@
+/*
+ * Watching a workload from its start to its end: carries its output to the log, to this process's
+ * own streams and to clients that attach, its input from them, passes signals on, and tells how it
+ * ended. Runs in the process that made the workload, which alone can learn its exit status.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <sys/types.h>
+
+#include "base/error.h"
+#include "engine/logfile.h"
+#include "engine/streams.h"
+
+struct monitor_config {
+    int dir_fd; /* the sandbox's folder */
+    int pidfd;  /* of the workload's first process */
+    struct streams *streams;
+    bool local;      /* output goes to this process's stdout and stderr too */
+    bool log;        /* and into the log */
+    bool listen;     /* clients may attach */
+    bool signals;    /* SIGINT, SIGTERM … sent to this process are passed on */
+    bool keep_input; /* without a client the workload's input stays open (-i) */
+};
+
+/* Returns when the workload has ended and its output has been carried away. `*ret_status` is its
+ * code, or 128 and the signal's number. */
+int monitor_run(const struct monitor_config *config, int *ret_status, struct error *err);
