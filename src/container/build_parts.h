@@ -30,7 +30,3 @@ void build_cgroup_view(const struct container_request *request, const struct ns_
 int build_security(struct arena *arena, const struct spec_process *process,
         const struct spec_linux *linux_part, const struct container_host *host, bool own_userns,
         struct security *ret, struct strv *warnings, struct error *err);
-
-/* linux.seccomp as the security module wants it. */
-void build_seccomp(
-        struct arena *arena, const struct spec_seccomp *seccomp, struct seccomp_profile *ret);

@@ -66,6 +66,11 @@ int idrange_take(const struct store *store, const char *id, uint32_t *ret_first,
             SLOTS);
 }
 
+uint32_t idrange_guess(const char *id)
+{
+    return FIRST + hash_name(id) % SLOTS * IDRANGE_SIZE;
+}
+
 void idrange_release(const struct store *store, uint32_t first)
 {
     char path[64];

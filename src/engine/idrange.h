@@ -13,4 +13,7 @@
 /* Takes a free range for the sandbox. -ENOSPC when all 28663 are in use. */
 int idrange_take(const struct store *store, const char *id, uint32_t *ret_first, struct error *err);
 
+/* The range that a take would try first; takes nothing. For explain. */
+uint32_t idrange_guess(const char *id);
+
 void idrange_release(const struct store *store, uint32_t first);

@@ -66,25 +66,6 @@ static void quit_when_done(struct monitor *monitor)
         loop_quit(monitor->loop, 0);
 }
 
-static void on_output(struct loop *loop, int fd, uint32_t events, void *data)
-{
-    struct monitor *monitor = data;
-    enum log_stream stream = fd == monitor->config->streams->output ? LOG_STDOUT : LOG_STDERR;
-    char chunk[ATTACH_DATA_MAX];
-
-    (void)loop, (void)events;
-    ssize_t got = read(fd, chunk, sizeof(chunk));
-    if (got > 0) {
-        carry_output(monitor, stream, chunk, (size_t)got);
-        return;
-    }
-    if (got < 0 && (errno == EINTR || errno == EAGAIN))
-        return;
-    loop_remove(monitor->outputs[stream]); /* end of file; EIO from a terminal */
-    monitor->outputs[stream] = NULL;
-    quit_when_done(monitor);
-}
-
 /* ---- input ----------------------------------------------------------------------------------- */
 
 static void end_input(struct monitor *monitor)
@@ -95,6 +76,18 @@ static void end_input(struct monitor *monitor)
     monitor->input = NULL;
     if (streams->input >= 0 && streams->input != streams->output)
         cleanup_close(&streams->input);
+}
+
+/* Asks to be told when the workload takes more input. A terminal is one descriptor both ways. */
+static void want_input(struct monitor *monitor, bool wanted)
+{
+    bool terminal = monitor->config->streams->input == monitor->config->streams->output;
+    uint32_t events = wanted ? EPOLLOUT : 0;
+
+    if (terminal && monitor->outputs[0])
+        loop_change_fd(monitor->outputs[0], EPOLLIN | events);
+    else if (!terminal && monitor->input)
+        loop_change_fd(monitor->input, events);
 }
 
 static void write_input(struct monitor *monitor)
@@ -113,16 +106,18 @@ static void write_input(struct monitor *monitor)
         pending->length -= (size_t)put;
         memmove(pending->data, pending->data + put, pending->length);
     }
-    if (monitor->input)
-        loop_change_fd(monitor->input, pending->length ? EPOLLOUT : 0);
+    want_input(monitor, pending->length > 0);
     if (!pending->length && monitor->input_ends)
         end_input(monitor);
 }
 
 static void on_input_ready(struct loop *loop, int fd, uint32_t events, void *data)
 {
-    (void)loop, (void)fd, (void)events;
-    write_input(data);
+    (void)loop, (void)fd;
+    if (events & (EPOLLERR | EPOLLHUP))
+        end_input(data); /* the workload has closed its end */
+    else
+        write_input(data);
 }
 
 static void add_input(struct monitor *monitor, const char *data, size_t length)
@@ -133,6 +128,29 @@ static void add_input(struct monitor *monitor, const char *data, size_t length)
         return; /* the workload has not read a megabyte: what comes now is lost, not kept forever */
     buf_add(&monitor->pending, data, length);
     write_input(monitor);
+}
+
+static void on_output(struct loop *loop, int fd, uint32_t events, void *data)
+{
+    struct monitor *monitor = data;
+    enum log_stream stream = fd == monitor->config->streams->output ? LOG_STDOUT : LOG_STDERR;
+    char chunk[ATTACH_DATA_MAX];
+
+    (void)loop;
+    if (events & EPOLLOUT)
+        write_input(monitor);
+    if (!(events & ~(uint32_t)EPOLLOUT))
+        return;
+    ssize_t got = read(fd, chunk, sizeof(chunk));
+    if (got > 0) {
+        carry_output(monitor, stream, chunk, (size_t)got);
+        return;
+    }
+    if (got < 0 && (errno == EINTR || errno == EAGAIN))
+        return;
+    loop_remove(monitor->outputs[stream]); /* end of file; EIO from a terminal */
+    monitor->outputs[stream] = NULL;
+    quit_when_done(monitor);
 }
 
 /* ---- clients --------------------------------------------------------------------------------- */
@@ -168,24 +186,32 @@ static void on_client(struct loop *loop, int fd, uint32_t events, void *data)
     }
 }
 
+/* Takes the socket over. */
+static int add_client(struct monitor *monitor, int fd)
+{
+    struct timeval patience = {CLIENT_PATIENCE_MS / 1000, 0};
+    _cleanup_close_ int sock = fd;
+    struct client *client = NULL;
+
+    setsockopt(sock, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
+    for (size_t i = 0; i < CLIENTS_MAX && !client; i++)
+        if (!monitor->clients[i].source)
+            client = &monitor->clients[i];
+    if (!client)
+        return -EBUSY;
+    int r = loop_add_fd(monitor->loop, sock, EPOLLIN, on_client, monitor, &client->source);
+    if (r == 0)
+        client->fd = take_fd(&sock);
+    return r;
+}
+
 static void on_connect(struct loop *loop, int fd, uint32_t events, void *data)
 {
-    struct monitor *monitor = data;
-    struct timeval patience = {CLIENT_PATIENCE_MS / 1000, 0};
-    _cleanup_close_ int sock = accept4(fd, NULL, NULL, SOCK_CLOEXEC);
+    int sock = accept4(fd, NULL, NULL, SOCK_CLOEXEC);
 
-    (void)events;
-    if (sock < 0)
-        return;
-    setsockopt(sock, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
-    for (size_t i = 0; i < CLIENTS_MAX; i++) {
-        struct client *client = &monitor->clients[i];
-        if (client->source)
-            continue;
-        if (loop_add_fd(loop, sock, EPOLLIN, on_client, monitor, &client->source) == 0)
-            client->fd = take_fd(&sock);
-        return;
-    }
+    (void)loop, (void)events;
+    if (sock >= 0)
+        add_client(data, sock);
 }
 
 /* ---- the workload ---------------------------------------------------------------------------- */
@@ -272,6 +298,8 @@ static int set_up(struct monitor *monitor, int *listener, struct error *err)
     r = add_streams(monitor);
     if (r == 0 && config->signals)
         r = add_signals(monitor);
+    if (r == 0 && config->client >= 0)
+        r = add_client(monitor, config->client);
     if (r == 0 && config->listen)
         r = loop_add_fd(monitor->loop, *listener, EPOLLIN, on_connect, monitor, NULL);
     if (r == 0)

@@ -16,11 +16,11 @@ struct monitor_config {
     int dir_fd; /* the sandbox's folder */
     int pidfd;  /* of the workload's first process */
     struct streams *streams;
-    bool local;      /* output goes to this process's stdout and stderr too */
-    bool log;        /* and into the log */
-    bool listen;     /* clients may attach */
-    bool signals;    /* SIGINT, SIGTERM … sent to this process are passed on */
-    bool keep_input; /* without a client the workload's input stays open (-i) */
+    bool local;   /* output goes to this process's stdout and stderr too */
+    bool log;     /* and into the log */
+    bool listen;  /* clients may attach */
+    int client;   /* a client that is there from the start (a connected socket); -1: none */
+    bool signals; /* SIGINT, SIGTERM … sent to this process are passed on */
 };
 
 /* Returns when the workload has ended and its output has been carried away. `*ret_status` is its

@@ -1,0 +1,99 @@
+/*
+ * Sandboxes as people use them: run, found by name, entered, stopped, removed. The commands (cli/)
+ * and whatever shows sandboxes (observe/) act only through this. What isolates a sandbox is made by
+ * container/; here is what surrounds it: a name, ids of its own, streams, a log, a monitor.
+ */
+#pragma once
+
+#include "container/container.h"
+#include "container/host.h"
+#include "engine/meta.h"
+
+struct engine {
+    struct arena *arena;
+    struct store store;
+    struct container_host host;
+    const char *seccomp_cache; /* folder */
+};
+
+/* Opens the store (root NULL: the default one), looks at the host, and takes away what killed
+ * commands have left. */
+int engine_open(struct arena *arena, const char *root, struct engine *ret, struct error *err);
+void engine_close(struct engine *engine);
+#define _cleanup_engine_ __attribute__((cleanup(engine_close)))
+
+/* ---- running --------------------------------------------------------------------------------- */
+
+struct engine_run {
+    struct spec *spec;         /* the configuration; user ids are filled in */
+    struct sandbox_meta meta;  /* name NULL: one is made up */
+    const char *bundle;        /* NULL: none */
+    const char *user;          /* "name[:group]", looked up inside the root; NULL: as in spec */
+    const char *cgroup_parent; /* NULL: "/viv" */
+    bool userns_auto;          /* ids of its own, the root seen through them */
+    bool seccomp_default;      /* the default profile, when the configuration has none */
+    bool unconfined_devices;   /* --privileged */
+    bool detach;
+    const char *detach_keys; /* of the foreground terminal; NULL: ctrl-p ctrl-q */
+    unsigned preserve_fds;
+    struct container_apply apply;
+    struct strv *told; /* filled: warnings for the user */
+};
+
+/*
+ * Runs a sandbox. In the foreground it returns when the workload has ended, with its status in
+ * `*ret_status`; detached, when the workload has started. `run->meta.name` is filled in.
+ */
+int engine_run(struct engine *engine, struct engine_run *run, int *ret_status, struct error *err);
+
+/* For explain: the plan that engine_run would apply; touches nothing. */
+int engine_plan(struct engine *engine, struct engine_run *run, struct container_making *ret,
+        struct error *err);
+
+/* ---- sandboxes that exist -------------------------------------------------------------------- */
+
+struct sandbox {
+    struct container container;
+    struct sandbox_meta meta;
+    enum spec_status status;
+    bool ended; /* and `end` is known */
+    struct sandbox_exit end;
+};
+
+/* By name, or by the start of one if only one fits. -ENOENT, -EEXIST (several fit). */
+int engine_find(struct engine *engine, const char *name, struct sandbox *ret, struct error *err);
+void sandbox_close(struct sandbox *sandbox);
+#define _cleanup_sandbox_ __attribute__((cleanup(sandbox_close)))
+
+/* The names of all. */
+int engine_list(struct engine *engine, struct strv *ret, struct error *err);
+
+/* Waits for the end; the status as of engine_run. */
+int engine_wait(struct engine *engine, const char *name, int *ret_status, struct error *err);
+
+/* The stop signal, and SIGKILL when it has not ended after so many seconds (-1: the sandbox's own
+ * choice, or 10). */
+int engine_stop(struct engine *engine, const char *name, int timeout_s, struct error *err);
+
+/* Takes it away, its log too. A running one only with `force`. */
+int engine_remove(struct engine *engine, const char *name, bool force, struct error *err);
+
+struct engine_exec {
+    const char *name;
+    struct strv args;
+    struct strv env;  /* added to the sandbox's */
+    const char *cwd;  /* NULL: the sandbox's */
+    const char *user; /* "user[:group]"; NULL: the sandbox's */
+    bool interactive, tty, detach, privileged;
+    const char *detach_keys;
+    struct container_apply apply;
+};
+
+/* One more process in a running sandbox; its status as of engine_run. */
+int engine_exec(
+        struct engine *engine, const struct engine_exec *exec, int *ret_status, struct error *err);
+
+/* Sits at a sandbox's streams until it ends (the status is then in *ret_status) or the detach keys
+ * are typed (-ECANCELED, without an error's text). */
+int engine_attach(struct engine *engine, const char *name, bool input, const char *detach_keys,
+        int *ret_status, struct error *err);

@@ -1,0 +1,195 @@
+#include "engine/session.h"
+
+#include <ctype.h>
+#include <signal.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "base/io.h"
+#include "base/loop.h"
+#include "base/str.h"
+#include "engine/attach.h"
+#include "sys/tty.h"
+
+#define DEFAULT_KEYS "ctrl-p,ctrl-q"
+
+struct near_end {
+    const struct session *session;
+    struct loop *loop;
+    struct loop_source *input;
+    struct sys_tty_saved saved;
+    char keys[SESSION_KEYS_MAX];
+    size_t keys_count;
+    size_t keys_typed; /* so many of them have been typed, and not been passed on */
+};
+
+static int parse_key(const char *word, size_t length, char *ret)
+{
+    if (length == 1 && isalnum((unsigned char)word[0])) {
+        *ret = word[0];
+        return 0;
+    }
+    if (length == 6 && str_starts(word, "ctrl-") && strchr("@[\\]^_", word[5])) {
+        *ret = (char)(word[5] & 0x1f);
+        return 0;
+    }
+    if (length == 6 && str_starts(word, "ctrl-") && islower((unsigned char)word[5])) {
+        *ret = (char)(word[5] & 0x1f);
+        return 0;
+    }
+    return -EINVAL;
+}
+
+int session_parse_keys(
+        const char *text, char keys[SESSION_KEYS_MAX], size_t *ret_count, struct error *err)
+{
+    const char *at = text ? text : DEFAULT_KEYS;
+    size_t count = 0;
+
+    while (*at) {
+        size_t length = strcspn(at, ",");
+        if (count == SESSION_KEYS_MAX || parse_key(at, length, &keys[count]) < 0)
+            return error_set(err, EINVAL,
+                    "invalid detach keys \"%s\": write letters or ctrl-<letter>, divided by "
+                    "commas, "
+                    "%d at most",
+                    text, SESSION_KEYS_MAX);
+        count++;
+        at += length + (at[length] == ',');
+    }
+    *ret_count = count;
+    return 0;
+}
+
+static void send_size(struct near_end *end)
+{
+    struct winsize size;
+
+    if (ioctl(0, TIOCGWINSZ, &size) < 0)
+        return;
+    uint16_t both[2] = {size.ws_col, size.ws_row};
+    attach_send(end->session->sock, ATTACH_SIZE, both, sizeof(both));
+}
+
+/* Passes input on, but for the detach keys. Whether they were typed to the end. */
+static bool pass_input(struct near_end *end, const char *data, size_t length)
+{
+    char out[2048];
+    size_t used = 0;
+
+    for (size_t i = 0; i < length; i++) {
+        if (end->keys_count && data[i] == end->keys[end->keys_typed]) {
+            if (++end->keys_typed == end->keys_count)
+                return true;
+            continue;
+        }
+        /* it was no detach after all: what was held back belongs to the workload */
+        memcpy(out + used, end->keys, end->keys_typed);
+        used += end->keys_typed;
+        end->keys_typed = 0;
+        out[used++] = data[i];
+    }
+    if (used)
+        attach_send(end->session->sock, ATTACH_STDIN, out, used);
+    return false;
+}
+
+static void on_input(struct loop *loop, int fd, uint32_t events, void *data)
+{
+    struct near_end *end = data;
+    char chunk[1024];
+
+    (void)events;
+    ssize_t got = read(fd, chunk, sizeof(chunk));
+    if (got < 0 && errno == EINTR)
+        return;
+    if (got <= 0) {
+        attach_send(end->session->sock, ATTACH_STDIN, "", 0);
+        loop_remove(end->input);
+        end->input = NULL;
+        return;
+    }
+    if (pass_input(end, chunk, (size_t)got))
+        loop_quit(loop, -ECANCELED);
+}
+
+static void on_output(struct loop *loop, int fd, uint32_t events, void *data)
+{
+    static char frame[ATTACH_DATA_MAX];
+    enum attach_type type;
+
+    (void)events, (void)data;
+    ssize_t length = attach_receive(fd, &type, frame);
+    if (length < 0)
+        loop_quit(loop, 0);
+    else if (type == ATTACH_STDOUT || type == ATTACH_STDERR)
+        io_write_all(type == ATTACH_STDOUT ? 1 : 2, frame, (size_t)length);
+}
+
+static void on_signal(struct loop *loop, const struct signalfd_siginfo *info, void *data)
+{
+    if (info->ssi_signo == SIGWINCH)
+        send_size(data);
+    else
+        loop_quit(loop, -ECANCELED);
+}
+
+/* A file as stdin cannot be waited for: it is always ready, so it is passed on at once. */
+static void pass_file(struct near_end *end)
+{
+    char chunk[1024];
+    ssize_t got;
+
+    while ((got = read(0, chunk, sizeof(chunk))) > 0)
+        pass_input(end, chunk, (size_t)got);
+    attach_send(end->session->sock, ATTACH_STDIN, "", 0);
+}
+
+static int set_up(struct near_end *end, struct error *err)
+{
+    const struct session *session = end->session;
+    sigset_t set;
+    int r = loop_new(&end->loop, err);
+
+    if (r < 0)
+        return r;
+    sigemptyset(&set);
+    sigaddset(&set, SIGWINCH);
+    if (session->terminal) {
+        sigaddset(&set, SIGTERM);
+        sigaddset(&set, SIGHUP);
+    }
+    r = loop_add_signals(end->loop, &set, on_signal, end, NULL);
+    if (r == 0)
+        r = loop_add_fd(end->loop, session->sock, EPOLLIN, on_output, end, NULL);
+    if (r == 0 && session->input) {
+        r = loop_add_fd(end->loop, 0, EPOLLIN, on_input, end, &end->input);
+        if (r == -EPERM) {
+            pass_file(end);
+            r = 0;
+        }
+    }
+    return r < 0 ? error_sys(err, -r, "watch the streams") : 0;
+}
+
+int session_run(const struct session *session, struct error *err)
+{
+    struct near_end end = {.session = session, .saved = {.fd = -1}};
+    int r = 0;
+
+    if (session->terminal)
+        r = session_parse_keys(session->detach_keys, end.keys, &end.keys_count, err);
+    if (r < 0)
+        return r;
+    r = set_up(&end, err);
+    if (r == 0 && session->terminal) {
+        send_size(&end);
+        r = sys_tty_raw(0, &end.saved, err);
+    }
+    if (r == 0)
+        r = loop_run(end.loop);
+    sys_tty_restore(&end.saved);
+    loop_free(end.loop);
+    return r;
+}

@@ -1,0 +1,112 @@
+#include "engine/watcher.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/io.h"
+#include "sys/process.h"
+
+enum report_kind { REPORT_STARTED, REPORT_ENDED, REPORT_FAILED };
+
+struct report {
+    enum report_kind kind;
+    int status;
+    struct error err;
+};
+
+static void send_report(int fd, const struct report *report)
+{
+    io_write_all(fd, report, sizeof(*report)); /* nobody there: the command was killed */
+}
+
+void watcher_started(int report_fd)
+{
+    struct report report = {.kind = REPORT_STARTED};
+
+    send_report(report_fd, &report);
+    /* from here on the monitor belongs to no terminal and to no job of the shell */
+    sys_setsid();
+}
+
+static void run_watcher(watcher_fn fn, void *data, int report_fd, int client_sock)
+{
+    struct report report = {.kind = REPORT_ENDED};
+
+    signal(SIGPIPE, SIG_IGN);
+    int r = fn(data, report_fd, client_sock, &report.err);
+    if (r < 0)
+        report.kind = REPORT_FAILED;
+    report.status = r;
+    send_report(report_fd, &report);
+    _exit(0);
+}
+
+static int read_report(int fd, struct report *report, struct error *err)
+{
+    int r = io_read_exact(fd, report, sizeof(*report));
+
+    if (r < 0)
+        return error_set(err, EPIPE,
+                "the process that watches the sandbox was killed; `viv rm -f` takes away what it "
+                "has left");
+    if (report->kind == REPORT_FAILED) {
+        if (err)
+            *err = report->err;
+        return report->status;
+    }
+    return 0;
+}
+
+int watcher_start(
+        watcher_fn fn, void *data, bool with_client, struct watcher *ret, struct error *err)
+{
+    struct report report;
+    int pipe_ends[2];
+    int socks[2] = {-1, -1};
+
+    if (pipe2(pipe_ends, O_CLOEXEC) < 0)
+        return error_sys(err, errno, "make a pipe to the monitor");
+    _cleanup_close_ int read_end = pipe_ends[0];
+    _cleanup_close_ int write_end = pipe_ends[1];
+    if (with_client && socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, socks) < 0)
+        return error_sys(err, errno, "make a socket to the monitor");
+    _cleanup_close_ int near_sock = socks[0];
+    _cleanup_close_ int far_sock = socks[1];
+    pid_t pid = fork();
+    if (pid == 0) {
+        close(read_end);
+        cleanup_close(&near_sock);
+        run_watcher(fn, data, write_end, far_sock);
+    }
+    if (pid < 0)
+        return error_sys(err, errno, "make the monitor's process");
+    cleanup_close(&write_end);
+    cleanup_close(&far_sock);
+    int r = read_report(read_end, &report, err);
+    if (r < 0) {
+        waitpid(pid, NULL, 0);
+        return r;
+    }
+    *ret = (struct watcher){take_fd(&read_end), take_fd(&near_sock)};
+    return 0;
+}
+
+int watcher_wait(struct watcher *watcher, int *ret_status, struct error *err)
+{
+    struct report report;
+    int r = read_report(watcher->report_fd, &report, err);
+
+    if (r == 0)
+        *ret_status = report.status;
+    return r;
+}
+
+void watcher_close(struct watcher *watcher)
+{
+    cleanup_close(&watcher->report_fd);
+    cleanup_close(&watcher->sock);
+}

@@ -1,0 +1,32 @@
+/*
+ * A monitor in a process of its own: forked before the workload is made, so that it is the
+ * workload's parent and can outlive the command that asked for it.
+ */
+#pragma once
+
+#include <stdbool.h>
+
+#include "base/error.h"
+
+/* What the monitor's process does. Makes the workload, calls watcher_started(), watches it to its
+ * end and returns its status, or negative with the error. */
+typedef int (*watcher_fn)(void *data, int report_fd, int client_sock, struct error *err);
+
+/* In the monitor's process: tells the command that the workload runs. */
+void watcher_started(int report_fd);
+
+struct watcher {
+    int report_fd;
+    int sock; /* the near end of the streams, for session_run(); -1 when not asked for */
+};
+
+/* Forks, and returns when the workload has started or could not be (its error). `with_client`: a
+ * pair of sockets joins the command to the workload's streams. */
+int watcher_start(
+        watcher_fn fn, void *data, bool with_client, struct watcher *ret, struct error *err);
+
+/* Waits for the workload's status. */
+int watcher_wait(struct watcher *watcher, int *ret_status, struct error *err);
+
+void watcher_close(struct watcher *watcher);
+#define _cleanup_watcher_ __attribute__((cleanup(watcher_close)))
