@@ -14,7 +14,8 @@
 #include "sys/process.h"
 
 #define CLONE_KINDS                                                                                \
-    (CLONE_NEWUSER | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWNET | CLONE_NEWPID | CLONE_NEWNS)
+    (uint64_t)(CLONE_NEWUSER | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWNET | CLONE_NEWPID |         \
+               CLONE_NEWNS)
 
 static void reset_signals(void)
 {
@@ -46,14 +47,14 @@ static pid_t clone_child(struct plan_run *run, const struct container_clone *arg
 {
     int pidfd = -1;
     struct clone_args clone_args = {
-            .flags = (args->new_kinds & (uint64_t)CLONE_KINDS) | more_flags | CLONE_PIDFD,
+            .flags = (args->new_kinds & CLONE_KINDS) | more_flags | CLONE_PIDFD,
             .pidfd = (uint64_t)(uintptr_t)&pidfd,
             .exit_signal = more_flags & CLONE_PARENT ? 0 : SIGCHLD,
     };
 
     if (args->cgroup_slot >= 0 && run->fds[args->cgroup_slot] >= 0) {
         clone_args.flags |= CLONE_INTO_CGROUP;
-        clone_args.cgroup = (uint64_t)run->fds[args->cgroup_slot];
+        clone_args.cgroup = (unsigned)run->fds[args->cgroup_slot];
     }
     pid_t pid = sys_clone3(&clone_args);
     if (pid == 0)

@@ -4,14 +4,12 @@
 
 #include "base/cleanup.h"
 #include "base/str.h"
-#include "container/seccomp.h"
 #include "engine/engine.h"
+#include "engine/filter.h"
 #include "engine/monitor.h"
 #include "engine/session.h"
 #include "engine/watcher.h"
 #include "security/passwd.h"
-#include "security/seccomp_cache.h"
-#include "security/seccomp_default.h"
 #include "spec/check.h"
 
 struct executing {
@@ -90,23 +88,6 @@ static int prepare_process(struct executing *executing, struct error *err)
     return look_up_user(executing, err);
 }
 
-/* The same filter as the sandbox's own process. */
-static int prepare_seccomp(struct executing *executing, struct error *err)
-{
-    struct engine *engine = executing->engine;
-    struct seccomp_profile profile;
-
-    if (!executing->spec.linux.seccomp || executing->exec->privileged)
-        return 0;
-    struct seccomp_filter *filter = arena_new(engine->arena, struct seccomp_filter);
-    container_seccomp_profile(engine->arena, executing->spec.linux.seccomp, &profile);
-    _cleanup_close_ int cache = seccomp_cache_open(engine->seccomp_cache, NULL);
-    int r = seccomp_get_filter(engine->arena, &profile, cache, filter, err);
-    executing->request.seccomp = filter;
-    executing->request.seccomp_config = executing->spec.linux.seccomp;
-    return r;
-}
-
 static int prepare(struct executing *executing, struct error *err)
 {
     const struct container_state *state = &executing->sandbox.container.state;
@@ -120,9 +101,12 @@ static int prepare(struct executing *executing, struct error *err)
         return error_set(err, ESRCH, "sandbox \"%s\" is not running", state->id);
     int r = prepare_process(executing, err);
     if (r == 0)
-        r = prepare_seccomp(executing, err);
+        r = engine_seccomp(executing->engine, &executing->spec,
+                executing->sandbox.meta.confined && !executing->exec->privileged,
+                &executing->request.seccomp, err);
     if (r < 0)
         return r;
+    executing->request.seccomp_config = executing->spec.linux.seccomp;
     container_state_as_spec(state, executing->sandbox.status, told);
     executing->request.arena = executing->engine->arena;
     executing->request.host = &executing->engine->host;

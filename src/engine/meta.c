@@ -14,6 +14,7 @@ static const struct field meta_fields[] = {
         FIELD(struct sandbox_meta, tty, FIELD_BOOL),
         FIELD(struct sandbox_meta, interactive, FIELD_BOOL),
         FIELD(struct sandbox_meta, remove, FIELD_BOOL),
+        FIELD(struct sandbox_meta, confined, FIELD_BOOL),
         FIELD(struct sandbox_meta, monitor, FIELD_I32),
         FIELD(struct sandbox_meta, id_first, FIELD_U64),
         FIELD(struct sandbox_meta, log, FIELD_STR),

@@ -18,6 +18,7 @@ struct sandbox_meta {
     bool tty;
     bool interactive;
     bool remove;       /* --rm */
+    bool confined;     /* the default seccomp profile, where the configuration has none */
     int monitor;       /* pid of the process that watches it */
     uint64_t id_first; /* the range of --userns auto; 0: none */
     const char *log;   /* "json-file" or "none" */

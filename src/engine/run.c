@@ -7,8 +7,8 @@
 #include "base/path.h"
 #include "base/str.h"
 #include "cgroup/group.h"
-#include "container/seccomp.h"
 #include "engine/engine.h"
+#include "engine/filter.h"
 #include "engine/idrange.h"
 #include "engine/monitor.h"
 #include "engine/names.h"
@@ -16,8 +16,6 @@
 #include "engine/session.h"
 #include "engine/watcher.h"
 #include "security/passwd.h"
-#include "security/seccomp_cache.h"
-#include "security/seccomp_default.h"
 
 /* What a run is made of, on its way from the request to the end of the workload. */
 struct running {
@@ -84,31 +82,6 @@ static int give_ids(struct engine *engine, struct engine_run *run, bool take, st
     return 0;
 }
 
-static int give_seccomp(struct running *running, struct error *err)
-{
-    struct engine *engine = running->engine;
-    const struct spec *spec = running->run->spec;
-    struct seccomp_profile profile;
-    struct seccomp_filter *filter = arena_new(engine->arena, struct seccomp_filter);
-
-    if (spec->linux.seccomp) {
-        container_seccomp_profile(engine->arena, spec->linux.seccomp, &profile);
-    } else if (running->run->seccomp_default) {
-        uint64_t mask = 0;
-        const struct spec_capabilities *caps = spec->process->capabilities;
-        int r = caps ? caps_from_names(engine->arena, &caps->bounding, &mask, err) : 0;
-        if (r < 0)
-            return r;
-        seccomp_default_profile(engine->arena, mask, &profile);
-    } else {
-        return 0;
-    }
-    _cleanup_close_ int cache = seccomp_cache_open(engine->seccomp_cache, NULL);
-    int r = seccomp_get_filter(engine->arena, &profile, cache, filter, err);
-    running->request.seccomp = filter;
-    return r;
-}
-
 static const char *default_cgroup(const struct engine *engine, const struct engine_run *run)
 {
     const char *parent = run->cgroup_parent;
@@ -129,7 +102,7 @@ static int prepare(struct running *running, bool take, struct error *err)
     if (r == 0)
         r = look_up_user(engine, run, err);
     if (r == 0)
-        r = give_seccomp(running, err);
+        r = engine_seccomp(engine, run->spec, run->meta.confined, &running->request.seccomp, err);
     if (r == 0)
         r = give_ids(engine, run, take, err);
     if (r < 0)
