@@ -10,6 +10,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <sys/types.h>
 
 #include "base/arena.h"
 #include "base/error.h"
@@ -34,6 +35,9 @@ enum cgroup_controller {
 
 /* "cpu", …; the v1 name of those that have two. */
 const char *cgroup_controller_name(enum cgroup_controller controller);
+
+/* The same, with the v2 name of those that have two. */
+const char *cgroup_controller_unified_name(enum cgroup_controller controller);
 
 /* The set (bit 1 << controller) of a list of names divided by `separator`; other names are passed
  * over. Both names of io are known. */
@@ -78,7 +82,7 @@ void cgroup_layout_guest(struct arena *arena, struct cgroup_layout *ret);
 struct cgroup_layout_source {
     const char *mountinfo;
     const char *self; /* /proc/self/cgroup */
-    bool (*check)(const char *path, bool unified);
+    bool (*check)(const char *path, bool unified, dev_t device);
     const char *(*controllers)(struct arena *arena, const char *mount);
 };
 

@@ -1,0 +1,80 @@
+/*
+ * The kinds of step that steps.h appends, with the plain structs of their arguments. Internal to
+ * cgroup/; others use steps.h.
+ */
+#pragma once
+
+#include "cgroup/steps.h"
+#include "cgroup/writes.h"
+
+/* mkdir(2) of a cgroup, and opening what enters it. */
+struct cgroup_mkdir_args {
+    const char *path;
+    bool shared; /* a parent: others may have made it meanwhile, or use it when it is taken back */
+    int slot;    /* of the descriptor for entering; -1: none is opened */
+    bool unified;
+};
+extern const struct step_ops cgroup_mkdir_ops;
+
+/* Only the opening, for a cgroup that exists. */
+extern const struct step_ops cgroup_open_ops;
+
+/* One write to one file (struct cgroup_write). */
+extern const struct step_ops cgroup_write_ops;
+
+/* "+cpu +memory" to a v2 directory's cgroup.subtree_control. */
+struct cgroup_enable_args {
+    const char *dir;
+    const char *text;     /* all at once */
+    const char *required; /* those of them that must succeed, "" for none */
+};
+extern const struct step_ops cgroup_enable_ops;
+
+/* Moves the processes of a v2 cgroup into one below it, so that controllers can be enabled. */
+struct cgroup_evacuate_args {
+    const char *dir, *leaf;
+};
+extern const struct step_ops cgroup_evacuate_ops;
+
+/* chown(2) of what a v2 cgroup's new master needs. */
+struct cgroup_delegate_args {
+    const char *dir;
+    uint32_t uid, gid;
+};
+extern const struct step_ops cgroup_delegate_ops;
+
+/* v1 device lists. */
+struct cgroup_device_lines_args {
+    const char *dir;
+    struct strv lines;
+};
+extern const struct step_ops cgroup_device_lines_ops;
+
+/* v2 device program. */
+struct cgroup_device_program_args {
+    const char *dir;
+    struct bpf_insn *program;
+    size_t count;
+};
+extern const struct step_ops cgroup_device_program_ops;
+
+/* The child's entering: "0" to each open v1 `tasks` file. */
+struct cgroup_attach_args {
+    const int *slots;
+    const char *const *paths;
+    size_t count;
+};
+extern const struct step_ops cgroup_attach_ops;
+
+/* A transient scope for the child (systemd.h). */
+struct cgroup_scope_args {
+    const char *helper;
+    const char *unit;
+    const char *below; /* where systemd is expected to put it, below each hierarchy's mount */
+    const char *order; /* the JSON for the helper, without the process */
+    const char *stop;  /* the JSON that stops it */
+};
+extern const struct step_ops cgroup_scope_ops;
+
+/* How long undo waits for processes in a cgroup to end. */
+#define CGROUP_UNDO_WAIT_US 10000000
