@@ -33,6 +33,21 @@ int error_sys(struct error *err, int errnum, const char *format, ...)
     return -errnum;
 }
 
+int error_sys_hint(struct error *err, int errnum, const char *hint, const char *format, ...)
+{
+    va_list args;
+
+    if (err) {
+        va_start(args, format);
+        set_text(err, errnum, format, args);
+        va_end(args);
+        error_append(err, ": %s: %s", error_name(errnum), strerror(errnum));
+        if (hint && *hint)
+            error_append(err, "; %s", hint);
+    }
+    return -errnum;
+}
+
 int error_prefix(struct error *err, const char *format, ...)
 {
     char context[ERROR_TEXT_MAX / 2];

@@ -38,6 +38,10 @@ int error_set(struct error *err, int errnum, const char *format, ...)
 int error_sys(struct error *err, int errnum, const char *format, ...)
         __attribute__((format(printf, 3, 4)));
 
+/* As error_sys, and then "; <hint>", what to do about it; none when it is NULL or empty. */
+int error_sys_hint(struct error *err, int errnum, const char *hint, const char *format, ...)
+        __attribute__((format(printf, 4, 5)));
+
 /* Puts "<context>: " in front of the text. Returns -err->errnum. */
 int error_prefix(struct error *err, const char *format, ...) __attribute__((format(printf, 2, 3)));
 

@@ -23,9 +23,10 @@ struct mount_options {
     bool tmpcopyup;
     bool idmap, ridmap;
     bool copy_symlink, src_nofollow, dest_nofollow;
-    bool superblock_ro;        /* "ro" was asked */
+    struct strv superblock;    /* "sync", "lazytime": of every file system; a bind mount has none */
     struct id_maps uids, gids; /* from "idmap=uids=…;gids=…"; empty: the sandbox's own */
-    struct strv data;          /* the rest, for fsconfig(2): "size=64k", "sync" */
+    bool uids_relative, gids_relative; /* their outside ids are the sandbox's own ("@") */
+    struct strv data;                  /* the rest, for fsconfig(2): "size=64k" */
 };
 
 /* Reads the words; what is not in the table goes to `data`. -EINVAL for a contradiction or a
@@ -40,5 +41,5 @@ const char *mount_propagation_text(uint64_t propagation);
 /* MS_PRIVATE … for "private", "rprivate" …; false for another word. */
 bool mount_propagation_read(const char *word, uint64_t *ret, bool *ret_recursive);
 
-/* All words of the table, NULL-terminated, for `features`. */
-const char *const *mount_option_words(void);
+/* Adds all words that are known, for `features`. */
+void mount_option_words(struct arena *arena, struct strv *words);

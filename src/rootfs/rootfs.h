@@ -65,10 +65,11 @@ struct rootfs {
     const char *path; /* of the root on the host */
     bool readonly;
     bool idmapped; /* the root through the sandbox's user namespace, so no owner changes on disk */
-    bool userns;   /* the sandbox has a user namespace that is not the host's */
-    bool rootless; /* viv is an ordinary user: sources are opened by the child */
-    bool no_devices;         /* none of the default devices and links (rootfs' own /dev) */
-    const char *propagation; /* linux.rootfsPropagation; NULL: "rprivate" */
+    struct id_maps uids, gids; /* of its user namespace; empty when it has none of its own */
+    bool userns;               /* the sandbox has a user namespace that is not the host's */
+    bool rootless;             /* viv is an ordinary user: sources are opened by the child */
+    bool no_devices;           /* none of the default devices and links (rootfs' own /dev) */
+    const char *propagation;   /* linux.rootfsPropagation; NULL: "rprivate" */
     enum rootfs_enter enter;
 
     const struct rootfs_mount *mounts;
@@ -83,7 +84,8 @@ struct rootfs {
     /* filled by the rootfs_add_ functions: slots */
     int root_slot;
     int proc_slot; /* procfs handle in the child, from rootfs_add_prepare on */
-    int null_slot, empty_slot;
+    int dev_slot, null_slot, empty_slot;
+    int *cgroup_slots; /* one for each hierarchy that is bound */
     int *source_slots; /* one for each mount; -1: none */
 };
 

@@ -9,6 +9,9 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+/* umount2(2); glibc keeps it in a header that cannot be included beside <linux/mount.h>. */
+#define MNT_DETACH 2
+
 int sys_fsopen(const char *fs_name, unsigned flags);
 int sys_fsconfig(int fs_fd, unsigned command, const char *key, const void *value, int aux);
 int sys_fsmount(int fs_fd, unsigned flags, unsigned attributes);

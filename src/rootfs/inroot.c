@@ -1,0 +1,155 @@
+#include "rootfs/inroot.h"
+
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/path.h"
+#include "base/str.h"
+#include "sys/mount.h"
+
+#define LINKS_MAX 40 /* as the kernel's MAXSYMLINKS */
+
+static int open_existing(int root_fd, const char *path, uint64_t flags, enum inroot_follow follow)
+{
+    uint64_t resolve = RESOLVE_IN_ROOT;
+
+    if (follow == INROOT_NO_SYMLINKS)
+        resolve |= RESOLVE_NO_SYMLINKS;
+    if (follow == INROOT_NO_LAST)
+        flags |= O_NOFOLLOW;
+    return sys_openat2(root_fd, path, O_PATH | flags, 0, resolve);
+}
+
+/* Makes one missing entry. 1: something dangling is in the way, whose target has to be made. */
+static int make_entry(int dir_fd, const char *name, bool directory)
+{
+    int r = directory ? sys_mkdirat(dir_fd, name, 0755)
+                      : sys_mknodat(dir_fd, name, S_IFREG | 0644, 0);
+
+    return r == -EEXIST ? 1 : r;
+}
+
+/* Puts what the link at path[..start+length) points to in its place. */
+static int splice_link(int dir_fd, const char *name, char path[PATH_MAX], size_t start, size_t end)
+{
+    char target[PATH_MAX], spliced[PATH_MAX];
+    ssize_t length = readlinkat(dir_fd, name, target, sizeof(target) - 1);
+
+    if (length < 0)
+        return errno == EINVAL ? 0 : -errno; /* no link: another process made it meanwhile */
+    target[length] = '\0';
+    int printed = snprintf(spliced, sizeof(spliced), "%.*s%s%s", target[0] == '/' ? 0 : (int)start,
+            path, target, path + end);
+    if (printed >= PATH_MAX)
+        return -ENAMETOOLONG;
+    memcpy(path, spliced, (size_t)printed + 1);
+    return 1;
+}
+
+/* Makes the first missing part of the path. 0: made or there; 1: the path was rewritten, since a
+ * dangling link was met. */
+static int make_part(int root_fd, char path[PATH_MAX], size_t start, size_t end, bool directory)
+{
+    char part[NAME_MAX + 1];
+    char saved = path[start];
+
+    if (end - start > NAME_MAX)
+        return -ENAMETOOLONG;
+    memcpy(part, path + start, end - start);
+    part[end - start] = '\0';
+    path[start] = '\0';
+    _cleanup_close_ int dir =
+            open_existing(root_fd, start ? path : ".", O_DIRECTORY, INROOT_FOLLOW);
+    path[start] = saved;
+    if (dir < 0)
+        return dir;
+    int r = make_entry(dir, part, directory);
+    return r == 1 ? splice_link(dir, part, path, start, end) : r;
+}
+
+/* Walks the path, making what is missing; each part is looked up anew from the root. */
+static int make_missing(int root_fd, const char *wanted, bool directory)
+{
+    char path[PATH_MAX];
+    int links = 0;
+    size_t at = 0;
+
+    if (strlen(wanted) >= sizeof(path))
+        return -ENAMETOOLONG;
+    strcpy(path, wanted);
+    while (path[at += strspn(path + at, "/")]) {
+        size_t end = at + strcspn(path + at, "/");
+        bool last = path[end + strspn(path + end, "/")] == '\0';
+        char saved = path[end];
+        path[end] = '\0';
+        _cleanup_close_ int fd = open_existing(root_fd, path, 0, INROOT_FOLLOW);
+        path[end] = saved;
+        int r = fd == -ENOENT ? make_part(root_fd, path, at, end, directory || !last) : fd;
+        if (r < 0)
+            return r;
+        if (fd == -ENOENT && r == 1 && ++links > LINKS_MAX)
+            return -ELOOP;
+        at = fd == -ENOENT && r == 1 ? 0 : end;
+    }
+    return 0;
+}
+
+static int fail(struct error *err, int errnum, const char *path, enum inroot_follow follow)
+{
+    const char *advice = "";
+
+    if (errnum == ELOOP && follow == INROOT_NO_SYMLINKS)
+        advice = "; a symbolic link there could lead the mount elsewhere: make it a directory in "
+                 "the image";
+    else if (errnum == EROFS)
+        advice = "; the root is read-only and the mount point is missing: make it in the image";
+    else if (errnum == EACCES || errnum == EPERM || errnum == EOVERFLOW)
+        advice = "; the sandbox's root user may not use that directory: are its owner's ids mapped "
+                 "(or the root idmapped)?";
+    return error_sys(err, errnum, "open %s inside the root%s", path, advice);
+}
+
+int inroot_open(int root_fd, const char *path, enum inroot_make make, enum inroot_follow follow,
+        struct error *err)
+{
+    const char *name = *path ? path : "/";
+    int fd = open_existing(root_fd, name, 0, follow);
+
+    if (fd == -ENOENT && make != INROOT_MUST_EXIST) {
+        int r = make_missing(root_fd, name, make == INROOT_DIRECTORY);
+        if (r < 0) {
+            fail(err, -r, path, follow);
+            error_prefix(err, "make what is missing");
+            return r;
+        }
+        fd = open_existing(root_fd, name, 0, follow);
+    }
+    return fd < 0 ? fail(err, -fd, path, follow) : fd;
+}
+
+int inroot_open_parent(int root_fd, const char *path, const char **ret_name, struct error *err)
+{
+    _cleanup_arena_ struct arena arena = {0};
+    const char *name = path_base(path);
+
+    if (!*name || str_equal(name, ".") || str_equal(name, ".."))
+        return error_set(err, EINVAL, "%s is no name of a file", path);
+    int fd = inroot_open(root_fd, path_dir(&arena, path), INROOT_DIRECTORY, INROOT_FOLLOW, err);
+    if (fd >= 0)
+        *ret_name = name;
+    return fd;
+}
+
+void inroot_call(struct step_text *text, const char *path, enum inroot_follow follow)
+{
+    step_call(text,
+            "openat2(<root>, %s, {flags=O_PATH%s|O_CLOEXEC, resolve=%sRESOLVE_IN_ROOT}, 24)",
+            step_quote(text->arena, *path ? path : "/"),
+            follow == INROOT_NO_LAST ? "|O_NOFOLLOW" : "",
+            follow == INROOT_NO_SYMLINKS ? "RESOLVE_NO_SYMLINKS|" : "");
+}

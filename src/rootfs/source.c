@@ -1,0 +1,173 @@
+#include "rootfs/source.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "plan/run.h"
+#include "rootfs/attr.h"
+#include "rootfs/legacy.h"
+#include "sys/mount.h"
+#include "sys/proc.h"
+
+static unsigned tree_flags(const struct source *source)
+{
+    return OPEN_TREE_CLONE | (source->recursive ? AT_RECURSIVE : 0) |
+           (source->nofollow ? AT_SYMLINK_NOFOLLOW : 0);
+}
+
+static int open_fail(const struct source *source, int r, struct error *err)
+{
+    const char *hint = NULL;
+
+    if (r == -ENOENT)
+        hint = "the source of a bind mount has to exist: create it, or correct the path";
+    else if (r == -EINVAL && !source->recursive)
+        hint = "mounts below it hide what a user namespace may not see; use rbind";
+    else if (r == -EACCES)
+        hint = "the user that starts the sandbox may not reach it";
+    return error_sys_hint(err, -r, hint, "open %s as the source of a mount", source->path);
+}
+
+/* "copy-symlink": a link is kept as it is. 1: it is none. */
+static int open_link(const struct source *source, struct plan_run *run)
+{
+    struct stat st;
+    _cleanup_close_ int fd = open(source->path, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+
+    if (fd < 0 || fstat(fd, &st) < 0)
+        return -errno;
+    if (!S_ISLNK(st.st_mode))
+        return 1;
+    run->fds[source->slot] = take_fd(&fd);
+    return 0;
+}
+
+static int open_apply(const struct step *step, struct plan_run *run, struct error *err)
+{
+    const struct source *source = step->args;
+    int r = source->link ? open_link(source, run) : 1;
+
+    if (r <= 0)
+        return r < 0 ? open_fail(source, r, err) : 0;
+    _cleanup_close_ int tree = sys_open_tree(AT_FDCWD, source->path, tree_flags(source));
+    if (legacy_wanted(tree))
+        return 0; /* the child tries mount(2), whose error then counts */
+    if (tree < 0)
+        return open_fail(source, tree, err);
+    struct attr_calls calls = attr_plan(&source->options, source->recursive, source->base);
+    r = attr_apply(tree, &calls, source->path, err);
+    if (r == -ENOSYS)
+        return 0;
+    if (r == 0)
+        run->fds[source->slot] = take_fd(&tree);
+    return r;
+}
+
+static void open_describe(const struct step *step, struct step_text *text)
+{
+    const struct source *source = step->args;
+    struct attr_calls calls = attr_plan(&source->options, source->recursive, source->base);
+
+    if (source->link) {
+        step_call(text, "openat(AT_FDCWD, %s, O_RDONLY|O_NOFOLLOW|O_CLOEXEC|O_PATH)",
+                step_quote(text->arena, source->path));
+        step_call(text, "fstat(<source>)");
+    }
+    step_call(text, "open_tree(AT_FDCWD, %s, %sOPEN_TREE_CLONE|OPEN_TREE_CLOEXEC%s)",
+            step_quote(text->arena, source->path), source->nofollow ? "AT_SYMLINK_NOFOLLOW|" : "",
+            source->recursive ? "|AT_RECURSIVE" : "");
+    attr_describe(text, "<source>", &calls);
+    step_why(text, "%s as the sandbox will see it, held before any path of the sandbox is walked",
+            source->path);
+}
+
+static const struct step_ops open_ops = {
+        "open_tree", "mount(2)", open_apply, NULL, open_describe, NULL};
+
+void source_add_open(
+        struct plan *plan, enum step_place place, const struct source *source, const char *because)
+{
+    plan_add(plan, place, &open_ops, because, source);
+}
+
+/* A descriptor of the user namespace whose maps are wanted. */
+static int open_userns(const struct source_idmap *idmap, pid_t child, struct error *err)
+{
+    char pid[16];
+
+    if (idmap->uids.count)
+        return sys_userns_new(&idmap->uids, &idmap->gids, err);
+    _cleanup_close_ int proc = sys_proc_open_shared(err);
+    if (proc < 0)
+        return proc;
+    snprintf(pid, sizeof(pid), "%d", child);
+    int fd = sys_proc_open_ns(proc, pid, "user");
+    return fd < 0 ? error_sys(err, -fd, "open the sandbox's user namespace") : fd;
+}
+
+static const char *idmap_hint(int r)
+{
+    if (r == -EINVAL)
+        return "its file system cannot be idmapped, or is already (tmpfs needs Linux 6.3, overlay "
+               "has to be made of idmapped layers); use --userns host, or another file system";
+    if (r == -EPERM)
+        return "only root of the user namespace that owns the file system can idmap it";
+    return NULL;
+}
+
+static int idmap_apply(const struct step *step, struct plan_run *run, struct error *err)
+{
+    const struct source_idmap *idmap = step->args;
+    struct mount_attr attr = {.attr_set = MOUNT_ATTR_IDMAP};
+
+    if (run->fds[idmap->slot] < 0)
+        return error_set(err, ENOSYS,
+                "idmap %s: this kernel, or a filter around this process, has no open_tree or "
+                "mount_setattr (Linux 5.12)",
+                idmap->path);
+    _cleanup_close_ int userns = open_userns(idmap, run->child, err);
+    if (userns < 0)
+        return error_prefix(err, "idmap %s", idmap->path);
+    attr.userns_fd = (__u64)(unsigned)userns;
+    int r = sys_mount_setattr(run->fds[idmap->slot], "",
+            AT_EMPTY_PATH | (idmap->recursive ? AT_RECURSIVE : 0), &attr);
+    return r < 0 ? error_sys_hint(err, -r, idmap_hint(r), "idmap %s", idmap->path) : 0;
+}
+
+static void describe_userns(const struct source_idmap *idmap, struct step_text *text)
+{
+    if (idmap->uids.count) {
+        step_call(text, "clone3({flags=CLONE_NEWUSER, exit_signal=0}, 88)");
+        step_call(text, "waitid(P_PID, <maps>, <info>, WEXITED|__WALL, NULL)");
+        return;
+    }
+    step_call(text, "openat2(AT_FDCWD, \"/proc\", {flags=O_PATH|O_DIRECTORY|O_CLOEXEC}, 24)");
+    step_call(text,
+            "openat2(<proc>, \"<child>/ns\", {flags=O_PATH|O_DIRECTORY|O_CLOEXEC, resolve=%s}, 24)",
+            SYS_PROC_RESOLVE_TEXT);
+    step_call(text, "openat2(<ns>, \"user\", {flags=O_RDONLY|O_CLOEXEC}, 24)");
+}
+
+static void idmap_describe(const struct step *step, struct step_text *text)
+{
+    const struct source_idmap *idmap = step->args;
+
+    describe_userns(idmap, text);
+    step_call(text,
+            "mount_setattr(<source>, \"\", AT_EMPTY_PATH%s, {attr_set=MOUNT_ATTR_IDMAP, "
+            "attr_clr=0, "
+            "propagation=0, userns_fd=<userns>}, 32)",
+            idmap->recursive ? "|AT_RECURSIVE" : "");
+    step_why(text, "owners in %s appear shifted by the maps; on disk none changes", idmap->path);
+}
+
+static const struct step_ops idmap_ops = {
+        "idmap", "mount_setattr(2)", idmap_apply, NULL, idmap_describe, NULL};
+
+void source_add_idmap(struct plan *plan, const struct source_idmap *idmap, const char *because)
+{
+    plan_add(plan, STEP_HOST, &idmap_ops, because, idmap);
+}
