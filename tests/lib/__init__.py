@@ -12,7 +12,8 @@ A file starts with `from lib import *` (as in tests/integration/lib/self.py, whi
     TIMEOUT = 60          # seconds for each test of this file (60 if not given; tripled with sanitizers)
     ALONE = True          # no other test runs meanwhile (for what is measured, or machine-wide)
     BUILDS = ["plain"]    # which builds it runs on (both if not given): "plain", "asan"
-    RIG = "v2"            # the whole file needs this rig: left out of `make check`
+    RIG = "v2"            # it needs this running rig and talks to it: left out of `make check`
+    ALSO_IN = ["v2"]      # it runs here, and once more inside each of these rigs
 
     @needs(root=True, programs=["crun"])        # otherwise the test is skipped, with the reason
     def test_hostname_is_its_own():

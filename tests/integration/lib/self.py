@@ -6,6 +6,8 @@ import tempfile
 from lib import *
 from lib import marks
 
+ALSO_IN = ["v2"]
+
 INNER = """
 from lib import *
 import os, subprocess, time
