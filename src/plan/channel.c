@@ -162,6 +162,8 @@ void plan_serve_child(struct plan_run *run)
         int r = serve_order(run, &order, &answer.err);
         if (run->channel < 0)
             serve_detached(run, r, &answer.err);
+        if (r == 0)
+            answer.err.errnum = 0; /* a step may have met an error and helped itself */
         answer.ns = run->watch ? now_ns() - start : 0;
         answer_host(run, &answer);
         if (r < 0)
