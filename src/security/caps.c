@@ -79,15 +79,19 @@ char *caps_mask_text(struct arena *arena, uint64_t mask)
     return arena_strdup(arena, text.length ? buf_text(&text) : "0");
 }
 
-/* "CAP_FOO" in capitals, for finding the closest name. */
+/* The known name closest to a word, whatever its case and with or without "CAP_". */
 static const char *closest_name(struct arena *arena, const char *word)
 {
     bool prefixed = strncasecmp(word, "CAP_", 4) == 0;
-    char *upper = arena_printf(arena, "%s%s", prefixed ? "" : "CAP_", word);
+    char *upper = arena_strdup(arena, prefixed ? word + 4 : word);
+    const char *candidates[CAPS_COUNT];
 
     for (char *at = upper; *at; at++)
         *at = (char)toupper((unsigned char)*at);
-    return str_closest(upper, names, CAPS_COUNT);
+    for (size_t i = 0; i < CAPS_COUNT; i++)
+        candidates[i] = names[i] + 4;
+    const char *close = str_closest(upper, candidates, CAPS_COUNT);
+    return close ? close - 4 : NULL;
 }
 
 #define UNKNOWN_MAX 20 /* so many are named in an error */

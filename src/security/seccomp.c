@@ -401,9 +401,9 @@ static int read_flags(struct compiler *compiler, uint32_t *ret, struct error *er
     }
     if (compiler->notifies) {
         mask |= SECCOMP_FILTER_FLAG_NEW_LISTENER;
-        /* the kernel can return only one of a descriptor and a thread's number */
-        if (mask & SECCOMP_FILTER_FLAG_TSYNC)
-            mask |= SECCOMP_FILTER_FLAG_TSYNC_ESRCH;
+        /* the workload has one thread, so there is nothing to synchronise; but the thread that
+         * hands the notify descriptor on must stay outside of the filter, see filter.h */
+        mask &= ~(uint64_t)SECCOMP_FILTER_FLAG_TSYNC;
     } else if (mask & SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV) {
         mask &= ~(uint64_t)SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV;
         strv_add(compiler->arena, &compiler->notes,
