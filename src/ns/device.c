@@ -175,16 +175,17 @@ static int move_device(int from, int to, int to_ns, const char *name, const char
     int r = read_state(from, name, &state);
 
     if (r < 0)
-        return error_sys(err, -r, "look at the network interface %s%s", name,
-                r == -ENODEV ? "; is there one of that name here? (ip link)" : "");
+        return error_sys_hint(err, -r,
+                r == -ENODEV ? "is there one of that name here? (ip link)" : NULL,
+                "look at the network interface %s", name);
     r = send_move(from, state.index, to_ns, new_name);
     if (r < 0)
-        return error_sys(err, -r, "move the network interface %s into the namespace as %s%s", name,
-                new_name,
-                r == -EEXIST   ? "; that name is taken there"
-                : r == -EINVAL ? "; this kind of interface cannot change its namespace, or the "
-                                 "name is not valid"
-                               : "");
+        return error_sys_hint(err, -r,
+                r == -EEXIST ? "that name is taken there"
+                : r == -EINVAL
+                        ? "this kind of interface cannot change its namespace, or the name is bad"
+                        : NULL,
+                "move the network interface %s into the namespace as %s", name, new_name);
     r = settle(to, new_name, &state, up || state.up);
     return r < 0 ? error_sys(err, -r, "give %s its addresses and bring it up", new_name) : 0;
 }

@@ -45,9 +45,9 @@ static int open_apply(const struct step *step, struct plan_run *run, struct erro
     _cleanup_close_ int fd = open(join->path, O_RDONLY | O_CLOEXEC);
 
     if (fd < 0)
-        return error_sys(err, errno, "join the %s namespace at %s: open it%s",
-                ns_kinds[join->kind].name, join->path,
-                errno == ENOENT ? " (has the process that held it ended?)" : "");
+        return error_sys_hint(err, errno,
+                errno == ENOENT ? "has the process that held it ended?" : NULL,
+                "join the %s namespace at %s: open it", ns_kinds[join->kind].name, join->path);
     int r = check_kind(fd, join, err);
     if (r < 0)
         return r;
@@ -74,10 +74,9 @@ static int join_apply(const struct step *step, struct plan_run *run, struct erro
     int r = sys_setns(run->fds[join->slot], (int)ns_kinds[join->kind].flag);
 
     if (r < 0)
-        return error_sys(err, -r, "join the %s namespace at %s%s", ns_kinds[join->kind].name,
-                join->path,
-                r == -EPERM ? "; CAP_SYS_ADMIN over the user namespace that owns it is needed"
-                            : "");
+        return error_sys_hint(err, -r,
+                r == -EPERM ? "CAP_SYS_ADMIN over the user namespace that owns it is needed" : NULL,
+                "join the %s namespace at %s", ns_kinds[join->kind].name, join->path);
     close(run->fds[join->slot]);
     run->fds[join->slot] = -1;
     return 0;
@@ -136,9 +135,10 @@ int ns_pid_enter(
         return error_sys(err, errno, "open /proc/self/ns/pid, to come back to it");
     int r = sys_setns(run->fds[set->of[NS_PID].slot], CLONE_NEWPID);
     if (r < 0)
-        return error_sys(err, -r, "join the PID namespace at %s%s", set->of[NS_PID].path,
-                r == -EINVAL ? "; it has to lie below the PID namespace of this process"
-                             : "; CAP_SYS_ADMIN over the user namespace that owns it is needed");
+        return error_sys_hint(err, -r,
+                r == -EINVAL ? "it has to lie below the PID namespace of this process"
+                             : "CAP_SYS_ADMIN over the user namespace that owns it is needed",
+                "join the PID namespace at %s", set->of[NS_PID].path);
     *saved = take_fd(&own);
     return 0;
 }

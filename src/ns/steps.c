@@ -102,8 +102,8 @@ static int run_helper(const char *name, const struct id_maps *maps, pid_t target
     int r = spawn_helper(&words, to, &pid);
     cleanup_close(&to);
     if (r < 0)
-        return error_sys(err, -r,
-                "run %s, which maps the ids of an ordinary user; install the package uidmap", name);
+        return error_sys_hint(err, -r, "install the package uidmap",
+                "run %s, which maps the ids of an ordinary user", name);
     io_read_fd(from, &said);
     siginfo_t info = {0};
     r = sys_waitid(P_PID, (id_t)pid, &info, WEXITED);
@@ -224,8 +224,9 @@ static int unshare_apply(const struct step *step, struct plan_run *run, struct e
     int r = sys_unshare(args->flags);
     if (r == 0)
         return 0;
-    return error_sys(err, -r, "make new namespaces (%s)%s", ns_flags_text(args->flags, flags),
-            r == -ENOSPC ? "; their number is limited by /proc/sys/user/max_*_namespaces" : "");
+    return error_sys_hint(err, -r,
+            r == -ENOSPC ? "their number is limited by /proc/sys/user/max_*_namespaces" : NULL,
+            "make new namespaces (%s)", ns_flags_text(args->flags, flags));
 }
 
 static void unshare_describe(const struct step *step, struct step_text *text)
@@ -282,12 +283,14 @@ static int time_apply(const struct step *step, struct plan_run *run, struct erro
     int r = sys_unshare(CLONE_NEWTIME);
 
     if (r < 0)
-        return error_sys(err, -r, "make a time namespace%s",
-                r == -EINVAL ? "; this kernel has none (CONFIG_TIME_NS, Linux 5.6)" : "");
+        return error_sys_hint(err, -r,
+                r == -EINVAL ? "this kernel has none (CONFIG_TIME_NS, Linux 5.6)" : NULL,
+                "make a time namespace");
     r = *args->lines ? sys_proc_write(proc, "self/timens_offsets", args->lines) : 0;
     if (r < 0)
-        return error_sys(err, -r, "set the clock offsets \"%s\"%s", args->lines,
-                r == -ERANGE ? "; no clock may start below 0 or beyond 146 years" : "");
+        return error_sys_hint(err, -r,
+                r == -ERANGE ? "no clock may start below 0 or beyond 146 years" : NULL,
+                "set the clock offsets \"%s\"", args->lines);
     return enter_time(proc, err);
 }
 
@@ -468,8 +471,9 @@ static int sysctl_apply(const struct step *step, struct plan_run *run, struct er
 
     if (r == 0)
         return 0;
-    return error_sys(err, -r, "set sysctl %s to \"%s\" (/proc/%s)%s", args->key, args->value,
-            args->file, r == -ENOENT ? "; this kernel, or this namespace, does not have it" : "");
+    return error_sys_hint(err, -r,
+            r == -ENOENT ? "this kernel, or this namespace, does not have it" : NULL,
+            "set sysctl %s to \"%s\" (/proc/%s)", args->key, args->value, args->file);
 }
 
 static void sysctl_describe(const struct step *step, struct step_text *text)

@@ -101,17 +101,17 @@ static int make_missing(int root_fd, const char *wanted, bool directory)
 
 static int fail(struct error *err, int errnum, const char *path, enum inroot_follow follow)
 {
-    const char *advice = "";
+    const char *hint = NULL;
 
     if (errnum == ELOOP && follow == INROOT_NO_SYMLINKS)
-        advice = "; a symbolic link there could lead the mount elsewhere: make it a directory in "
-                 "the image";
+        hint = "a symbolic link there could lead the mount elsewhere: make it a directory in "
+               "the image";
     else if (errnum == EROFS)
-        advice = "; the root is read-only and the mount point is missing: make it in the image";
+        hint = "the root is read-only and the mount point is missing: make it in the image";
     else if (errnum == EACCES || errnum == EPERM || errnum == EOVERFLOW)
-        advice = "; the sandbox's root user may not use that directory: are its owner's ids mapped "
-                 "(or the root idmapped)?";
-    return error_sys(err, errnum, "open %s inside the root%s", path, advice);
+        hint = "the sandbox's root user may not use that directory: are its owner's ids mapped "
+               "(or the root idmapped)?";
+    return error_sys_hint(err, errnum, hint, "open %s inside the root", path);
 }
 
 int inroot_open(int root_fd, const char *path, enum inroot_make make, enum inroot_follow follow,

@@ -56,6 +56,19 @@ void netlink_add_str(struct netlink_request *request, uint16_t type, const char 
     netlink_add(request, type, text, strlen(text) + 1);
 }
 
+void netlink_add_raw(struct netlink_request *request, const void *data, size_t size)
+{
+    struct nlmsghdr *header = header_of(request);
+    size_t at = NLMSG_ALIGN(header->nlmsg_len);
+
+    if (at + NETLINK_PADDED(size) > sizeof(request->bytes)) {
+        request->overflow = true;
+        return;
+    }
+    memcpy(request->bytes + at, data, size);
+    header->nlmsg_len = (uint32_t)(at + NETLINK_PADDED(size));
+}
+
 struct nlattr *netlink_nest(struct netlink_request *request, uint16_t type)
 {
     size_t at = NLMSG_ALIGN(header_of(request)->nlmsg_len);

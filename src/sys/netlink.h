@@ -37,6 +37,9 @@ void netlink_add(struct netlink_request *request, uint16_t type, const void *dat
 void netlink_add_u32(struct netlink_request *request, uint16_t type, uint32_t value);
 void netlink_add_str(struct netlink_request *request, uint16_t type, const char *text);
 
+/* Adds bytes as they are: a fixed header inside a nest (the peer of a veth). */
+void netlink_add_raw(struct netlink_request *request, const void *data, size_t size);
+
 /* Nested attributes: what is added between the two belongs to it. */
 struct nlattr *netlink_nest(struct netlink_request *request, uint16_t type);
 void netlink_nest_end(struct netlink_request *request, struct nlattr *nest);

@@ -104,9 +104,9 @@ int sys_userns_new(const struct id_maps *uids, const struct id_maps *gids, struc
     if (pid == 0)
         hold_namespace(pipe_fds);
     if (pid < 0)
-        return error_sys(err, -pid,
-                "make a user namespace for an idmapped mount; user namespaces may be limited by "
-                "/proc/sys/user/max_user_namespaces");
+        return error_sys_hint(err, -pid,
+                "user namespaces may be limited by /proc/sys/user/max_user_namespaces",
+                "make a user namespace for an idmapped mount");
     int fd = open_mapped(pid, uids, gids, err);
     cleanup_close(&hold);
     siginfo_t info;
