@@ -27,10 +27,13 @@
 
 #define PAYLOAD_MAX (1u << 20)
 #define HEAD 5
+#define ABSENT_US 30000
+#define ABSENT_MAX 10
 
 struct server {
     int port;
-    pid_t pid; /* of what runs; 0: nothing does */
+    int absent; /* how often in a row nobody was there */
+    pid_t pid;  /* of what runs; 0: nothing does */
     int pidfd;
     int in, out, err; /* our ends of its pipes; -1: closed */
 
@@ -49,16 +52,21 @@ static void close_one(int *fd)
     *fd = -1;
 }
 
-/* Gives up when the other side has gone: the next one starts with a sync. */
+/* Gives up when the other side stays away: the next one starts with a sync. */
 static void put(struct server *server, const void *data, size_t length)
 {
     const uint8_t *at = data;
+    int absent = 0;
 
     while (length > 0) {
         struct pollfd ready = {.fd = server->port, .events = POLLOUT};
         poll(&ready, 1, -1);
-        if (ready.revents & (POLLHUP | POLLERR))
-            return;
+        if (ready.revents & (POLLHUP | POLLERR)) {
+            if (++absent == ABSENT_MAX)
+                return;
+            usleep(ABSENT_US);
+            continue;
+        }
         ssize_t done = write(server->port, at, length);
         if (done < 0 && errno != EAGAIN && errno != EINTR)
             return;
@@ -240,12 +248,18 @@ static void read_port(struct server *server)
     }
 }
 
-/* There is nothing to wait on for the next client; poll(2) would return at once. */
+/*
+ * The kernel tells late that the other side has gone: the next client's first frames may be there
+ * before that, so only an absence that lasts ends what runs. There is nothing to wait on for the
+ * next client; poll(2) would return at once.
+ */
 static void gone(struct server *server)
 {
+    usleep(ABSENT_US);
+    if (++server->absent < ABSENT_MAX)
+        return;
     stop(server);
     server->have = 0;
-    usleep(30000);
 }
 
 static void serve(struct server *server)
@@ -261,10 +275,13 @@ static void serve(struct server *server)
         };
         if (poll(ready, 5, -1) < 0)
             continue;
-        if (ready[0].revents & (POLLHUP | POLLERR))
+        if (ready[0].revents & (POLLHUP | POLLERR)) {
             gone(server);
-        else if (ready[0].revents & POLLIN)
-            read_port(server);
+        } else {
+            server->absent = 0;
+            if (ready[0].revents & POLLIN)
+                read_port(server);
+        }
         if (server->pid == 0)
             continue;
         pass_output(server, &server->out, 'O');

@@ -50,6 +50,10 @@ class RigError(Exception):
     """A rig could not be built, started or reached."""
 
 
+class RigTimeout(RigError):
+    """A command in a rig, or the rig itself, took too long."""
+
+
 def call(*argv, **more):
     done = subprocess.run([str(part) for part in argv], stdout=subprocess.PIPE,
                           stderr=subprocess.STDOUT, text=True, check=False, **more)
@@ -471,24 +475,28 @@ class Port:
     def _receive(self, end):
         left = end - time.monotonic()
         if left <= 0:
-            raise RigError("the rig did not answer in time")
+            raise RigTimeout("the rig did not answer in time")
         self.socket.settimeout(left)
         try:
             data = self.socket.recv(1 << 16)
         except TimeoutError:
-            raise RigError("the rig did not answer in time") from None
+            raise RigTimeout("the rig did not answer in time") from None
         if not data:
             raise RigError("the rig has ended")
         self.rest += data
 
     def _sync(self, seconds):
-        """What an earlier client left unread is thrown away."""
+        """What an earlier client left unread is thrown away. Asked again and again: while the rig
+        has not yet seen the change of clients, what is sent may get lost."""
         token = os.urandom(16)
-        self.send(b"S", token)
         answer = b"S" + struct.pack("<I", len(token)) + token
         end = time.monotonic() + seconds
         while answer not in self.rest:
-            self._receive(end)
+            self.send(b"S", token)
+            with contextlib.suppress(RigTimeout):
+                self._receive(min(end, time.monotonic() + 0.5))
+            if time.monotonic() > end:
+                raise RigTimeout("the rig did not answer in time")
         self.rest = self.rest.split(answer, 1)[1]
 
     def gather(self, end, stream=None):
@@ -501,6 +509,8 @@ class Port:
             payload, self.rest = self.rest[5:5 + length], self.rest[5 + length:]
             if kind == b"X":
                 return payload[0], b"".join(parts[b"O"]), b"".join(parts[b"E"])
+            if kind == b"S":
+                continue
             if stream:
                 file = stream[kind == b"E"]
                 file.write(payload)
