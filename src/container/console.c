@@ -21,23 +21,28 @@ struct connect_args {
     int slot;
 };
 
-static int connect_apply(const struct step *step, struct plan_run *run, struct error *err)
+int container_connect(const char *path, int *ret_sock, struct error *err)
 {
-    const struct connect_args *args = step->args;
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     _cleanup_close_ int sock = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
     if (sock < 0)
         return error_sys(err, errno, "make a socket");
-    if (strlen(args->path) >= sizeof(address.sun_path))
-        return error_set(err, ENAMETOOLONG,
-                "the console socket's path is longer than %zu characters: %s",
-                sizeof(address.sun_path) - 1, args->path);
-    memcpy(address.sun_path, args->path, strlen(args->path) + 1);
+    if (strlen(path) >= sizeof(address.sun_path))
+        return error_set(err, ENAMETOOLONG, "the socket's path is longer than %zu characters: %s",
+                sizeof(address.sun_path) - 1, path);
+    memcpy(address.sun_path, path, strlen(path) + 1);
     if (connect(sock, (struct sockaddr *)&address, sizeof(address)) < 0)
-        return error_sys(err, errno, "connect to the console socket %s", args->path);
-    run->fds[args->slot] = take_fd(&sock);
+        return error_sys(err, errno, "connect to the socket %s", path);
+    *ret_sock = take_fd(&sock);
     return 0;
+}
+
+static int connect_apply(const struct step *step, struct plan_run *run, struct error *err)
+{
+    const struct connect_args *args = step->args;
+
+    return container_connect(args->path, &run->fds[args->slot], err);
 }
 
 static void connect_describe(const struct step *step, struct step_text *text)

@@ -17,6 +17,9 @@ struct container_console {
     int root_slot;           /* the container's root, for the mount */
 };
 
+/* Connects to a Unix stream socket by its path; the descriptor belongs to the caller. */
+int container_connect(const char *path, int *ret_sock, struct error *err);
+
 /* Appends the host step that connects to a console socket by its path and keeps it in a slot, which
  * is returned. */
 int container_console_connect_step(struct plan *plan, const char *path, const char *because);
