@@ -46,10 +46,10 @@ char *caps_mask_text(struct arena *arena, uint64_t mask);
 
 /* Numbers for names. -EINVAL lists all names that do not exist, each with the closest one. */
 int caps_from_names(
-        struct arena *arena, const struct strv *names, uint64_t *ret_mask, struct error *err);
+        struct arena *arena, const struct strv *list, uint64_t *ret_mask, struct error *err);
 
 /* As caps_from_names for the five sets; the error covers all of them. */
-int caps_sets_from_names(struct arena *arena, const struct caps_names *names, struct caps_sets *ret,
+int caps_sets_from_names(struct arena *arena, const struct caps_names *list, struct caps_sets *ret,
         struct error *err);
 
 /* The highest capability that this kernel knows, found by prctl(PR_CAPBSET_READ). */

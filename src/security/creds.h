@@ -4,8 +4,11 @@
  */
 #pragma once
 
+#include <stdbool.h>
+
 #include "plan/plan.h"
-#include "security/security.h"
+#include "security/caps.h"
+#include "security/parts.h"
 
 /* prctl(PR_SET_NO_NEW_PRIVS). */
 void creds_step_no_new_privs(struct plan *plan, enum step_place place, const char *because);

@@ -3,11 +3,13 @@
 #include <linux/seccomp.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/time.h>
 #include <sys/un.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -33,7 +35,8 @@ static int connect_apply(const struct step *step, struct plan_run *run, struct e
 
     if (sock < 0)
         return error_sys(err, errno, "make a socket for the seccomp agent");
-    strcpy(address.sun_path, args->path); /* its length was checked when the step was made */
+    /* the length was checked when the step was made */
+    snprintf(address.sun_path, sizeof(address.sun_path), "%s", args->path);
     setsockopt(sock, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
     if (connect(sock, (struct sockaddr *)&address, sizeof(address)) < 0)
         return error_sys(err, errno,
@@ -102,11 +105,12 @@ struct relay {
 
 static void *relay_run(void *data)
 {
+    const struct timespec pause = {.tv_nsec = 20000};
     struct relay *relay = data;
     int fd;
 
     while ((fd = atomic_load(&relay->fd)) == RELAY_WAIT)
-        usleep(20);
+        nanosleep(&pause, NULL);
     int r = 0;
     if (fd >= 0) {
         r = io_send_fds(relay->sock, relay->message, strlen(relay->message), &fd, 1);

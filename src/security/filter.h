@@ -5,7 +5,8 @@
 #pragma once
 
 #include "plan/plan.h"
-#include "security/security.h"
+#include "security/parts.h"
+#include "security/seccomp.h"
 
 /* Connects to the agent's socket, into the slot; in the host, whose paths these are. */
 int filter_step_connect(struct plan *plan, enum step_place place, const char *because,

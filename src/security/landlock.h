@@ -5,7 +5,7 @@
 #pragma once
 
 #include "plan/plan.h"
-#include "security/security.h"
+#include "security/parts.h"
 
 /* Opens the paths and makes the ruleset, into the slot. Paths are those of the changed root. */
 int landlock_step_rules(struct plan *plan, enum step_place place, const char *because,

@@ -4,8 +4,11 @@
 
 #include "plan/plan.h"
 
+/* "exec <profile>" to attr/apparmor/exec. Its failure says which module this kernel lacks. */
 int lsm_step_apparmor(struct plan *plan, enum step_place place, const char *because, int proc_slot,
         const char *profile, struct error *err);
+
+/* The label to attr/exec. */
 int lsm_step_selinux(struct plan *plan, enum step_place place, const char *because, int proc_slot,
         const char *label, struct error *err);
 

@@ -232,23 +232,18 @@ static int locate(const struct program_args *args, char *found, size_t size, str
     return 0;
 }
 
-/* The environment with HOME; the strings stay the plan's. */
-static char **make_env(const struct program_args *args)
+/* The environment with HOME; the other strings stay the plan's. */
+static char **make_env(const struct program_args *args, struct arena *arena)
 {
-    char **env = calloc(args->env.count + 2, sizeof(*env));
-    size_t count = args->env.count;
+    char **env = arena_new_array(arena, char *, args->env.count + 2);
 
-    if (!env)
-        return NULL;
-    if (count)
-        memcpy(env, args->env.words, count * sizeof(*env));
-    const char *home = env_value(&args->env, "HOME");
-    if (!str_empty(home))
+    if (args->env.count)
+        memcpy(env, args->env.words, args->env.count * sizeof(*env));
+    if (!str_empty(env_value(&args->env, "HOME")))
         return env;
     _cleanup_close_ int root = open("/", O_PATH | O_DIRECTORY | O_CLOEXEC);
-    _cleanup_arena_ struct arena arena = {0};
-    if (asprintf(&env[count], "HOME=%s", root < 0 ? "/" : passwd_home(root, args->uid, &arena)) < 0)
-        env[count] = NULL;
+    env[args->env.count] =
+            arena_printf(arena, "HOME=%s", root < 0 ? "/" : passwd_home(root, args->uid, arena));
     return env;
 }
 
@@ -265,9 +260,9 @@ static int find_program(
     if (leads_to_self(args, path))
         return exec_error(err, EACCES, args->args.words[0],
                 "it leads to the runtime's own program: ", error_word(EACCES));
-    found->path = strdup(path);
-    found->env = make_env(args);
-    return found->path && found->env ? 0 : error_sys(err, ENOMEM, "keep the program's name");
+    found->path = arena_strdup(&found->arena, path);
+    found->env = make_env(args, &found->arena);
+    return 0;
 }
 
 static int find_apply(const struct step *step, struct plan_run *run, struct error *err)
@@ -343,6 +338,17 @@ void program_step_close(
     plan_add(plan, place, &close_ops, because, args);
 }
 
+static int execute_found(
+        const struct program_args *args, const struct program_found *found, struct error *err)
+{
+    int r = sys_execve(found->path, args->args.words, found->env);
+
+    exec_error(err, -r, args->args.words[0], "", error_word(-r));
+    if (r == -ENOENT) /* the program was found, so it is what it names as its interpreter */
+        error_append(err, "; the program is there, its interpreter is not");
+    return r;
+}
+
 static int execute_apply(const struct step *step, struct plan_run *run, struct error *err)
 {
     const struct program_args *args = step->args;
@@ -350,15 +356,11 @@ static int execute_apply(const struct step *step, struct plan_run *run, struct e
     struct program_found *found = args->found ? args->found : &here;
 
     (void)run;
-    if (!found->path) { /* nobody has looked for it in this process */
-        int r = find_program(args, found, err);
-        if (r < 0)
-            return r;
-    }
-    int r = sys_execve(found->path, args->args.words, found->env);
-    exec_error(err, -r, args->args.words[0], "", error_word(-r));
-    if (r == -ENOENT) /* the find step saw it, so what it names as its interpreter is not there */
-        error_append(err, "; the program is there, its interpreter is not");
+    /* nobody has looked for it in this process: the step has travelled */
+    int r = found->path ? 0 : find_program(args, found, err);
+    if (r == 0)
+        r = execute_found(args, found, err);
+    arena_free(&here.arena);
     return r;
 }
 

@@ -4,12 +4,15 @@
  */
 #pragma once
 
+#include <stdint.h>
+
+#include "base/str.h"
 #include "plan/plan.h"
-#include "security/security.h"
 
 /* What the finding step leaves for the executing one, in the process that both run in. The only
  * part of a step's data that changes while a plan is applied. */
 struct program_found {
+    struct arena arena; /* of the two below */
     char *path;
     char **env;
 };

@@ -361,7 +361,7 @@ static void add_recent(const struct compiler *compiler, struct buf *code)
 static int export_program(
         const struct compiler *compiler, struct seccomp_filter *ret, struct error *err)
 {
-    _cleanup_buf_ struct buf code = {.max = 2 * PROGRAM_MAX * sizeof(struct sock_filter)};
+    _cleanup_buf_ struct buf code = {.max = (size_t)2 * PROGRAM_MAX * sizeof(struct sock_filter)};
     _cleanup_close_ int fd = memfd_create("seccomp", MFD_CLOEXEC);
 
     add_recent(compiler, &code);

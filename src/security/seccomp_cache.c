@@ -111,8 +111,8 @@ int seccomp_cache_load(struct arena *arena, int dirfd, const void *key, size_t k
     if (fd < 0)
         return -errno;
     int r = read_file(arena, fd, key_length, &header);
-    if (r < 0)
-        return r;
+    if (r < 0 || !header)
+        return r < 0 ? r : -EIO;
     const char *code = (const char *)(header + 1);
     const char *notes = code + (size_t)header->count * sizeof(struct sock_filter);
     const char *stored_key = notes + header->notes_length;
