@@ -1,0 +1,100 @@
+/*
+ * The description of a machine: what viv-vmm is told to build, as JSON through the record tables.
+ * Written by engine/ (and `viv boot`), read by viv-vmm. Plain data; strings live in the arena of
+ * whoever read or made it.
+ *
+ * Files are named by path or, where viv-vmm cannot open them itself any more because it is a
+ * sandbox, by the number of a descriptor that it inherits (then `path` only serves messages).
+ */
+#pragma once
+
+#include "base/record.h"
+
+/* A token bucket; 0 means no limit. */
+struct proto_rate {
+    uint64_t bytes_per_second;
+    uint64_t operations_per_second;
+};
+
+struct proto_file {
+    const char *path;
+    struct opt_i64 fd; /* inherited; absent: open the path */
+};
+
+struct proto_disk {
+    struct proto_file file;
+    const char *format; /* "raw", "qcow2"; NULL: found out from the content, qcow2 only by magic */
+    const char *serial; /* at most 20 bytes; NULL: "vivN" */
+    bool read_only;
+    struct proto_rate rate;
+    RECORD_LIST(struct proto_file) backing; /* opened files of a qcow2 chain, nearest first */
+};
+
+struct proto_net {
+    const char *tap;   /* name of a tap device to attach to */
+    struct opt_i64 fd; /* an open tap queue, or passt's stream socket */
+    bool stream;       /* the descriptor is a stream socket with 4-byte length frames (passt) */
+    const char *mac;   /* "02:00:00:00:00:01"; NULL: made from the machine's name */
+    uint32_t mtu;      /* 0: not told to the guest */
+    struct proto_rate rate;
+};
+
+/* A host folder shared over virtio-fs. */
+struct proto_share {
+    const char *tag; /* at most 35 bytes; what the guest mounts */
+    struct proto_file folder;
+    bool read_only;
+};
+
+/* Guest connections to host port P end at the Unix socket "<path>_P"; a host program reaches guest
+ * port P by connecting to "<path>" and sending "CONNECT P\n". */
+struct proto_vsock {
+    uint64_t cid; /* 3 and more */
+    const char *path;
+    struct opt_i64 fd;       /* the listening socket for `path` */
+    struct opt_i64 agent_fd; /* a connected stream that the guest reaches as host port 1024 */
+};
+
+struct proto_console {
+    const char *kind;     /* "serial" (16550) or "virtio"; NULL: serial */
+    struct opt_i64 input; /* descriptors; absent: none */
+    struct opt_i64 output;
+};
+
+struct proto_machine {
+    const char *name;
+    const char *accel; /* "auto", "kvm", "emu"; NULL: auto */
+    uint32_t cpus;     /* 1 … 64; 0: 1 */
+    uint64_t memory;   /* bytes; 0: 256 MiB */
+    struct proto_file kernel;
+    struct proto_file initrd;
+    RECORD_LIST(struct proto_file) modules; /* Multiboot modules; `path` is their command line */
+    const char *append;                     /* the kernel's command line */
+    struct proto_console console;
+    RECORD_LIST(struct proto_disk) disks;
+    RECORD_LIST(struct proto_net) nets;
+    RECORD_LIST(struct proto_share) shares;
+    struct proto_vsock *vsock; /* NULL: none */
+    bool no_balloon;           /* free page reporting is on unless this is set */
+    bool no_rng;
+    bool debug_exit;            /* the port 0xf4: a write of N ends the machine with status N */
+    struct opt_i64 report_fd;   /* where the end of the machine is told, one JSON line */
+    struct proto_file snapshot; /* restore from here instead of booting */
+    struct opt_i64 control_fd;  /* commands: a SOCK_SEQPACKET socket, see control.h */
+};
+
+extern const struct record proto_machine_record;
+
+/* How a machine ended: the line written to report_fd. */
+struct proto_machine_end {
+    const char *reason;  /* "poweroff", "reset", "panic", "crash" (triple fault), "exit" (0xf4),
+                            "stopped" (asked to), "failed" (viv-vmm's own error) */
+    int status;          /* of "exit": what the guest wrote; else 0 */
+    const char *message; /* of "failed": the error's text */
+};
+
+extern const struct record proto_machine_end_record;
+
+/* Reads a description. All faults at once in the error's text. */
+int proto_machine_read(struct json_object *json, struct arena *arena, struct proto_machine *ret,
+        struct error *err);
