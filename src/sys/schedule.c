@@ -28,8 +28,11 @@ int sys_sched_setaffinity(pid_t pid, size_t size, const uint64_t *mask)
 
 int sys_ioprio_set(pid_t pid, unsigned class_number, unsigned level)
 {
-    return (int)SYS_CALL("ioprio_set", syscall(SYS_ioprio_set, IOPRIO_WHO_PROCESS, pid,
-                                               IOPRIO_PRIO_VALUE(class_number, level)));
+    /* IOPRIO_PRIO_VALUE's arguments have another sign in newer headers. */
+    unsigned value = class_number << IOPRIO_CLASS_SHIFT | level;
+
+    return (int)SYS_CALL(
+            "ioprio_set", syscall(SYS_ioprio_set, IOPRIO_WHO_PROCESS, pid, (int)value));
 }
 
 int sys_ioprio_get(pid_t pid)
