@@ -372,7 +372,6 @@ int cgroup_remove(const struct cgroup_saved *saved, unsigned timeout_ms, struct 
 {
     int64_t deadline = cgroup_now_us() + timeout_ms * 1000LL;
     struct error one = ERROR_NONE;
-    char *parent;
 
     /* killed here and not by systemd, which would wait for those that are frozen */
     if (saved->scope)
@@ -394,9 +393,8 @@ int cgroup_remove(const struct cgroup_saved *saved, unsigned timeout_ms, struct 
                 *err = one;
         }
     }
-    strv_foreach (parent, &saved->parents) {
-        sys_cgroup_rmdir(parent); /* stays as long as others are in it */
-    }
+    for (size_t i = saved->parents.count; i-- > 0;)
+        sys_cgroup_rmdir(saved->parents.words[i]); /* stays as long as others are in it */
     return result;
 }
 

@@ -21,7 +21,7 @@ struct cgroup_saved {
     bool user_manager;                        /* systemd: the user's, not the system's */
     const char *helper;                       /* systemd: the program that speaks to it */
     const char *bus;                          /* systemd: D-Bus address, NULL: the usual one */
-    struct strv parents; /* directories above ours that were made too, deepest first */
+    struct strv parents; /* directories above ours that were made too, topmost first */
 };
 
 extern const struct record cgroup_saved_record;
