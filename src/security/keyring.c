@@ -62,7 +62,7 @@ static void keyring_describe(const struct step *step, struct step_text *text)
 
     step_call(text, "keyctl(KEYCTL_JOIN_SESSION_KEYRING, %s)", step_quote(text->arena, args->name));
     step_call(text, "keyctl(KEYCTL_DESCRIBE, <keyring>, <text>, 511)");
-    step_call(text, "keyctl(KEYCTL_SETPERM, <keyring>, <permissions>|KEY_USR_SEARCH)");
+    step_call(text, "keyctl(KEYCTL_SETPERM, <keyring>, <permissions with KEY_USR_SEARCH>)");
     step_why(text, "A session keyring of its own: the caller's keys stay out of its sight.");
 }
 

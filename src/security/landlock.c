@@ -112,13 +112,14 @@ static void rules_describe(const struct step *step, struct step_text *text)
     step_call(text, "landlock_create_ruleset({handled_access_fs=<all that it has>}, 8, 0)");
     for (size_t i = 0; i < args->rules.count; i++) {
         step_call(text,
-                "openat2(AT_FDCWD, %s, {flags=O_PATH|O_CLOEXEC, resolve=RESOLVE_NO_MAGICLINKS}, "
+                "openat2(AT_FDCWD, %s, {flags=O_RDONLY|O_CLOEXEC|O_PATH, "
+                "resolve=RESOLVE_NO_MAGICLINKS}, "
                 "24)",
                 step_quote(text->arena, args->rules.items[i].path));
         step_call(text,
-                "landlock_add_rule(<ruleset>, LANDLOCK_RULE_PATH_BENEATH, {allowed_access=%#llx, "
+                "landlock_add_rule(<ruleset>, LANDLOCK_RULE_PATH_BENEATH, {allowed_access=<%s>, "
                 "parent_fd=<path>}, 0)",
-                (unsigned long long)args->rules.items[i].access);
+                names_name(&accesses, args->rules.items[i].access));
     }
     step_why(text, "Which files the workload may use, whoever owns them.");
 }

@@ -377,7 +377,7 @@ static void memory_describe(const struct step *step, struct step_text *text)
     } else {
         _cleanup_buf_ struct buf words = {0};
         for (size_t i = 0; i <= list.bits / 64; i++)
-            buf_printf(&words, "%s%#018llx", i ? ", " : "", (unsigned long long)list.words[i]);
+            buf_printf(&words, "%s%#016llx", i ? ", " : "", (unsigned long long)list.words[i]);
         step_call(text, "set_mempolicy(%s, [%s], %zu)", mode, buf_text(&words), list.bits + 1);
     }
     step_why(text, "The memory nodes that its pages come from.");

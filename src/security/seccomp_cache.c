@@ -127,6 +127,28 @@ int seccomp_cache_load(struct arena *arena, int dirfd, const void *key, size_t k
     return 0;
 }
 
+/* Empties a full cache. */
+static int make_room(int dirfd)
+{
+    _cleanup_close_ int fd = openat(dirfd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    _cleanup_closedir_ DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+    struct dirent *entry;
+    size_t count = 0;
+
+    if (!dir)
+        return -errno;
+    take_fd(&fd); /* the stream's from here on */
+    while ((entry = readdir(dir)))
+        count += *entry->d_name != '.';
+    if (count < SECCOMP_CACHE_FILES_MAX)
+        return 0;
+    rewinddir(dir);
+    while ((entry = readdir(dir)))
+        if (*entry->d_name != '.')
+            unlinkat(dirfd, entry->d_name, 0);
+    return 0;
+}
+
 int seccomp_cache_store(
         int dirfd, const void *key, size_t key_length, const struct seccomp_cached *filter)
 {
@@ -150,6 +172,9 @@ int seccomp_cache_store(
         return -E2BIG;
     header.check = hash_bytes(file.data + sizeof(header), file.length - sizeof(header));
     memcpy(file.data, &header, sizeof(header));
+    int r = make_room(dirfd);
+    if (r < 0)
+        return r;
     seccomp_cache_name(key, key_length, name);
     return io_replace_file_at(dirfd, name, file.data, file.length, 0600, false);
 }

@@ -31,7 +31,10 @@ struct seccomp_cached {
 int seccomp_cache_load(struct arena *arena, int dirfd, const void *key, size_t key_length,
         struct seccomp_cached *ret);
 
-/* Writes a file whole or not at all. 0 or negative errno. */
+#define SECCOMP_CACHE_FILES_MAX 256
+
+/* Writes a file whole or not at all. 0 or negative errno. A cache of SECCOMP_CACHE_FILES_MAX files
+ * is emptied first: whoever has that many profiles makes them up anew each time. */
 int seccomp_cache_store(
         int dirfd, const void *key, size_t key_length, const struct seccomp_cached *filter);
 

@@ -26,7 +26,7 @@ static struct seccomp_profile profile_of(const char *text)
 {
     struct seccomp_profile profile = {0};
     struct record_report report = {.arena = &memory};
-    struct json_object *json = NULL;
+    _cleanup_json_ struct json_object *json = NULL;
     struct error err = ERROR_NONE;
 
     if (json_parse(text, strlen(text), "profile", &json, &err) < 0)
@@ -507,6 +507,26 @@ TEST(cache_of_somebody_else_is_refused)
     CHECK_INT(chmod(path, 0700), 0);
     CHECK_INT(chown(path, 1234, 0), 0);
     CHECK_INT(seccomp_cache_open(path, &err), -EPERM);
+    remove_cache();
+}
+
+TEST(full_cache_is_emptied)
+{
+    _cleanup_close_ int cache = open_cache();
+    struct seccomp_profile profile;
+    size_t files = 0;
+
+    CHECK(cache >= 0);
+    seccomp_default_profile(&memory, 0, &profile);
+    for (int i = 0; i < SECCOMP_CACHE_FILES_MAX; i++)
+        CHECK_INT(mknodat(cache, arena_printf(&memory, "%016x", i), S_IFREG | 0600, 0), 0);
+    CHECK(!is_hit(cache, &profile));
+    DIR *dir = opendir(arena_printf(&memory, "%s/cache", cache_path));
+    for (struct dirent *entry; (entry = readdir(dir));)
+        files += *entry->d_name != '.';
+    closedir(dir);
+    CHECK_INT(files, 1);
+    CHECK(is_hit(cache, &profile));
     remove_cache();
 }
 

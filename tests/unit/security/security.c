@@ -687,4 +687,148 @@ TEST(missing_agent_is_an_error)
     CHECK(strstr(output, "connect to the seccomp agent at \"/tmp/no/such/agent\" (listenerPath)"));
 }
 
-TEST_MAIN()
+/* The descriptions are what strace sees, in that order, and nothing isolating besides. */
+
+#define TRACED                                                                                     \
+    "sched_setaffinity,prlimit64,sched_setattr,ioprio_set,keyctl,personality,set_mempolicy,"       \
+    "landlock_create_ruleset,landlock_add_rule,landlock_restrict_self,prctl,setgroups,setresgid,"  \
+    "setresuid,umask,capset,chdir,close_range,seccomp,execve,openat2,getcwd,faccessat2"
+
+/* Everything at once, in this process: what `--apply` does and `--describe` tells. */
+static int everything(bool apply)
+{
+    static uint32_t groups[] = {7, 8};
+    static struct security_rlimit limits[] = {
+            {"RLIMIT_NOFILE", 64, 128}, {"RLIMIT_STACK", 1 << 20, 1 << 20}};
+    static struct security_scheduler scheduler = {.policy = "SCHED_BATCH", .nice = 3};
+    static struct security_io_priority priority = {"IOPRIO_CLASS_BE", 6};
+    static struct security_personality personality = {.domain = "LINUX"};
+    static struct security_memory_policy policy = {"MPOL_PREFERRED", "0", {0}};
+    static struct security_landlock_rule rules[] = {{"/", "w"}};
+    static struct security_landlock landlock = {.rules = {rules, 1}};
+    struct security security = workload("/bin/true");
+    struct job job = {.security = &security, .limits = true, .session = true};
+    struct plan plan = {.arena = &memory};
+    struct seccomp_profile profile;
+    struct seccomp_filter filter;
+
+    seccomp_default_profile(&memory, CAPS_BIT(0), &profile);
+    if (seccomp_compile(&memory, &profile, &filter, NULL) < 0)
+        return 1;
+    security.seccomp = &filter;
+    security.affinity = "0";
+    security.rlimits.items = limits;
+    security.rlimits.count = 2;
+    security.scheduler = &scheduler;
+    security.io_priority = &priority;
+    security.personality = &personality;
+    security.memory_policy = &policy;
+    security.landlock = &landlock;
+    security.user.additional_gids.items = groups;
+    security.user.additional_gids.count = 2;
+    security.user.umask = (struct opt_u64){true, 022};
+    security.death_signal = SIGKILL;
+    security.capabilities = (struct caps_sets){CAPS_BIT(0) | CAPS_BIT(10), CAPS_BIT(10),
+            CAPS_BIT(0) | CAPS_BIT(10), CAPS_BIT(10), CAPS_BIT(10)};
+    if (build(&job, &plan, NULL) < 0)
+        return 1;
+    if (apply) {
+        plan_run_init(&job.run, &plan);
+        return apply_here(&job.run);
+    }
+    for (size_t i = 0; i < plan.count; i++) {
+        struct step_text text = {.arena = &memory};
+        const char *call;
+        plan_describe(&plan, i, &text);
+        strv_foreach (call, &text.calls) {
+            printf("%s\n", call);
+        }
+    }
+    return 0;
+}
+
+/* Whether the line has the call's text; what stands in angle brackets may be anything. */
+static bool call_matches(const char *call, const char *line)
+{
+    while (*call) {
+        if (*call == '<' && call[1] != '<' && call[-1] != '<') {
+            call = strchr(call, '>') + 1;
+            size_t rest = strcspn(call, "<");
+            while (*line && strncmp(line, call, rest) != 0)
+                line++;
+            if (!*line)
+                return false;
+            continue;
+        }
+        if (*call++ != *line++)
+            return false;
+    }
+    return true;
+}
+
+static bool is_traced(const char *call)
+{
+    char name[64];
+
+    snprintf(name, sizeof(name), "%.*s", (int)strcspn(call, "("), call);
+    return strstr(TRACED, name);
+}
+
+/* The next line of a text, cut off it. */
+static char *next_line(char **text)
+{
+    return strsep(text, "\n");
+}
+
+static int describe_child(void *data)
+{
+    (void)data;
+    return everything(false);
+}
+
+static int strace_child(void *data)
+{
+    char self[4096] = "";
+
+    (void)data;
+    if (readlink("/proc/self/exe", self, sizeof(self) - 1) < 0)
+        return 96;
+    dup2(1, 2);
+    execlp("strace", "strace", "-qq", "-s", "200", "-e", "trace=" TRACED, self, "--apply", NULL);
+    return 96;
+}
+
+TEST(descriptions_are_true)
+{
+    static char traced[65536];
+    char *calls = output, *lines = traced;
+    bool started = false;
+    char *call, *line;
+
+    NEEDS_ROOT;
+    if (access("/usr/bin/strace", X_OK) < 0)
+        SKIP("strace is not installed");
+    CHECK_INT(child_run(describe_child, NULL, output, sizeof(output)), 0);
+    int status = child_run(strace_child, NULL, traced, sizeof(traced));
+    if (status)
+        printf("  %s\n", traced);
+    CHECK_INT(status, 0);
+    while ((call = next_line(&calls)) && *call) {
+        if (!is_traced(call))
+            continue;
+        /* before the first step, the program's own start */
+        while ((line = next_line(&lines)) && !started && !call_matches(call, line))
+            ;
+        started = true;
+        if (!line || !call_matches(call, line))
+            printf("  described: %s\n  found:     %s\n", call, line ? line : "(nothing)");
+        CHECK(line && call_matches(call, line));
+    }
+}
+
+int main(int argc, char **argv)
+{
+    if (argc > 1 && strcmp(argv[1], "--apply") == 0)
+        return everything(true);
+    return test_run_all(argc, argv);
+}
