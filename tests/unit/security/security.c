@@ -335,6 +335,19 @@ TEST(real_time_and_deadline)
     }
 }
 
+TEST(utilization_clamps_are_set_or_refused_aloud)
+{
+    struct security_scheduler scheduler = {.policy = "SCHED_OTHER", .util_min = {true, 100}};
+    struct security security = workload("/bin/true");
+    struct job job = {.security = &security};
+
+    NEEDS_ROOT;
+    security.scheduler = &scheduler;
+    int status = WEXITSTATUS(child_run(read_back, &job, output, sizeof(output)));
+    if (status != 0)
+        CHECK(strstr(output, "this kernel has no utilization clamps (CONFIG_UCLAMP_TASK)"));
+}
+
 static int build_error(struct security *security, struct error *err)
 {
     struct plan plan = {.arena = &memory};
@@ -695,7 +708,7 @@ TEST(missing_agent_is_an_error)
     "setresuid,umask,capset,chdir,close_range,seccomp,execve,openat2,getcwd,faccessat2"
 
 /* Everything at once, in this process: what `--apply` does and `--describe` tells. */
-static int everything(bool apply)
+static int build_everything(struct security *security, struct plan *plan)
 {
     static uint32_t groups[] = {7, 8};
     static struct security_rlimit limits[] = {
@@ -706,45 +719,78 @@ static int everything(bool apply)
     static struct security_memory_policy policy = {"MPOL_PREFERRED", "0", {0}};
     static struct security_landlock_rule rules[] = {{"/", "w"}};
     static struct security_landlock landlock = {.rules = {rules, 1}};
-    struct security security = workload("/bin/true");
-    struct job job = {.security = &security, .limits = true, .session = true};
-    struct plan plan = {.arena = &memory};
+    struct job job = {.security = security, .limits = true, .session = true};
     struct seccomp_profile profile;
-    struct seccomp_filter filter;
+    static struct seccomp_filter filter;
 
+    *security = workload("/bin/true");
     seccomp_default_profile(&memory, CAPS_BIT(0), &profile);
     if (seccomp_compile(&memory, &profile, &filter, NULL) < 0)
         return 1;
-    security.seccomp = &filter;
-    security.affinity = "0";
-    security.rlimits.items = limits;
-    security.rlimits.count = 2;
-    security.scheduler = &scheduler;
-    security.io_priority = &priority;
-    security.personality = &personality;
-    security.memory_policy = &policy;
-    security.landlock = &landlock;
-    security.user.additional_gids.items = groups;
-    security.user.additional_gids.count = 2;
-    security.user.umask = (struct opt_u64){true, 022};
-    security.death_signal = SIGKILL;
-    security.capabilities = (struct caps_sets){CAPS_BIT(0) | CAPS_BIT(10), CAPS_BIT(10),
+    security->seccomp = &filter;
+    security->affinity = "0";
+    security->rlimits.items = limits;
+    security->rlimits.count = 2;
+    security->scheduler = &scheduler;
+    security->io_priority = &priority;
+    security->personality = &personality;
+    security->memory_policy = &policy;
+    security->landlock = &landlock;
+    security->user.additional_gids.items = groups;
+    security->user.additional_gids.count = 2;
+    security->user.umask = (struct opt_u64){true, 022};
+    security->death_signal = SIGKILL;
+    security->capabilities = (struct caps_sets){CAPS_BIT(0) | CAPS_BIT(10), CAPS_BIT(10),
             CAPS_BIT(0) | CAPS_BIT(10), CAPS_BIT(10), CAPS_BIT(10)};
-    if (build(&job, &plan, NULL) < 0)
+    return build(&job, plan, NULL);
+}
+
+/* The calls of a step, one a line. */
+static const char *described(const struct step *step)
+{
+    struct step_text text = {.arena = &memory};
+
+    step->ops->describe(step, &text);
+    return strv_join(&memory, &text.calls, "\n");
+}
+
+static int everything(bool apply)
+{
+    struct plan plan = {.arena = &memory};
+    struct security security;
+    struct plan_run run;
+
+    if (build_everything(&security, &plan) < 0)
         return 1;
-    if (apply) {
-        plan_run_init(&job.run, &plan);
-        return apply_here(&job.run);
-    }
-    for (size_t i = 0; i < plan.count; i++) {
-        struct step_text text = {.arena = &memory};
-        const char *call;
-        plan_describe(&plan, i, &text);
-        strv_foreach (call, &text.calls) {
-            printf("%s\n", call);
-        }
-    }
+    plan_run_init(&run, &plan);
+    if (apply)
+        return apply_here(&run);
+    for (size_t i = 0; i < plan.count; i++)
+        printf("%s\n", described(&plan.steps[i]));
     return 0;
+}
+
+TEST(steps_travel)
+{
+    struct plan plan = {.arena = &memory};
+    struct security security;
+
+    CHECK_INT(build_everything(&security, &plan), 0);
+    CHECK(plan.count > 20);
+    for (size_t i = 0; i < plan.count; i++) {
+        struct step arrived = plan.steps[i];
+        struct record_report report = {.arena = &memory};
+        const struct record *record = arrived.ops->record;
+        CHECK(record);
+        if (!arrived.args)
+            continue;
+        _cleanup_json_ struct json_object *json = record_write(record, arrived.args);
+        void *args = arena_alloc(&memory, record->size);
+        record_read(record, json, "", args, &report);
+        arrived.args = args;
+        CHECK_INT(report.faults.count, 0);
+        CHECK_STR(described(&arrived), described(&plan.steps[i]));
+    }
 }
 
 /* Whether the line has the call's text; what stands in angle brackets may be anything. */
