@@ -232,6 +232,52 @@ TEST(limits_are_read_back)
     CHECK(strstr(output, "\n321\n"));
 }
 
+/* From the host's process, on a child that waits. */
+TEST(limits_are_set_from_the_host)
+{
+    struct security security = workload("/bin/true");
+    struct security_rlimit limit = {"RLIMIT_CORE", 0, 0};
+    struct security_scheduler scheduler = {.policy = "SCHED_BATCH"};
+    struct security_io_priority priority = {"IOPRIO_CLASS_BE", 7};
+    struct plan plan = {.arena = &memory};
+    struct error err = ERROR_NONE;
+    struct sys_sched_attr attributes = {0};
+    struct rlimit64 found = {1, 1};
+    struct plan_run run;
+    char score[16] = "";
+
+    security.proc_slot = plan_new_slot(&plan);
+    security.oom_score_adj = (struct opt_i64){true, 432};
+    security.rlimits.items = &limit;
+    security.rlimits.count = 1;
+    security.scheduler = &scheduler;
+    security.io_priority = &priority;
+    security.affinity = "0";
+    CHECK_INT(security_steps_limits(&plan, STEP_HOST, &security, &err), 0);
+    plan_run_init(&run, &plan);
+    run.fds[security.proc_slot] = sys_proc_open(&err);
+    run.child = fork();
+    if (run.child == 0) {
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        pause();
+        _exit(0);
+    }
+    int r = apply_here(&run);
+    sys_sched_getattr(run.child, &attributes);
+    sys_prlimit(run.child, RLIMIT_CORE, NULL, &found);
+    int io = sys_ioprio_get(run.child);
+    io_read_small_at(AT_FDCWD, arena_printf(&memory, "/proc/%d/oom_score_adj", run.child), score,
+            sizeof(score));
+    kill(run.child, SIGKILL);
+    waitpid(run.child, NULL, 0);
+    plan_run_end(&run);
+    CHECK_INT(r, 0);
+    CHECK_INT(attributes.sched_policy, 3);
+    CHECK_INT(found.rlim_max, 0);
+    CHECK_INT(io, IOPRIO_CLASS_BE << 13 | 7);
+    CHECK_STR(score, "432");
+}
+
 TEST(refused_raise_names_the_limit_and_what_is_possible)
 {
     struct security security = workload("/bin/true");
