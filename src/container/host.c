@@ -5,8 +5,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/install.h"
 #include "base/io.h"
-#include "base/path.h"
 
 /* Root of a user namespace is no root of the host: its map says so. */
 static bool in_user_namespace(void)
@@ -36,16 +36,13 @@ static bool have_program(const char *name)
     return false;
 }
 
-/* viv-systemd stands beside our own program. */
+/* Where none is installed, the name appears in the error of whoever needs it. */
 static const char *systemd_helper(struct arena *arena)
 {
-    char own[4096];
-    ssize_t length = readlink("/proc/self/exe", own, sizeof(own) - 1);
+    const char *path = "viv-systemd";
 
-    if (length < 0)
-        return "viv-systemd";
-    own[length] = '\0';
-    return path_join(arena, path_dir(arena, own), "viv-systemd");
+    install_find_program(arena, "viv-systemd", &path, NULL);
+    return path;
 }
 
 int container_host_detect(struct arena *arena, struct container_host *ret, struct error *err)

@@ -81,7 +81,7 @@ static int make_missing(int root_fd, const char *wanted, bool directory)
 
     if (strlen(wanted) >= sizeof(path))
         return -ENAMETOOLONG;
-    strcpy(path, wanted);
+    memcpy(path, wanted, strlen(wanted) + 1);
     while (path[at += strspn(path + at, "/")]) {
         size_t end = at + strcspn(path + at, "/");
         bool last = path[end + strspn(path + end, "/")] == '\0';

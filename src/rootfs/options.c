@@ -130,7 +130,7 @@ static int read_triple(const char *text, struct id_map *ret)
 
     if (strlen(text) >= sizeof(copy))
         return -EINVAL;
-    strcpy(copy, text);
+    memcpy(copy, text, strlen(text) + 1);
     const char *inside = strsep(&rest, "-");
     const char *outside = strsep(&rest, "-");
     if (!outside || !rest || str_to_u32(inside, &ret->inside) < 0 ||

@@ -1,0 +1,58 @@
+#include "base/install.h"
+
+#include <errno.h>
+#include <limits.h>
+#include <stdbool.h>
+#include <unistd.h>
+
+#include "base/path.h"
+#include "base/str.h"
+
+static const char *const program_places[] = {".", "../libexec/viv", NULL};
+static const char *const data_places[] = {"share/viv", "../share/viv", NULL};
+
+static int own_folder(struct arena *arena, const char **ret, struct error *err)
+{
+    char path[PATH_MAX];
+    ssize_t length = readlink("/proc/self/exe", path, sizeof(path) - 1);
+
+    if (length < 0)
+        return error_sys_hint(err, errno, "mount a procfs", "read /proc/self/exe");
+    path[length] = '\0';
+    *ret = path_dir(arena, path);
+    return 0;
+}
+
+int install_find_from(struct arena *arena, const char *folder, const char *const places[],
+        const char *name, const char **ret, struct error *err)
+{
+    struct strv tried = {0};
+
+    for (size_t i = 0; places[i]; i++) {
+        const char *place = path_clean(arena, path_join(arena, folder, places[i]));
+        const char *path = path_join(arena, place, name);
+        if (access(path, F_OK) == 0) {
+            *ret = path;
+            return 0;
+        }
+        strv_add(arena, &tried, place);
+    }
+    return error_set(err, ENOENT, "%s is not installed: it is not in %s", name,
+            strv_join(arena, &tried, " or "));
+}
+
+int install_find_program(struct arena *arena, const char *name, const char **ret, struct error *err)
+{
+    const char *folder;
+    int r = own_folder(arena, &folder, err);
+
+    return r < 0 ? r : install_find_from(arena, folder, program_places, name, ret, err);
+}
+
+int install_find_data(struct arena *arena, const char *name, const char **ret, struct error *err)
+{
+    const char *folder;
+    int r = own_folder(arena, &folder, err);
+
+    return r < 0 ? r : install_find_from(arena, folder, data_places, name, ret, err);
+}

@@ -1,0 +1,27 @@
+/*
+ * Where the parts of an installation are. Nothing is fixed when compiled: all is found from the
+ * running program's own place, so that the build directory works as an installation does.
+ *
+ *                built                 installed
+ *     programs   build/                PREFIX/bin, PREFIX/libexec/viv
+ *     data       build/share/viv/      PREFIX/share/viv/
+ */
+#pragma once
+
+#include "base/arena.h"
+#include "base/error.h"
+
+/*
+ * A program that belongs to this one ("viv-vmm"): beside it, or in ../libexec/viv. `*ret` is an
+ * absolute path in the arena. -ENOENT with both places in the text.
+ */
+int install_find_program(
+        struct arena *arena, const char *name, const char **ret, struct error *err);
+
+/* A file or directory of the data ("busybox", the built-in image), in the same way. */
+int install_find_data(struct arena *arena, const char *name, const char **ret, struct error *err);
+
+/* What both do, for a program that lies in `folder`: looks below it for `places`, which are
+ * relative and end in NULL. */
+int install_find_from(struct arena *arena, const char *folder, const char *const places[],
+        const char *name, const char **ret, struct error *err);
