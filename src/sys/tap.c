@@ -1,0 +1,38 @@
+#include "sys/tap.h"
+
+#include <fcntl.h>
+#include <linux/if_tun.h>
+#include <net/if.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "sys/door.h"
+
+int sys_tap_open(const char *name)
+{
+    struct ifreq request = {.ifr_flags = IFF_TAP | IFF_NO_PI | IFF_VNET_HDR};
+
+    if (strlen(name) >= IFNAMSIZ)
+        return -ENAMETOOLONG;
+    memcpy(request.ifr_name, name, strlen(name));
+    int fd = (int)SYS_CALL("openat", open("/dev/net/tun", O_RDWR | O_CLOEXEC | O_NONBLOCK));
+    if (fd < 0)
+        return fd;
+    int r = (int)SYS_CALL("ioctl", ioctl(fd, TUNSETIFF, &request));
+    if (r < 0) {
+        close(fd);
+        return r;
+    }
+    return fd;
+}
+
+int sys_tap_set_header(int fd, int size)
+{
+    return (int)SYS_CALL("ioctl", ioctl(fd, TUNSETVNETHDRSZ, &size));
+}
+
+int sys_tap_set_offload(int fd, unsigned offload)
+{
+    return (int)SYS_CALL("ioctl", ioctl(fd, TUNSETOFFLOAD, (unsigned long)offload));
+}

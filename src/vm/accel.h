@@ -1,0 +1,92 @@
+/*
+ * Accelerators: what runs a machine's vCPUs. `kvm` asks the host's kernel, `emu` is our own CPU in
+ * this process. Both sit behind one table; everything else of a machine is the same under each.
+ *
+ * One accelerator belongs to one machine. A vCPU belongs to the thread that calls run() on it; only
+ * kick() and deliver() may be called from others meanwhile.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/error.h"
+#include "cpu/cpu.h"
+#include "vm/bus.h"
+#include "vm/memory.h"
+
+#define ACCEL_CPUS_MAX 64
+#define ACCEL_MSRS_MAX 128
+
+struct ioapic;
+
+/* What an accelerator runs vCPUs in. All belongs to the machine. */
+struct accel_config {
+    struct memory *memory;
+    const struct bus *mmio;
+    const struct bus *pio;
+    struct ioapic *ioapic; /* gets the accelerator as its sink; told of ends of interrupts */
+    unsigned cpus;
+    uint64_t tsc_khz; /* of the guest's time stamp counter; 0: the host's */
+};
+
+/* Why run() came back. */
+enum accel_stop {
+    ACCEL_KICKED,   /* kick() */
+    ACCEL_SHUTDOWN, /* triple fault */
+    ACCEL_FAILED,   /* the error says what the host could not do */
+};
+
+/* Where a vCPU stands on its way from power-on; KVM's numbers (KVM_MP_STATE_*). */
+enum accel_phase {
+    ACCEL_RUNNABLE = 0,
+    ACCEL_UNINITIALIZED = 1, /* waits for INIT */
+    ACCEL_INIT_RECEIVED = 2, /* waits for STARTUP */
+    ACCEL_HALTED = 3,
+};
+
+/* All that a snapshot keeps of a vCPU, the same for each accelerator. */
+struct accel_vcpu_state {
+    struct cpu_state cpu;
+    struct cpu_msr msrs[ACCEL_MSRS_MAX];
+    uint32_t msr_count;
+    uint32_t phase; /* enum accel_phase */
+    uint64_t apic_base;
+    uint64_t tsc_deadline;
+    uint8_t lapic[1024]; /* as KVM_GET_LAPIC has it */
+};
+
+struct accel_ops {
+    const char *name;
+
+    int (*open)(const struct accel_config *config, void **ret_accel, struct error *err);
+    void (*close)(void *accel); /* after its vCPUs */
+
+    /* In the state of power-on: the first is runnable, the others wait for INIT. */
+    int (*vcpu_new)(void *accel, unsigned id, void **ret_vcpu, struct error *err);
+    void (*vcpu_free)(void *vcpu);
+
+    enum accel_stop (*run)(void *vcpu, struct error *err);
+    void (*kick)(void *vcpu); /* run() returns soon; the next one does if none is running */
+
+    /* Outside run(). */
+    int (*get_state)(void *vcpu, struct accel_vcpu_state *ret, struct error *err);
+    int (*set_state)(void *vcpu, const struct accel_vcpu_state *state, struct error *err);
+
+    /* An interrupt message (irq.h). Any thread. */
+    void (*deliver)(void *accel, uint64_t address, uint32_t message);
+
+    /* The guest's TSC frequency. */
+    uint64_t (*tsc_khz)(void *accel);
+};
+
+extern const struct accel_ops accel_kvm_ops;
+extern const struct accel_ops accel_emu_ops;
+
+/*
+ * The accelerator of this name: "kvm", "emu", or "auto" (also NULL), which takes kvm where its
+ * self-test passes (kvm_probe.h) and emu elsewhere. `because` (of `size` bytes) gets one line that
+ * says why. -EINVAL for other names. `cache_dir` keeps the verdict; NULL: nothing is kept.
+ */
+int accel_choose(const char *name, const char *cache_dir, const struct accel_ops **ret,
+        char *because, size_t size, struct error *err);

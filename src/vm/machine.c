@@ -1,0 +1,344 @@
+#include "vm/machine.h"
+
+#include <fcntl.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <sys/eventfd.h>
+
+#include "base/cleanup.h"
+#include "vm/boot/boot.h"
+#include "vm/console_input.h"
+#include "vm/dev/ioapic.h"
+#include "vm/dev/power.h"
+#include "vm/dev/serial.h"
+#include "vm/slots.h"
+#include "vm/vcpu.h"
+
+struct machine {
+    struct machine_config config;
+    struct memory memory;
+    struct bus mmio, pio;
+    struct ioapic ioapic;
+    struct serial serial;
+    struct console_input serial_input;
+    struct power power;
+    void *accel;
+    struct vcpus vcpus;
+    struct slots slots; /* the virtio devices */
+    bool has_vcpus;
+
+    pthread_mutex_t lock; /* of `end` */
+    struct machine_end end;
+    int end_fd; /* eventfd: the machine has ended */
+    struct loop_source *end_source;
+};
+
+const char *machine_end_name(enum machine_end_reason reason)
+{
+    static const char *const names[] = {
+            [MACHINE_RUNS] = "running",
+            [MACHINE_POWEROFF] = "poweroff",
+            [MACHINE_RESET] = "reset",
+            [MACHINE_PANIC] = "panic",
+            [MACHINE_CRASH] = "crash",
+            [MACHINE_EXIT] = "exit",
+            [MACHINE_STOPPED] = "stopped",
+            [MACHINE_FAILED] = "failed",
+    };
+
+    return names[reason];
+}
+
+/* ---- the end ---- */
+
+/* The first reason counts: what a guest does while it is being stopped means nothing. */
+static void end_machine(struct machine *machine, enum machine_end_reason reason, uint32_t status,
+        const struct error *err)
+{
+    pthread_mutex_lock(&machine->lock);
+    bool first = machine->end.reason == MACHINE_RUNS;
+    if (first) {
+        machine->end.reason = reason;
+        machine->end.status = status;
+        if (err)
+            machine->end.error = *err;
+    }
+    pthread_mutex_unlock(&machine->lock);
+    if (first)
+        (void)eventfd_write(machine->end_fd, 1);
+}
+
+static void on_power(void *data, enum power_end end, uint32_t status)
+{
+    static const enum machine_end_reason reasons[] = {
+            [POWER_OFF] = MACHINE_POWEROFF,
+            [POWER_RESET_ASKED] = MACHINE_RESET,
+            [POWER_PANICKED] = MACHINE_PANIC,
+            [POWER_EXIT] = MACHINE_EXIT,
+    };
+
+    end_machine(data, reasons[end], status, NULL);
+}
+
+static void on_vcpu_stop(void *data, enum accel_stop stop, const struct error *err)
+{
+    bool failed = stop == ACCEL_FAILED;
+
+    end_machine(data, failed ? MACHINE_FAILED : MACHINE_CRASH, 0, failed ? err : NULL);
+}
+
+static void on_end(struct loop *loop, int fd, uint32_t events, void *data)
+{
+    struct machine *machine = data;
+
+    (void)loop;
+    (void)fd;
+    (void)events;
+    loop_remove(machine->end_source);
+    machine->end_source = NULL;
+    vcpus_pause(&machine->vcpus);
+    slots_stop(&machine->slots);
+    machine->config.on_end(machine->config.data, &machine->end);
+}
+
+void machine_stop(struct machine *machine)
+{
+    end_machine(machine, MACHINE_STOPPED, 0, NULL);
+}
+
+/* ---- building ---- */
+
+static int build_core(struct machine *machine, struct error *err)
+{
+    const struct proto_machine *wanted = machine->config.description;
+    int r = memory_init(&machine->memory, wanted->memory, err);
+
+    if (r < 0)
+        return r;
+    struct accel_config config = {
+            .memory = &machine->memory,
+            .mmio = &machine->mmio,
+            .pio = &machine->pio,
+            .ioapic = &machine->ioapic,
+            .cpus = wanted->cpus,
+    };
+    ioapic_init(&machine->ioapic);
+    r = machine->config.accel->open(&config, &machine->accel, err);
+    if (r < 0)
+        return r;
+    machine->ioapic.sink = (struct irq_sink){machine->config.accel->deliver, machine->accel};
+    return bus_add(
+            &machine->mmio, IOAPIC_BASE, IOAPIC_SIZE, &ioapic_bus_ops, &machine->ioapic, err);
+}
+
+static bool is_serial(const struct proto_machine *wanted)
+{
+    return !wanted->console.kind || str_equal(wanted->console.kind, "serial");
+}
+
+/* A port that is not the console is there as well, so that early messages have somewhere to go. */
+static int build_serial(struct machine *machine, struct error *err)
+{
+    const struct proto_console *console = &machine->config.description->console;
+    bool used = is_serial(machine->config.description);
+
+    serial_init(&machine->serial, ioapic_line(&machine->ioapic, SERIAL_COM1_PIN),
+            used && console->output.set ? (int)console->output.value : -1);
+    if (used && console->input.set)
+        console_input_init(&machine->serial_input, machine->config.loop, (int)console->input.value,
+                &machine->serial);
+    return bus_add(&machine->pio, SERIAL_COM1, SERIAL_SIZE, &serial_bus_ops, &machine->serial, err);
+}
+
+static int build_power(struct machine *machine, struct error *err)
+{
+    machine->power = (struct power){on_power, machine};
+    return power_add(&machine->power, &machine->pio, machine->config.description->debug_exit, err);
+}
+
+static int build_vcpus(struct machine *machine, struct error *err)
+{
+    int r = vcpus_init(&machine->vcpus, machine->config.accel, machine->accel,
+            machine->config.description->cpus, err);
+
+    if (r < 0)
+        return r;
+    machine->has_vcpus = true;
+    machine->vcpus.on_stop = on_vcpu_stop;
+    machine->vcpus.data = machine;
+    return 0;
+}
+
+/* ---- booting ---- */
+
+/* An inherited descriptor is borrowed; a path is opened and closed by boot_files. */
+struct boot_files {
+    int opened[BOOT_MODULES_MAX + 2];
+    size_t count;
+};
+
+static void close_boot_files(struct boot_files *files)
+{
+    while (files->count > 0)
+        close(files->opened[--files->count]);
+}
+
+static int open_boot_file(struct boot_files *files, const struct proto_file *from, const char *what,
+        struct boot_file *ret, struct error *err)
+{
+    *ret = (struct boot_file){.fd = -1, .name = from->path ? from->path : what};
+    if (from->fd.set) {
+        ret->fd = (int)from->fd.value;
+        return 0;
+    }
+    if (!from->path)
+        return 0;
+    ret->fd = open(from->path, O_RDONLY | O_CLOEXEC);
+    if (ret->fd < 0)
+        return error_sys(err, errno, "open the %s %s", what, from->path);
+    files->opened[files->count++] = ret->fd;
+    return 0;
+}
+
+static int open_modules(struct boot_files *files, const struct proto_machine *wanted,
+        struct boot_file *modules, struct error *err)
+{
+    if (wanted->modules.count > BOOT_MODULES_MAX)
+        return error_set(err, E2BIG, "%zu modules; a machine takes %d", wanted->modules.count,
+                BOOT_MODULES_MAX);
+    for (size_t i = 0; i < wanted->modules.count; i++) {
+        int r = open_boot_file(files, &wanted->modules.items[i], "module", &modules[i], err);
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
+static int boot(struct machine *machine, struct error *err)
+{
+    const struct proto_machine *wanted = machine->config.description;
+    _cleanup_(close_boot_files) struct boot_files files = {0};
+    struct boot_file modules[BOOT_MODULES_MAX];
+    struct accel_vcpu_state state = {0};
+    struct boot_config config = {
+            .modules = modules,
+            .module_count = wanted->modules.count,
+            .command_line = wanted->append,
+            .acpi = {.cpus = wanted->cpus, .serial = true},
+    };
+
+    slots_describe(&machine->slots, &config.acpi);
+    int r = open_boot_file(&files, &wanted->kernel, "kernel", &config.kernel, err);
+    if (r == 0 && config.kernel.fd < 0)
+        r = error_set(err, EINVAL, "no kernel is given (--kernel)");
+    if (r == 0)
+        r = open_boot_file(&files, &wanted->initrd, "initrd", &config.initrd, err);
+    if (r == 0)
+        r = open_modules(&files, wanted, modules, err);
+    if (r == 0)
+        r = boot_load(&machine->memory, &config, &state.cpu, err);
+    if (r < 0)
+        return r;
+    /* the interrupt controller and the MSRs stay as they are after power-on */
+    struct accel_vcpu_state start = {0};
+    r = machine->config.accel->get_state(machine->vcpus.list[0], &start, err);
+    if (r < 0)
+        return r;
+    start.cpu = state.cpu;
+    start.phase = ACCEL_RUNNABLE;
+    return machine->config.accel->set_state(machine->vcpus.list[0], &start, err);
+}
+
+/* The parts list. */
+static int build(struct machine *machine, struct error *err)
+{
+    const struct proto_machine *wanted = machine->config.description;
+    struct slots_config slots = {
+            .description = wanted,
+            .memory = &machine->memory,
+            .mmio = &machine->mmio,
+            .ioapic = &machine->ioapic,
+            .loop = machine->config.loop,
+    };
+    int r = build_core(machine, err);
+
+    if (r == 0)
+        r = build_serial(machine, err);
+    if (r == 0)
+        r = build_power(machine, err);
+    if (r == 0)
+        r = slots_build(&machine->slots, &slots, err);
+    if (r == 0)
+        r = build_vcpus(machine, err);
+    if (r == 0)
+        r = boot(machine, err);
+    return r;
+}
+
+static int make_end_source(struct machine *machine, struct error *err)
+{
+    machine->end_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (machine->end_fd < 0)
+        return error_sys(err, errno, "eventfd");
+    int r = loop_add_fd(
+            machine->config.loop, machine->end_fd, EPOLLIN, on_end, machine, &machine->end_source);
+    return r < 0 ? error_sys(err, -r, "epoll_ctl") : 0;
+}
+
+int machine_build(const struct machine_config *config, struct machine **ret, struct error *err)
+{
+    struct machine *machine = calloc(1, sizeof(*machine));
+
+    if (!machine)
+        return error_set(err, ENOMEM, "out of memory");
+    machine->config = *config;
+    pthread_mutex_init(&machine->lock, NULL);
+    int r = make_end_source(machine, err);
+    if (r == 0)
+        r = build(machine, err);
+    if (r < 0) {
+        machine_free(machine);
+        return r;
+    }
+    *ret = machine;
+    return 0;
+}
+
+int machine_start(struct machine *machine, struct error *err)
+{
+    int r = slots_start(&machine->slots, err);
+
+    return r < 0 ? r : vcpus_start(&machine->vcpus, err);
+}
+
+void machine_pause(struct machine *machine)
+{
+    vcpus_pause(&machine->vcpus);
+}
+
+void machine_resume(struct machine *machine)
+{
+    vcpus_resume(&machine->vcpus);
+}
+
+void machine_free(struct machine *machine)
+{
+    if (!machine)
+        return;
+    if (machine->has_vcpus)
+        vcpus_free(&machine->vcpus);
+    slots_free(&machine->slots);
+    console_input_free(&machine->serial_input);
+    if (machine->accel)
+        machine->config.accel->close(machine->accel);
+    memory_free(&machine->memory);
+    loop_remove(machine->end_source);
+    cleanup_close(&machine->end_fd);
+    pthread_mutex_destroy(&machine->lock);
+    free(machine);
+}
+
+const struct memory *machine_memory(const struct machine *machine)
+{
+    return &machine->memory;
+}

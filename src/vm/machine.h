@@ -1,0 +1,64 @@
+/*
+ * A machine: memory, vCPUs, devices, built from a description in one function that reads like a
+ * parts list (machine_build). Owns all of them; used by viv-vmm and by tests.
+ *
+ * Threads: the one that calls these functions runs the loop, on which the console and the quick
+ * devices work; each vCPU has one; so has each disk and each shared folder, whose work may block.
+ */
+#pragma once
+
+#include "base/error.h"
+#include "base/loop.h"
+#include "proto/machine.h"
+#include "vm/accel.h"
+
+struct machine;
+
+enum machine_end_reason {
+    MACHINE_RUNS,     /* has not ended */
+    MACHINE_POWEROFF, /* ACPI's S5 */
+    MACHINE_RESET,    /* ACPI's reset register */
+    MACHINE_PANIC,    /* the kernel said so at the pvpanic port */
+    MACHINE_CRASH,    /* triple fault */
+    MACHINE_EXIT,     /* the debug exit port; `status` is what was written */
+    MACHINE_STOPPED,  /* machine_stop() */
+    MACHINE_FAILED,   /* the host's fault; `error` tells */
+};
+
+struct machine_end {
+    enum machine_end_reason reason;
+    uint32_t status;
+    struct error error;
+};
+
+/* "poweroff", "reset" … as proto_machine_end has them. */
+const char *machine_end_name(enum machine_end_reason reason);
+
+struct machine_config {
+    const struct proto_machine *description; /* outlives the machine */
+    const struct accel_ops *accel;
+    struct loop *loop;
+
+    /* Called once, on the loop's thread, when the machine has ended; its vCPUs stand still. */
+    void (*on_end)(void *data, const struct machine_end *end);
+    void *data;
+};
+
+/* Builds a machine that stands at its first instruction. Errors say which part could not be had. */
+int machine_build(const struct machine_config *config, struct machine **ret, struct error *err);
+
+/* Starts the threads. */
+int machine_start(struct machine *machine, struct error *err);
+
+/* Ends a running machine from outside; on_end() follows. Any thread. */
+void machine_stop(struct machine *machine);
+
+/* Freezes and thaws the vCPUs. Returns when they stand still. */
+void machine_pause(struct machine *machine);
+void machine_resume(struct machine *machine);
+
+/* Stops the threads and gives everything back. NULL is fine. */
+void machine_free(struct machine *machine);
+
+/* For the monitor and for tests. */
+const struct memory *machine_memory(const struct machine *machine);

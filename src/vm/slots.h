@@ -1,0 +1,54 @@
+/*
+ * The virtio devices of a machine: which ones the description asks for, each in its slot of the
+ * memory map with its interrupt, and the threads that they work on. Used by machine.c only. Owns
+ * the devices.
+ */
+#pragma once
+
+#include "base/error.h"
+#include "base/loop.h"
+#include "proto/machine.h"
+#include "vm/boot/acpi.h"
+#include "vm/bus.h"
+#include "vm/dev/ioapic.h"
+#include "vm/memory.h"
+#include "vm/virtio/device.h"
+#include "vm/worker.h"
+
+#define SLOTS_BASE 0xd0000000U
+#define SLOTS_STRIDE 0x1000U
+#define SLOTS_FIRST_PIN 5
+#define SLOTS_MAX (IOAPIC_PINS - SLOTS_FIRST_PIN)
+
+struct slot {
+    struct virtio_device *device;
+    void *owner;
+    void (*free)(void *owner);
+    struct worker worker; /* of devices whose work may block */
+    bool has_worker;
+};
+
+struct slots {
+    struct slot list[SLOTS_MAX];
+    struct acpi_device places[SLOTS_MAX];
+    unsigned count;
+};
+
+struct slots_config {
+    const struct proto_machine *description;
+    const struct memory *memory;
+    struct bus *mmio;
+    struct ioapic *ioapic;
+    struct loop *loop;
+};
+
+/* On failure what was made is given back by slots_free(), as always. */
+int slots_build(struct slots *slots, const struct slots_config *config, struct error *err);
+void slots_free(struct slots *slots);
+
+/* Starts and stops the devices' threads. */
+int slots_start(struct slots *slots, struct error *err);
+void slots_stop(struct slots *slots);
+
+/* Tells ACPI what there is. The arrays stay the slots'. */
+void slots_describe(const struct slots *slots, struct acpi_config *acpi);

@@ -1,0 +1,412 @@
+#include "vm/virtio/device.h"
+
+#include <string.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+
+/* Registers of the MMIO transport, §4.2.2 */
+enum {
+    REG_MAGIC = 0x000,
+    REG_VERSION = 0x004,
+    REG_DEVICE_ID = 0x008,
+    REG_VENDOR_ID = 0x00c,
+    REG_DEVICE_FEATURES = 0x010,
+    REG_DEVICE_FEATURES_SEL = 0x014,
+    REG_DRIVER_FEATURES = 0x020,
+    REG_DRIVER_FEATURES_SEL = 0x024,
+    REG_QUEUE_SEL = 0x030,
+    REG_QUEUE_SIZE_MAX = 0x034,
+    REG_QUEUE_SIZE = 0x038,
+    REG_QUEUE_READY = 0x044,
+    REG_QUEUE_NOTIFY = 0x050,
+    REG_INTERRUPT_STATUS = 0x060,
+    REG_INTERRUPT_ACK = 0x064,
+    REG_STATUS = 0x070,
+    REG_QUEUE_DESC = 0x080,
+    REG_QUEUE_DRIVER = 0x090,
+    REG_QUEUE_DEVICE = 0x0a0,
+    REG_CONFIG_GENERATION = 0x0fc,
+    REG_CONFIG = 0x100,
+};
+
+#define MAGIC 0x74726976U  /* "virt" */
+#define VENDOR 0x56495641U /* "VIVA" */
+
+#define STATUS_FEATURES_OK 8U
+#define STATUS_DRIVER_OK 4U
+#define STATUS_NEEDS_RESET 0x40U
+#define INTERRUPT_QUEUE 1U
+#define INTERRUPT_CONFIG 2U
+
+static void on_notified(struct loop *loop, int fd, uint32_t events, void *data)
+{
+    struct virtio_device *device = data;
+    eventfd_t count;
+
+    (void)loop;
+    (void)events;
+    (void)eventfd_read(fd, &count);
+    unsigned notified = atomic_exchange(&device->notified, 0);
+    pthread_mutex_lock(&device->lock);
+    if (notified & VIRTIO_ACTIVATE && virtio_is_live(device) && device->ops->activate)
+        device->ops->activate(device);
+    for (unsigned i = 0; i < device->ops->queues; i++)
+        if ((notified >> i & 1) && virtio_is_live(device))
+            device->ops->notify(device, i);
+    pthread_mutex_unlock(&device->lock);
+}
+
+int virtio_init(struct virtio_device *device, const struct virtio_ops *ops, void *owner,
+        const struct virtio_place *place, uint64_t features, void *config, size_t config_size,
+        struct error *err)
+{
+    *device = (struct virtio_device){
+            .ops = ops,
+            .owner = owner,
+            .memory = place->memory,
+            .loop = place->loop,
+            .irq = place->irq,
+            .offered = features | VIRTIO_F_VERSION_1 | VIRTIO_F_INDIRECT_DESC | VIRTIO_F_EVENT_IDX,
+            .config = config,
+            .config_size = config_size,
+            .notify_fd = -1,
+    };
+    pthread_mutex_init(&device->lock, NULL);
+    for (unsigned i = 0; i < ops->queues; i++)
+        virtq_init(&device->queues[i], place->memory, ops->queue_size);
+    device->notify_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (device->notify_fd < 0)
+        return error_sys(err, errno, "eventfd for %s", ops->name);
+    int r = loop_add_fd(
+            device->loop, device->notify_fd, EPOLLIN, on_notified, device, &device->notify_source);
+    return r < 0 ? error_sys(err, -r, "epoll for %s", ops->name) : 0;
+}
+
+void virtio_fini(struct virtio_device *device)
+{
+    loop_remove(device->notify_source);
+    cleanup_close(&device->notify_fd);
+    pthread_mutex_destroy(&device->lock);
+}
+
+bool virtio_has(const struct virtio_device *device, uint64_t feature)
+{
+    return device->features & feature;
+}
+
+bool virtio_is_live(const struct virtio_device *device)
+{
+    return device->state.status & STATUS_DRIVER_OK && !(device->state.status & STATUS_NEEDS_RESET);
+}
+
+static void interrupt(struct virtio_device *device, uint32_t cause)
+{
+    __atomic_fetch_or(&device->state.interrupt, cause, __ATOMIC_SEQ_CST);
+    irq_pulse(&device->irq);
+}
+
+void virtio_signal(struct virtio_device *device, struct virtq *queue)
+{
+    if (virtq_wants_interrupt(queue))
+        interrupt(device, INTERRUPT_QUEUE);
+}
+
+void virtio_config_changed(struct virtio_device *device)
+{
+    device->state.generation++;
+    if (device->state.status & STATUS_DRIVER_OK)
+        interrupt(device, INTERRUPT_CONFIG);
+}
+
+void virtio_break(struct virtio_device *device)
+{
+    device->state.status |= STATUS_NEEDS_RESET;
+    if (device->state.status & STATUS_DRIVER_OK)
+        interrupt(device, INTERRUPT_CONFIG);
+}
+
+void virtio_serve_queue(struct virtio_device *device, unsigned index, struct virtq_chain *chain,
+        uint64_t (*serve)(struct virtio_device *device, struct virtq_chain *chain))
+{
+    struct virtq *queue = &device->queues[index];
+    int r;
+
+    do {
+        virtq_want_notify(queue, false);
+        while ((r = virtq_next(queue, chain)) > 0)
+            if (!virtq_push(queue, chain, serve(device, chain)))
+                r = -EFAULT;
+        virtq_want_notify(queue, true);
+    } while (r == 0 && virtq_has_next(queue));
+    if (r < 0)
+        virtio_break(device);
+    else
+        virtio_signal(device, queue);
+}
+
+/* ---- registers ---- */
+
+static struct virtq *selected(struct virtio_device *device)
+{
+    uint32_t index = device->state.queue_select;
+
+    return index < device->ops->queues ? &device->queues[index] : NULL;
+}
+
+static void reset(struct virtio_device *device)
+{
+    if (device->ops->reset)
+        device->ops->reset(device);
+    for (unsigned i = 0; i < device->ops->queues; i++)
+        virtq_reset(&device->queues[i]);
+    device->state = (struct virtio_state){.generation = device->state.generation};
+    device->features = 0;
+    atomic_store(&device->notified, 0);
+}
+
+static void tell_loop(struct virtio_device *device, unsigned bits)
+{
+    atomic_fetch_or(&device->notified, bits);
+    (void)eventfd_write(device->notify_fd, 1);
+}
+
+void virtio_again(struct virtio_device *device, unsigned queue)
+{
+    tell_loop(device, 1U << queue);
+}
+
+static void write_status(struct virtio_device *device, uint32_t status)
+{
+    uint32_t old = device->state.status;
+
+    if (status == 0) {
+        reset(device);
+        return;
+    }
+    status |= old & STATUS_NEEDS_RESET;
+    if (status & STATUS_FEATURES_OK && !(old & STATUS_FEATURES_OK)) {
+        /* an offer that was not made, or a driver older than virtio 1.0, is not agreed to */
+        if (device->state.features & ~device->offered ||
+                !(device->state.features & VIRTIO_F_VERSION_1))
+            status &= ~STATUS_FEATURES_OK;
+        else
+            device->features = device->state.features;
+        for (unsigned i = 0; i < device->ops->queues; i++)
+            device->queues[i].event_idx = virtio_has(device, VIRTIO_F_EVENT_IDX);
+    }
+    if (status & STATUS_DRIVER_OK && !(status & STATUS_FEATURES_OK))
+        status &= ~STATUS_DRIVER_OK;
+    device->state.status = status;
+    if (status & STATUS_DRIVER_OK && !(old & STATUS_DRIVER_OK))
+        tell_loop(device, VIRTIO_ACTIVATE | ((1U << device->ops->queues) - 1));
+}
+
+static void set_ready(struct virtq *queue, bool ready)
+{
+    struct virtq_state *state = &queue->state;
+
+    if (!ready) {
+        state->ready = false;
+        return;
+    }
+    /* alignments of §2.7; the size is a power of two */
+    state->ready = state->size && !(state->size & (state->size - 1)) &&
+                   state->descriptors % 16 == 0 && state->available % 2 == 0 &&
+                   state->used % 4 == 0;
+}
+
+static void set_half(uint64_t *address, bool high, uint32_t value)
+{
+    *address = high ? (*address & UINT32_MAX) | (uint64_t)value << 32
+                    : (*address & ~(uint64_t)UINT32_MAX) | value;
+}
+
+/* The ring's set-up; refused while it is in use. */
+static void write_queue(struct virtio_device *device, uint64_t offset, uint32_t value)
+{
+    struct virtq *queue = selected(device);
+
+    if (!queue)
+        return;
+    if (offset == REG_QUEUE_READY) {
+        set_ready(queue, value & 1);
+        return;
+    }
+    if (queue->state.ready)
+        return;
+    if (offset == REG_QUEUE_SIZE) {
+        if (value <= queue->size_max)
+            queue->state.size = (uint16_t)value;
+    } else if (offset < REG_QUEUE_DRIVER) {
+        set_half(&queue->state.descriptors, offset & 4, value);
+    } else if (offset < REG_QUEUE_DEVICE) {
+        set_half(&queue->state.available, offset & 4, value);
+    } else {
+        set_half(&queue->state.used, offset & 4, value);
+    }
+}
+
+static uint32_t half(uint64_t value, uint32_t select)
+{
+    if (select > 1)
+        return 0;
+    return (uint32_t)(select ? value >> 32 : value);
+}
+
+static uint32_t read_register(struct virtio_device *device, uint64_t offset)
+{
+    struct virtq *queue = selected(device);
+
+    switch (offset) {
+    case REG_MAGIC:
+        return MAGIC;
+    case REG_VERSION:
+        return 2;
+    case REG_DEVICE_ID:
+        return device->ops->id;
+    case REG_VENDOR_ID:
+        return VENDOR;
+    case REG_DEVICE_FEATURES:
+        return half(device->offered, device->state.features_select);
+    case REG_QUEUE_SIZE_MAX:
+        return queue ? queue->size_max : 0;
+    case REG_QUEUE_READY:
+        return queue ? queue->state.ready : 0;
+    case REG_STATUS:
+        return device->state.status;
+    case REG_CONFIG_GENERATION:
+        return device->state.generation;
+    default:
+        return 0;
+    }
+}
+
+static void write_register(struct virtio_device *device, uint64_t offset, uint32_t value)
+{
+    struct virtio_state *state = &device->state;
+
+    switch (offset) {
+    case REG_DEVICE_FEATURES_SEL:
+        state->features_select = value;
+        break;
+    case REG_DRIVER_FEATURES_SEL:
+        state->driver_select = value;
+        break;
+    case REG_DRIVER_FEATURES:
+        if (state->driver_select <= 1 && !(state->status & STATUS_FEATURES_OK))
+            set_half(&state->features, state->driver_select, value);
+        break;
+    case REG_QUEUE_SEL:
+        state->queue_select = value;
+        break;
+    case REG_STATUS:
+        write_status(device, value & 0xff);
+        break;
+    case REG_QUEUE_SIZE:
+    case REG_QUEUE_READY:
+    case REG_QUEUE_DESC:
+    case REG_QUEUE_DESC + 4:
+    case REG_QUEUE_DRIVER:
+    case REG_QUEUE_DRIVER + 4:
+    case REG_QUEUE_DEVICE:
+    case REG_QUEUE_DEVICE + 4:
+        write_queue(device, offset, value);
+        break;
+    default:
+        break;
+    }
+}
+
+static uint64_t read_config(const struct virtio_device *device, uint64_t offset, unsigned size)
+{
+    uint64_t value = 0;
+
+    if (offset < device->config_size && size <= device->config_size - offset)
+        memcpy(&value, (const char *)device->config + offset, size);
+    return value;
+}
+
+static void write_config(
+        struct virtio_device *device, uint64_t offset, unsigned size, uint64_t value)
+{
+    if (!device->ops->config_written || offset >= device->config_size ||
+            size > device->config_size - offset)
+        return;
+    memcpy((char *)device->config + offset, &value, size);
+    device->ops->config_written(device);
+}
+
+static uint64_t virtio_read(void *owner, uint64_t offset, unsigned size)
+{
+    struct virtio_device *device = owner;
+    uint64_t value = 0;
+
+    if (offset == REG_INTERRUPT_STATUS && size == 4)
+        return __atomic_load_n(&device->state.interrupt, __ATOMIC_SEQ_CST);
+    pthread_mutex_lock(&device->lock);
+    if (offset >= REG_CONFIG)
+        value = read_config(device, offset - REG_CONFIG, size);
+    else if (size == 4)
+        value = read_register(device, offset);
+    pthread_mutex_unlock(&device->lock);
+    return value;
+}
+
+static void virtio_write(void *owner, uint64_t offset, unsigned size, uint64_t value)
+{
+    struct virtio_device *device = owner;
+
+    /* the hot ones go without the lock, which the device may hold for as long as a disk takes */
+    if (offset == REG_QUEUE_NOTIFY && size == 4) {
+        if (value < device->ops->queues)
+            tell_loop(device, 1U << value);
+        return;
+    }
+    if (offset == REG_INTERRUPT_ACK && size == 4) {
+        __atomic_fetch_and(&device->state.interrupt, ~(uint32_t)value, __ATOMIC_SEQ_CST);
+        return;
+    }
+    pthread_mutex_lock(&device->lock);
+    if (offset >= REG_CONFIG)
+        write_config(device, offset - REG_CONFIG, size, value);
+    else if (size == 4)
+        write_register(device, offset, (uint32_t)value);
+    pthread_mutex_unlock(&device->lock);
+}
+
+const struct bus_ops virtio_bus_ops = {"virtio device", virtio_read, virtio_write};
+
+/* ---- snapshots ---- */
+
+void virtio_get_state(struct virtio_device *device, struct virtio_state *ret)
+{
+    *ret = device->state;
+    for (unsigned i = 0; i < device->ops->queues; i++)
+        ret->queues[i] = device->queues[i].state;
+}
+
+int virtio_set_state(
+        struct virtio_device *device, const struct virtio_state *state, struct error *err)
+{
+    if (state->features & ~device->offered)
+        return error_set(err, EINVAL, "%s: the snapshot's features 0x%llx are not offered here",
+                device->ops->name, (unsigned long long)(state->features & ~device->offered));
+    device->state = *state;
+    device->features = state->features;
+    for (unsigned i = 0; i < device->ops->queues; i++) {
+        struct virtq *queue = &device->queues[i];
+        bool ready = state->queues[i].ready;
+        queue->state = state->queues[i];
+        if (queue->state.size > queue->size_max)
+            return error_set(err, EINVAL, "%s: the snapshot has a queue of %u", device->ops->name,
+                    queue->state.size);
+        set_ready(queue, ready);
+        queue->event_idx = virtio_has(device, VIRTIO_F_EVENT_IDX);
+        queue->has_signalled = false;
+    }
+    if (virtio_is_live(device))
+        tell_loop(device, VIRTIO_ACTIVATE | ((1U << device->ops->queues) - 1));
+    return 0;
+}

@@ -1,0 +1,26 @@
+/*
+ * A thread with an event loop of its own, for devices whose work may block (disks, shared folders).
+ * Used by machine.c only.
+ */
+#pragma once
+
+#include <pthread.h>
+#include <stdbool.h>
+
+#include "base/error.h"
+#include "base/loop.h"
+
+struct worker {
+    struct loop *loop;
+    pthread_t thread;
+    int stop_fd; /* eventfd */
+    bool runs;
+};
+
+/* Makes the loop; devices add their sources before worker_start(). */
+int worker_init(struct worker *worker, struct error *err);
+int worker_start(struct worker *worker, struct error *err);
+
+/* Waits for the thread's end; the loop stays, so that devices can take their sources away. */
+void worker_stop(struct worker *worker);
+void worker_free(struct worker *worker);
