@@ -137,7 +137,7 @@ TEST(cpu_shares_divide_a_cpu)
     other.limits.cpu.shares = (struct opt_u64){true, 128};
     double ratio = compare(&one, &other);
     CHECK_STR(sandbox_read(&one, CGROUP_CPU, "cpu.shares", "cpu.weight"),
-            sandbox_is_v2(&one, CGROUP_CPU) ? "678" : "8192");
+            sandbox_is_v2(&one, CGROUP_CPU) ? "532" : "8192");
     CHECK(ratio > 4);
     CHECK_INT(sandbox_end(&one), 0);
     CHECK_INT(sandbox_end(&other), 0);

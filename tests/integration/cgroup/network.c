@@ -12,11 +12,42 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "cgroup/flat.h"
 #include "sandbox.h"
 #include "sys/mount.h"
 #include "test.h"
 
 #define CLASS 0x00100001
+
+/* The kernel gives up a v1 hierarchy only when it is unmounted without any group in it, and removed
+ * groups linger for some milliseconds: unmounted until it is gone, so that the machine is as it
+ * was. */
+static bool is_gone(const char *controller)
+{
+    _cleanup_arena_ struct arena arena = {0};
+    const char *text = cgroup_flat_text(&arena, "/proc", "cgroups");
+
+    return !text || strstr(text, arena_printf(&arena, "%s\t0\t", controller));
+}
+
+static void give_up(const char *controller, const char *path)
+{
+    for (int i = 0; i < 10; i++) {
+        sys_umount2(path, 0);
+        for (int wait = 0; wait < 50 && !is_gone(controller); wait++)
+            usleep(10000);
+        if (is_gone(controller))
+            return;
+        sys_mount("cgroup", path, "cgroup", 0, controller);
+        usleep(100000);
+    }
+}
+
+static void leave_private(void)
+{
+    give_up("net_cls", "/mnt/cls");
+    give_up("net_prio", "/mnt/prio");
+}
 
 static bool enter_private(void)
 {
@@ -25,6 +56,7 @@ static bool enter_private(void)
     if (done)
         return well;
     done = true;
+    atexit(leave_private); /* after what the sandboxes leave is gone */
     well = unshare(CLONE_NEWNS) == 0 &&
            sys_mount(NULL, "/", NULL, MS_REC | MS_PRIVATE, NULL) == 0 &&
            sys_mount("tmpfs", "/mnt", "tmpfs", 0, NULL) == 0 && mkdir("/mnt/cls", 0755) == 0 &&
