@@ -61,7 +61,7 @@ static int mkdir_apply(const struct step *step, struct plan_run *run, struct err
     const struct cgroup_mkdir_args *args = step->args;
     int r = make_dir(args);
 
-    if (r == -EEXIST && args->shared)
+    if (r == -EEXIST && (args->shared || args->may_exist))
         r = 0;
     if (r < 0)
         error_sys(err, -r, "make the cgroup %s", args->path);
@@ -73,7 +73,7 @@ static int mkdir_apply(const struct step *step, struct plan_run *run, struct err
     if (r < 0)
         return r;
     r = open_enter(args, run, err);
-    if (r < 0)
+    if (r < 0 && !args->shared && !args->may_exist)
         sys_cgroup_rmdir(args->path);
     return r;
 }
@@ -116,6 +116,7 @@ static void mkdir_describe(const struct step *step, struct step_text *text)
 static const struct field mkdir_fields[] = {
         FIELD(struct cgroup_mkdir_args, path, FIELD_STR),
         FIELD(struct cgroup_mkdir_args, shared, FIELD_BOOL),
+        FIELD_AS(struct cgroup_mkdir_args, may_exist, "mayExist", FIELD_BOOL),
         FIELD(struct cgroup_mkdir_args, slot, FIELD_I32),
         FIELD(struct cgroup_mkdir_args, unified, FIELD_BOOL),
 };

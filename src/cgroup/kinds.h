@@ -11,7 +11,8 @@
 struct cgroup_mkdir_args {
     const char *path;
     bool shared; /* a parent: others may have made it meanwhile, or use it when it is taken back */
-    int slot;    /* of the descriptor for entering; -1: none is opened */
+    bool may_exist; /* the scope's own directory, which systemd may have made */
+    int slot;       /* of the descriptor for entering; -1: none is opened */
     bool unified;
 };
 extern const struct step_ops cgroup_mkdir_ops;

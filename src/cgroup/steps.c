@@ -164,25 +164,27 @@ static void give_up_hierarchy(struct builder *b, const struct cgroup_hierarchy *
     refuse(b, leaf, why, DELEGATE_REMEDY);
 }
 
-static void add_mkdir(struct builder *b, const char *path, bool shared, bool unified, int slot)
+static struct cgroup_mkdir_args *add_mkdir(
+        struct builder *b, const char *path, bool unified, int slot)
 {
     struct cgroup_mkdir_args *args = arena_new(b->plan->arena, struct cgroup_mkdir_args);
 
-    *args = (struct cgroup_mkdir_args){path, shared, slot, unified};
+    *args = (struct cgroup_mkdir_args){.path = path, .slot = slot, .unified = unified};
     plan_add(b->plan, b->request->place, &cgroup_mkdir_ops, "/linux/cgroupsPath", args);
+    return args;
 }
 
 static void add_open(struct builder *b, const char *path, bool unified, int slot)
 {
     struct cgroup_mkdir_args *args = arena_new(b->plan->arena, struct cgroup_mkdir_args);
 
-    *args = (struct cgroup_mkdir_args){path, false, slot, unified};
+    *args = (struct cgroup_mkdir_args){.path = path, .slot = slot, .unified = unified};
     plan_add(b->plan, b->request->place, &cgroup_open_ops, "/linux/cgroupsPath", args);
 }
 
 static void add_parent(struct builder *b, const char *path, bool unified)
 {
-    add_mkdir(b, path, true, unified, -1);
+    add_mkdir(b, path, unified, -1)->shared = true;
     strv_add(b->plan->arena, &b->result->saved.parents, path);
 }
 
@@ -223,7 +225,7 @@ static int add_leaf(struct builder *b, const char *path, bool unified, int slot,
     if (there || (b->scoped && unified))
         add_open(b, path, unified, slot);
     else
-        add_mkdir(b, path, b->scoped, unified, slot);
+        add_mkdir(b, path, unified, slot)->may_exist = b->scoped;
     return 0;
 }
 
