@@ -32,6 +32,7 @@ int cgroup_systemd_unit(const char *path, bool user, uid_t uid, struct arena *ar
 int cgroup_systemd_start_order(const struct cgroup_request *request, const struct cgroup_unit *unit,
         bool unified, struct arena *arena, const char **ret_json, struct error *err);
 
+/* The order that stops a unit. */
 const char *cgroup_systemd_stop_order(
         const char *bus, bool user, const char *unit, struct arena *arena);
 

@@ -84,5 +84,6 @@ struct container_exec_request {
     const struct spec_seccomp *seccomp_config; /* for the listener; NULL: none */
 };
 
+/* As container_build(), for one more process in a container that runs. */
 int container_build_exec(const struct container_exec_request *request, struct plan *plan,
         struct container_built *ret, struct error *err);

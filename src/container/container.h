@@ -21,6 +21,7 @@ struct container {
     struct container_state state;
 };
 
+/* Finds a container and reads its state; -ENOENT when there is none. Closed by the caller. */
 int container_open(const struct store *store, const char *id, struct arena *arena,
         struct container *ret, struct error *err);
 void container_close(struct container *container);
@@ -71,6 +72,7 @@ int container_exec(const struct container_exec_request *request,
  * go on, so that it dies at once. */
 int container_kill(const struct container *container, int signal, bool all, struct error *err);
 
+/* Freezes all its processes, and lets them go on. */
 int container_pause(const struct container *container, struct error *err);
 int container_resume(const struct container *container, struct error *err);
 

@@ -33,5 +33,6 @@ int attach_send(int sock, enum attach_type type, const void *data, size_t length
  * the other end is gone, -EPROTO for what is no frame. */
 ssize_t attach_receive(int sock, enum attach_type *ret_type, void *data);
 
+/* The socket of a sandbox, in its directory: made by its monitor, reached by clients. */
 int attach_listen(int dir_fd, int *ret_sock, struct error *err);
 int attach_connect(int dir_fd, int *ret_sock, struct error *err);

@@ -16,4 +16,5 @@ int idrange_take(const struct store *store, const char *id, uint32_t *ret_first,
 /* The range that a take would try first; takes nothing. For explain. */
 uint32_t idrange_guess(const char *id);
 
+/* Gives a range back. One that is not taken is fine. */
 void idrange_release(const struct store *store, uint32_t first);

@@ -19,6 +19,7 @@ struct logfile {
     struct buf partial[2]; /* of each stream: what has come since the last newline */
 };
 
+/* Opens the log in a sandbox's directory for appending. Closed by the caller. */
 int logfile_open(int dir_fd, struct logfile *ret, struct error *err);
 
 /* Output as it comes. Lines are written when they are whole. */

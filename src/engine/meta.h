@@ -30,6 +30,7 @@ struct sandbox_exit {
     const char *finished; /* RFC 3339 */
 };
 
+/* Written and read in a sandbox's directory; what is read lives in the arena. */
 int sandbox_meta_save(int dir_fd, const struct sandbox_meta *meta, struct error *err);
 int sandbox_meta_load(int dir_fd, struct arena *arena, struct sandbox_meta *ret, struct error *err);
 

@@ -27,6 +27,7 @@ enum streams_kind {
     STREAMS_TERMINAL /* a pseudo-terminal that the container makes */
 };
 
+/* Makes both ends. Closed by the caller. */
 int streams_open(enum streams_kind kind, bool interactive, struct streams *ret, struct error *err);
 
 /* Around the making of the child. */
@@ -36,5 +37,6 @@ void streams_swap_out(struct streams *streams);
 /* After it was made: closes the child's ends, and takes the terminal's master end. */
 int streams_settle(struct streams *streams, struct error *err);
 
+/* Closes what is still open. */
 void streams_close(struct streams *streams);
 #define _cleanup_streams_ __attribute__((cleanup(streams_close)))

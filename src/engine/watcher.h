@@ -28,5 +28,6 @@ int watcher_start(
 /* Waits for the workload's status. */
 int watcher_wait(struct watcher *watcher, int *ret_status, struct error *err);
 
+/* Closes what it holds; the workload goes on. */
 void watcher_close(struct watcher *watcher);
 #define _cleanup_watcher_ __attribute__((cleanup(watcher_close)))

@@ -30,6 +30,7 @@ struct oci_command {
     oci_command_fn run;
 };
 
+/* Each reads its own arguments and does the command. 0, or negative with the error filled. */
 int oci_create(struct oci *oci, int argc, char **argv, struct error *err);
 int oci_run(struct oci *oci, int argc, char **argv, struct error *err);
 int oci_start(struct oci *oci, int argc, char **argv, struct error *err);

@@ -79,13 +79,19 @@ def uncommented(root):
         text = path.read_text(encoding="utf-8")
         bare = without_comments(text)
         # A group is what stands between two empty lines; braces (structs, inline bodies) are left out.
+        # The first function of a header may be told by the header's own comment.
+        first = min((match.start() for match in re.finditer(r"^\w[^\n;{}#]*\(", bare, re.MULTILINE)),
+                    default=0)
         offset = 0
         for group in re.split(r"\n[ \t]*\n", text):
             code = bare[offset:offset + len(group)]
             lines = code.lstrip()
             match = DECLARATION.match(lines)
             said = group.lstrip().startswith("/*") or re.match(r"[^;]*;[ \t]*/\*", group.lstrip())
-            if match and not said and not lines.startswith(("typedef", "#", "static inline")):
+            opens = offset <= first < offset + len(group)
+            plain = opens and not re.search(r"^(struct|enum|typedef|union) [^;(]*\{", bare[:offset],
+                                            re.MULTILINE)
+            if match and not said and not plain and not lines.startswith(("typedef", "#", "static inline")):
                 found.append(f"{where(root, path, offset, text)}: {match.group(1)}() has no comment")
             offset += len(group) + len(re.match(r"\n[ \t]*\n|$", text[offset + len(group):]).group(0))
     return found
@@ -137,12 +143,12 @@ def test_faults_are_seen():
         ".clang-format": (ROOT / ".clang-format").read_text(),
         "src/a/a.c": '#include "a/a.h"\n\nint a(char *b)\n{\n    strcpy(b, "x"); /* gets( */\n'
                      '    return x.system(b) + "gets("[0];\n}\n',
-        "src/a/a.h": "#pragma once\n\n/* Fine. */\nint a(char *b);\nint aa(void);\n\n"
+        "src/a/a.h": "#pragma once\n\nint first(void);\n\n/* Fine. */\nint a(char *b);\nint aa(void);\n\n"
                      "int b(int c,\n        int d);\n\nstruct x {\n    int (*f)(void);\n};\n",
         "src/a/c.c": "int   c;\n"})
     equal(banned(root), ["src/a/a.c:5: strcpy() is banned"])
     equal(headers(root), ["src/a/a.h: no comment at its head", "src/a/c.c: has no header of its own"])
-    equal(uncommented(root), ["src/a/a.h:7: b() has no comment"])
+    equal(uncommented(root), ["src/a/a.h:9: b() has no comment"])
     contains(unformatted(root), str(root / "src/a/c.c"))
 
 
