@@ -100,6 +100,16 @@ static int clone_apply(const struct step *step, struct plan_run *run, struct err
     return r;
 }
 
+/* The child waits for orders no longer when the channel is gone. */
+static int clone_undo(const struct step *step, struct plan_run *run, struct error *err)
+{
+    (void)step, (void)err;
+    cleanup_close(&run->channel);
+    if (run->child > 0)
+        kill(run->child, SIGKILL);
+    return 0;
+}
+
 static void clone_describe(const struct step *step, struct step_text *text)
 {
     (void)step;
@@ -107,7 +117,7 @@ static void clone_describe(const struct step *step, struct step_text *text)
 }
 
 static const struct step_ops clone_ops = {
-        "clone3", "clone(2)", clone_apply, NULL, clone_describe, NULL};
+        "clone3", "clone(2)", clone_apply, clone_undo, clone_describe, NULL};
 
 void sandbox_add_clone(struct sandbox *sandbox)
 {
