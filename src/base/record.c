@@ -9,6 +9,23 @@
 #define FAULT_TEXT_MAX 1024
 #define POINTER_NAME_MAX 128
 
+/* Any RECORD_LIST. */
+struct any_list {
+    void *items;
+    size_t count;
+};
+
+void *record_append(struct arena *arena, void *list, size_t size)
+{
+    struct any_list *any = list;
+    char *items = arena_array(arena, size, any->count + 1);
+
+    if (any->count)
+        memcpy(items, any->items, size * any->count);
+    any->items = items;
+    return items + size * any->count++;
+}
+
 /* RFC 6901: "~" is written ~0 and "/" ~1. Long names are cut: somebody hostile may have chosen
  * them. */
 static void add_name(struct buf *text, const char *name)
@@ -248,11 +265,6 @@ static void read_map(struct json_object *json, const struct record_place *place,
             map->items[map->count++] = (struct record_pair){arena_strdup(report->arena, key), text};
     }
 }
-
-struct any_list {
-    void *items;
-    size_t count;
-};
 
 static void read_numbers(struct json_object *json, const struct record_place *place, bool wide,
         struct any_list *list, struct record_report *report)

@@ -43,6 +43,12 @@ struct opt_bool {
         size_t count;                                                                              \
     }
 
+/* Room for one more element behind a list, zeroed; the list moves, since it carries no capacity.
+ * For lists that stay short. */
+#define RECORD_APPEND(arena_, list_)                                                               \
+    ((__typeof__((list_)->items))record_append((arena_), (list_), sizeof(*(list_)->items)))
+void *record_append(struct arena *arena, void *list, size_t size);
+
 /* A string-to-string map, in the order of the text. */
 struct record_pair {
     const char *key;

@@ -41,25 +41,10 @@ static const struct default_mount default_mounts[] = {
         {"/sys/fs/cgroup", "cgroup", "cgroup", "nosuid,noexec,nodev,relatime,ro", NULL},
 };
 
-/* Room for one more element behind the list: the list is copied, since lists carry no capacity. */
-static void *append(struct arena *arena, void *list, size_t size)
-{
-    struct {
-        char *items;
-        size_t count;
-    } *any = list;
-    char *items = arena_array(arena, size, any->count + 1);
-
-    if (any->count)
-        memcpy(items, any->items, size * any->count);
-    any->items = items;
-    return items + size * any->count++;
-}
-
 struct spec_mount *spec_add_mount(struct arena *arena, struct spec *spec, const char *destination,
         const char *type, const char *source, const char *options)
 {
-    struct spec_mount *mount = append(arena, &spec->mounts, sizeof(*mount));
+    struct spec_mount *mount = RECORD_APPEND(arena, &spec->mounts);
 
     *mount = (struct spec_mount){.destination = destination, .type = type, .source = source};
     if (options)
@@ -70,7 +55,7 @@ struct spec_mount *spec_add_mount(struct arena *arena, struct spec *spec, const 
 struct spec_device *spec_add_device(struct arena *arena, struct spec *spec, const char *path,
         const char *type, int64_t major, int64_t minor)
 {
-    struct spec_device *device = append(arena, &spec->linux.devices, sizeof(*device));
+    struct spec_device *device = RECORD_APPEND(arena, &spec->linux.devices);
 
     *device = (struct spec_device){.path = path, .type = type, .major = major, .minor = minor};
     return device;
@@ -79,7 +64,7 @@ struct spec_device *spec_add_device(struct arena *arena, struct spec *spec, cons
 struct spec_device_rule *spec_add_device_rule(
         struct arena *arena, struct spec_resources *resources, bool allow, const char *access)
 {
-    struct spec_device_rule *rule = append(arena, &resources->devices, sizeof(*rule));
+    struct spec_device_rule *rule = RECORD_APPEND(arena, &resources->devices);
 
     *rule = (struct spec_device_rule){.allow = allow, .access = access};
     return rule;
@@ -88,7 +73,7 @@ struct spec_device_rule *spec_add_device_rule(
 struct spec_namespace *spec_add_namespace(
         struct arena *arena, struct spec *spec, const char *type, const char *path)
 {
-    struct spec_namespace *namespace = append(arena, &spec->linux.namespaces, sizeof(*namespace));
+    struct spec_namespace *namespace = RECORD_APPEND(arena, &spec->linux.namespaces);
 
     *namespace = (struct spec_namespace){.type = type, .path = path};
     return namespace;
@@ -97,7 +82,7 @@ struct spec_namespace *spec_add_namespace(
 struct spec_rlimit *spec_add_rlimit(
         struct arena *arena, struct spec_process *process, const char *type)
 {
-    struct spec_rlimit *limit = append(arena, &process->rlimits, sizeof(*limit));
+    struct spec_rlimit *limit = RECORD_APPEND(arena, &process->rlimits);
 
     *limit = (struct spec_rlimit){.type = type};
     return limit;
@@ -110,7 +95,7 @@ void spec_map_set(struct arena *arena, struct record_map *map, const char *key, 
             map->items[i].value = value;
             return;
         }
-    struct record_pair *pair = append(arena, map, sizeof(*pair));
+    struct record_pair *pair = RECORD_APPEND(arena, map);
     *pair = (struct record_pair){key, value};
 }
 
@@ -169,7 +154,7 @@ static void add_mounts(struct arena *arena, struct spec *spec, bool rootless)
 
 static void add_one_id(struct arena *arena, struct spec_id_mappings *list, uint32_t host_id)
 {
-    struct spec_id_mapping *mapping = append(arena, list, sizeof(*mapping));
+    struct spec_id_mapping *mapping = RECORD_APPEND(arena, list);
 
     *mapping = (struct spec_id_mapping){0, host_id, 1};
 }

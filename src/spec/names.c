@@ -95,3 +95,18 @@ const char *spec_words_closest(const struct spec_words *list, const char *word)
 {
     return str_closest(word, list->words, list->count);
 }
+
+#define AFTER_MAX 64
+
+const char *spec_words_closest_after(
+        const struct spec_words *list, const char *prefix, const char *word)
+{
+    const char *words[AFTER_MAX];
+    size_t count = 0;
+
+    for (size_t i = 0; i < list->count && count < AFTER_MAX; i++) {
+        words[count] = str_after(list->words[i], prefix);
+        count += words[count] != NULL;
+    }
+    return str_closest(word, words, count);
+}

@@ -37,3 +37,8 @@ bool spec_words_have(const struct spec_words *list, const char *word);
 
 /* The word of the list closest to a wrong one, NULL if none is close. */
 const char *spec_words_closest(const struct spec_words *list, const char *word);
+
+/* The same where people leave out what all words start with ("CAP_", "RLIMIT_"): the wrong word has
+ * no prefix, and neither has the result. */
+const char *spec_words_closest_after(
+        const struct spec_words *list, const char *prefix, const char *word);

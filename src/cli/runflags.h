@@ -1,0 +1,238 @@
+/*
+ * The flags of `viv run` (and of `viv explain`, `viv create`), and what they mean: a configuration
+ * as the OCI has it, and beside it the choices for which the OCI has no words. Names and meanings
+ * are Docker's and Podman's.
+ *
+ * Everything here is a pure function of its inputs: no file is opened and no kernel asked. What can
+ * only be known later stays as text in struct run_choices: users are looked up inside the root,
+ * devices by stat(2), other sandboxes by name.
+ *
+ * Three steps: options_parse() of run_flags_command() into struct run_flags; run_flags_build();
+ * then, when the choices are settled (namespaces joined, ids mapped), spec_check().
+ */
+#pragma once
+
+#include "base/options.h"
+#include "spec/spec.h"
+
+/* What was written on the command line. Members are named after their flags. */
+struct run_flags {
+    /* the sandbox */
+    const char *name;
+    bool detach;
+    bool rm;
+    bool interactive;
+    bool tty;
+    const char *detach_keys;
+    const char *isolation;
+    const char *rootfs;
+    const char *bundle;
+    struct strv label;
+    struct strv annotation;
+    const char *stop_signal;
+    struct opt_i64 stop_timeout; /* nanoseconds */
+    bool init;
+    const char *pidfile;
+    bool trace;
+    bool step;
+
+    /* the process */
+    const char *entrypoint;
+    struct strv env;
+    struct strv env_file;
+    const char *workdir;
+    const char *user;
+    struct strv group_add;
+    const char *umask;
+    struct strv ulimit;
+    const char *oom_score_adj;
+
+    /* namespaces */
+    const char *hostname;
+    const char *domainname;
+    const char *network;
+    const char *pid;
+    const char *ipc;
+    const char *uts;
+    const char *userns;
+    const char *cgroupns;
+    struct strv uidmap;
+    struct strv gidmap;
+    struct strv time_offset;
+    struct strv sysctl;
+
+    /* the file system */
+    bool read_only;
+    struct strv tmpfs;
+    struct strv volume;
+    struct strv mount;
+    struct strv device;
+    struct opt_u64 shm_size;
+
+    /* security */
+    struct strv cap_add;
+    struct strv cap_drop;
+    struct strv security_opt;
+    bool privileged;
+
+    /* resources */
+    const char *cgroup_parent;
+    const char *memory; /* sizes stay text: -1 and 0 mean something in some of them */
+    const char *memory_reservation;
+    const char *memory_swap;
+    struct opt_i64 memory_swappiness;
+    bool oom_kill_disable;
+    const char *cpus;
+    struct opt_u64 cpu_shares;
+    struct opt_i64 cpu_quota;
+    struct opt_u64 cpu_period;
+    struct opt_u64 cpu_burst;
+    struct opt_i64 cpu_rt_runtime;
+    struct opt_u64 cpu_rt_period;
+    const char *cpuset_cpus;
+    const char *cpuset_mems;
+    struct opt_i64 pids_limit;
+    struct opt_u64 blkio_weight;
+    struct strv blkio_weight_device;
+    struct strv device_read_bps;
+    struct strv device_write_bps;
+    struct strv device_read_iops;
+    struct strv device_write_iops;
+    struct strv device_cgroup_rule;
+    struct strv hugetlb_limit;
+    struct strv cgroup_conf;
+};
+
+/* A command that takes all of them, and behind them an image and a command: `name` is "viv run". */
+struct option_command run_flags_command(const char *name, const char *about);
+
+/* What an image says of how it wants to be run. */
+struct run_image {
+    struct strv entrypoint;
+    struct strv command;
+    struct strv env;
+    const char *workdir;
+    const char *user;
+    const char *stop_signal;
+    struct record_map labels;
+    struct strv volumes; /* directories that want a volume of their own */
+};
+
+/* All that the result depends on beside the flags. */
+struct run_input {
+    const struct run_image *image; /* NULL for --rootfs and --bundle */
+    const struct spec *bundle;     /* --bundle's configuration; NULL: the default one is taken */
+    struct strv arguments;         /* what options_parse() left */
+    struct strv env_files;         /* the texts of the files of --env-file, in their order */
+    char *const *environment;      /* the caller's, for `-e NAME`; may be NULL */
+    const char *directory;         /* the caller's, for relative paths of -v; NULL: refused */
+};
+
+enum run_place_kind {
+    RUN_DEFAULT,   /* not said */
+    RUN_PRIVATE,   /* a new one */
+    RUN_HOST,      /* none: the host's */
+    RUN_PATH,      /* joined by path; for namespaces it is in the configuration already */
+    RUN_CONTAINER, /* joined from another sandbox, `text` is its name */
+    RUN_NONE,      /* network: a new one with lo alone; ipc: new, without /dev/shm */
+    RUN_NAMED,     /* network: the names of networks, `text` */
+    RUN_AUTO,      /* user: a range of its own is chosen */
+    RUN_KEEP_ID,   /* user: the caller's ids are the same inside */
+    RUN_MAPPED,    /* user: as --uidmap and --gidmap say, in the configuration already */
+};
+
+struct run_place {
+    enum run_place_kind kind;
+    const char *text;
+};
+
+/* A device that is to appear inside; looked at on the host later. */
+struct run_device {
+    const char *host;
+    const char *inside;
+    const char *access; /* of "rwm" */
+};
+
+enum run_limit_kind {
+    RUN_READ_BPS,
+    RUN_WRITE_BPS,
+    RUN_READ_IOPS,
+    RUN_WRITE_IOPS,
+    RUN_WEIGHT,
+};
+
+/* A limit of a block device, which is looked at on the host later. */
+struct run_block_limit {
+    enum run_limit_kind kind;
+    const char *path;
+    uint64_t rate;
+};
+
+/* A volume that the store keeps; its mount joins the configuration once it has a path. */
+struct run_volume {
+    const char *name; /* NULL: a new one without a name */
+    const char *destination;
+    struct strv options; /* mount options */
+    bool copy;           /* filled from what the image has there */
+};
+
+/* SELinux: the source is to get the sandbox's label ("z": one shared by all). */
+struct run_relabel {
+    const char *source;
+    bool shared;
+};
+
+/* What the OCI has no words for. */
+struct run_choices {
+    const char *image; /* as it was written; NULL with the two below */
+    const char *rootfs;
+    const char *bundle;
+    struct strv arguments; /* the COMMAND… of the command line, without the image */
+
+    const char *name;
+    bool detach;
+    bool rm;
+    bool interactive;
+    bool tty;
+    const char *detach_keys; /* the bytes themselves; "": none */
+    bool vm;                 /* --isolation vm */
+    struct record_map labels;
+    int stop_signal;
+    struct opt_i64 stop_timeout;
+    bool init;
+    const char *pidfile;
+    bool trace;
+    bool step;
+
+    const char *user; /* "name[:group]" or numbers; NULL: root */
+    struct strv groups;
+    bool env_has_home; /* HOME was given, and need not be looked up */
+
+    struct run_place network;
+    struct run_place pid;
+    struct run_place ipc;
+    struct run_place uts;
+    struct run_place userns;
+    struct run_place cgroupns;
+    uint32_t userns_size; /* of RUN_AUTO; 0: the default */
+
+    RECORD_LIST(struct run_device) devices;
+    RECORD_LIST(struct run_volume) volumes;
+    RECORD_LIST(struct run_relabel) relabels;
+    RECORD_LIST(struct run_block_limit) block_limits;
+    const char *cgroup_parent;
+
+    bool privileged; /* all of the host's devices too */
+    bool seccomp_unconfined;
+    const char *seccomp_file; /* NULL: the default profile, unless unconfined */
+    const char *apparmor;     /* a profile, "unconfined", or NULL */
+    struct strv selinux;      /* the words behind label= */
+};
+
+/*
+ * Turns the flags into a configuration and the choices beside it, both in the arena. -EINVAL with
+ * the error filled for what is wrong, the flag in front: "--memory 64x: invalid size …".
+ */
+int run_flags_build(struct arena *arena, const struct run_flags *flags,
+        const struct run_input *input, struct spec **ret_spec, struct run_choices *ret,
+        struct error *err);

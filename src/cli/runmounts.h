@@ -1,0 +1,9 @@
+/* The flags for the file system: binds, volumes, tmpfs, devices. Formats are those of Docker's -v,
+ * --mount, --tmpfs, --device. For cli/runflags.c. */
+#pragma once
+
+#include "cli/runbuild.h"
+
+extern const struct option_table run_mounts_table;
+
+int run_mounts_apply(struct run_build *build, struct error *err);

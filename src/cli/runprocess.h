@@ -1,0 +1,9 @@
+/* The flags for the process: its command, environment, directory, user and limits. For
+ * cli/runflags.c. */
+#pragma once
+
+#include "cli/runbuild.h"
+
+extern const struct option_table run_process_table;
+
+int run_process_apply(struct run_build *build, struct error *err);
