@@ -6,4 +6,6 @@
 
 extern const struct option_table run_mounts_table;
 
+/* Binds, volumes and other mounts of the user; the IPC and user namespaces must be settled, since
+ * they decide what is mounted at /dev/shm, /proc and /sys. -EINVAL with the error filled. */
 int run_mounts_apply(struct run_build *build, struct error *err);

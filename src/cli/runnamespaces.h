@@ -6,4 +6,6 @@
 
 extern const struct option_table run_namespaces_table;
 
+/* Which namespaces are new, the host's or others', names, clocks, kernel parameters. -EINVAL with
+ * the error filled. */
 int run_namespaces_apply(struct run_build *build, struct error *err);

@@ -6,4 +6,5 @@
 
 extern const struct option_table run_process_table;
 
+/* Command, environment, directory, user, limits. -EINVAL with the error filled. */
 int run_process_apply(struct run_build *build, struct error *err);

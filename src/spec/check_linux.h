@@ -4,6 +4,7 @@
 
 #include "spec/spec.h"
 
+/* Adds the faults found in spec->linux; `place` is "/linux". */
 void check_linux(
         struct record_report *report, const struct record_place *place, const struct spec *spec);
 

@@ -4,6 +4,7 @@
 
 #include "spec/spec.h"
 
+/* Adds the faults found in resources that stand at `place`. */
 void check_resources(struct record_report *report, const struct record_place *place,
         const struct spec_resources *resources);
 
