@@ -14,6 +14,10 @@
  *   rootfs_add_enter     child: pivot_root, the old tree gone, the root read-only if asked
  *   rootfs_add_cwd       child, last before the identity changes: the working directory
  *
+ * When viv is an ordinary user (`rootless`), rootfs_add_open is appended behind the child's maps
+ * and joins instead, since only there it has the privilege to copy mounts. The umask is 0 from
+ * prepare to enter, and 022 afterwards.
+ *
  * Strings and lists belong to the plan's arena or outlive it.
  */
 #pragma once
