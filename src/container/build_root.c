@@ -127,7 +127,7 @@ void build_rootfs(const struct container_request *request, const struct ns_set *
     *ret = (struct rootfs){
             .path = absolute(request, spec->root ? spec->root->path : "/"),
             .readonly = spec->root && spec->root->readonly,
-            .idmapped = request->idmap_root && namespaces->of[NS_USER].mode == NS_NEW,
+            .idmapped = request->idmap_root && namespaces->of[NS_USER].mode != NS_HOST,
             .userns = namespaces->of[NS_USER].mode != NS_HOST,
             .rootless = request->host->rootless,
             .no_devices = has_own_dev(spec),

@@ -116,7 +116,7 @@ static int prepare(struct running *running, bool take, struct error *err)
     running->request.cgroup_manager = CGROUP_MANAGER_FS;
     running->request.default_cgroup = default_cgroup(engine, run);
     running->request.cgroup_strict = !engine->host.rootless;
-    running->request.idmap_root = run->userns_auto && !engine->host.rootless;
+    running->request.idmap_root = run->idmap_root && !engine->host.rootless;
     running->request.die_with_host = !run->detach && !run->meta.tty;
     running->request.console_fd = -1;
     running->request.preserve_fds = run->preserve_fds;

@@ -1,0 +1,58 @@
+/*
+ * viv: one table of commands, one file for each. A command parses its words by base/options, acts
+ * through engine/, has what it shows rendered by observe/, and returns an exit status.
+ */
+#pragma once
+
+#include <stdio.h>
+
+#include "base/options.h"
+#include "engine/engine.h"
+
+struct cli {
+    struct arena *arena;
+    char **argv;      /* of the whole program, for starting it again */
+    const char *root; /* of the store; NULL: the default one */
+};
+
+/* argv[0] is the command's name. An exit status, or negative with the error, which main tells. */
+typedef int (*cli_command_fn)(struct cli *cli, int argc, char **argv, struct error *err);
+
+struct cli_command {
+    const char *name;
+    const char *group; /* heading of the help */
+    const char *about;
+    cli_command_fn run;
+};
+
+int cli_attach(struct cli *cli, int argc, char **argv, struct error *err);
+int cli_check(struct cli *cli, int argc, char **argv, struct error *err);
+int cli_exec(struct cli *cli, int argc, char **argv, struct error *err);
+int cli_explain(struct cli *cli, int argc, char **argv, struct error *err);
+int cli_inspect(struct cli *cli, int argc, char **argv, struct error *err);
+int cli_kill(struct cli *cli, int argc, char **argv, struct error *err);
+int cli_logs(struct cli *cli, int argc, char **argv, struct error *err);
+int cli_pause(struct cli *cli, int argc, char **argv, struct error *err);
+int cli_ps(struct cli *cli, int argc, char **argv, struct error *err);
+int cli_rm(struct cli *cli, int argc, char **argv, struct error *err);
+int cli_run(struct cli *cli, int argc, char **argv, struct error *err);
+int cli_stats(struct cli *cli, int argc, char **argv, struct error *err);
+int cli_stop(struct cli *cli, int argc, char **argv, struct error *err);
+int cli_unpause(struct cli *cli, int argc, char **argv, struct error *err);
+int cli_update(struct cli *cli, int argc, char **argv, struct error *err);
+int cli_wait(struct cli *cli, int argc, char **argv, struct error *err);
+
+/* Parses a command's words: 0, or 1 when the help was asked for and has been printed (then the
+ * command is done), or negative. */
+int cli_parse(struct cli *cli, const struct option_command *command, int argc, char **argv,
+        void *into, struct strv *ret_rest, struct error *err);
+
+/* Does one thing to each of several sandboxes, prints their names, and goes on after errors, which
+ * it tells; 1 if there was one. */
+typedef int (*cli_each_fn)(
+        struct engine *engine, const char *name, void *data, struct error *err);
+int cli_each(struct cli *cli, const struct strv *names, cli_each_fn fn, void *data,
+        struct error *err);
+
+/* "viv: …" on stderr. */
+void cli_tell(const char *format, ...) __attribute__((format(printf, 1, 2)));

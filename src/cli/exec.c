@@ -1,0 +1,117 @@
+/* exec and attach: into a sandbox that runs. */
+#include <sched.h>
+#include <unistd.h>
+
+#include "cli/command.h"
+#include "security/self.h"
+
+struct exec_flags {
+    bool interactive, tty, detach, privileged;
+    struct strv env;
+    const char *workdir, *user, *detach_keys;
+};
+
+static const struct option_row exec_rows[] = {
+        OPTION('d', "detach", OPTION_FLAG, struct exec_flags, detach, NULL,
+                "do not wait for the process"),
+        OPTION('i', "interactive", OPTION_FLAG, struct exec_flags, interactive, NULL,
+                "keep standard input open"),
+        OPTION('t', "tty", OPTION_FLAG, struct exec_flags, tty, NULL, "give it a terminal"),
+        OPTION('e', "env", OPTION_LIST, struct exec_flags, env, "NAME=VALUE",
+                "an environment variable"),
+        OPTION('w', "workdir", OPTION_TEXT, struct exec_flags, workdir, "DIR",
+                "working directory inside"),
+        OPTION('u', "user", OPTION_TEXT, struct exec_flags, user, "USER[:GROUP]",
+                "as this user of the sandbox"),
+        OPTION(0, "privileged", OPTION_FLAG, struct exec_flags, privileged, NULL,
+                "with all capabilities, and without the seccomp filter"),
+        OPTION(0, "detach-keys", OPTION_TEXT, struct exec_flags, detach_keys, "KEYS",
+                "what leaves a terminal (ctrl-p,ctrl-q)"),
+};
+static const struct option_table exec_table = OPTION_TABLE("Options", exec_rows);
+static const struct option_command exec_command = {.name = "viv exec",
+        .usage = "SANDBOX COMMAND…",
+        .about = "Runs one more process in a sandbox.",
+        .order = OPTIONS_FIRST,
+        .least = 2,
+        .most = SIZE_MAX,
+        .tables = {&exec_table}};
+
+/* Without a user namespace of its own, the sandbox's root owns our program file. */
+static int protect(struct cli *cli, struct engine *engine, const char *name, struct error *err)
+{
+    _cleanup_sandbox_ struct sandbox sandbox = {0};
+    int r = engine_find(engine, name, &sandbox, err);
+
+    if (r < 0 || (sandbox.container.state.namespaces & CLONE_NEWUSER))
+        return r;
+    return security_protect_self(cli->argv, environ, err);
+}
+
+int cli_exec(struct cli *cli, int argc, char **argv, struct error *err)
+{
+    _cleanup_engine_ struct engine engine = {0};
+    struct exec_flags flags = {0};
+    struct strv rest = {0};
+    int status = 0;
+    int r = cli_parse(cli, &exec_command, argc, argv, &flags, &rest, err);
+
+    if (r != 0)
+        return r < 0 ? r : 0;
+    if (flags.tty && flags.interactive && !flags.detach && !isatty(0))
+        return error_set(err, ENOTTY, "-t: the input is not a terminal; leave -t out, or -i");
+    struct engine_exec exec = {.name = rest.words[0],
+            .args = {rest.words + 1, rest.count - 1, rest.count},
+            .env = flags.env,
+            .cwd = flags.workdir,
+            .user = flags.user,
+            .interactive = flags.interactive,
+            .tty = flags.tty,
+            .detach = flags.detach,
+            .privileged = flags.privileged,
+            .detach_keys = flags.detach_keys};
+    r = engine_open(cli->arena, cli->root, &engine, err);
+    if (r == 0)
+        r = protect(cli, &engine, exec.name, err);
+    if (r == 0)
+        r = engine_exec(&engine, &exec, &status, err);
+    return r < 0 ? r : status;
+}
+
+/* ---- attach ---------------------------------------------------------------------------------- */
+
+struct attach_flags {
+    bool no_stdin;
+    const char *detach_keys;
+};
+
+static const struct option_row attach_rows[] = {
+        OPTION(0, "no-stdin", OPTION_FLAG, struct attach_flags, no_stdin, NULL, "only watch"),
+        OPTION(0, "detach-keys", OPTION_TEXT, struct attach_flags, detach_keys, "KEYS",
+                "what leaves a terminal (ctrl-p,ctrl-q)"),
+};
+static const struct option_table attach_table = OPTION_TABLE("Options", attach_rows);
+static const struct option_command attach_command = {.name = "viv attach",
+        .usage = "SANDBOX",
+        .about = "Sits at a sandbox's streams until it ends, or until the detach keys are typed.",
+        .least = 1,
+        .most = 1,
+        .tables = {&attach_table}};
+
+int cli_attach(struct cli *cli, int argc, char **argv, struct error *err)
+{
+    _cleanup_engine_ struct engine engine = {0};
+    struct attach_flags flags = {0};
+    struct strv rest = {0};
+    int status = 0;
+    int r = cli_parse(cli, &attach_command, argc, argv, &flags, &rest, err);
+
+    if (r != 0)
+        return r < 0 ? r : 0;
+    r = engine_open(cli->arena, cli->root, &engine, err);
+    if (r == 0)
+        r = engine_attach(&engine, rest.words[0], !flags.no_stdin, flags.detach_keys, &status, err);
+    if (r == -ECANCELED)
+        return 0;
+    return r < 0 ? r : status;
+}

@@ -1,0 +1,193 @@
+#include <fcntl.h>
+#include <stdarg.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+#include "base/cleanup.h"
+#include "cli/command.h"
+#include "observe/style.h"
+
+#define VERSION "0.1.0"
+#define OWN_ERROR 125 /* Docker's and Podman's status for an error of their own */
+
+static const struct cli_command commands[] = {
+        {"run", "Sandboxes", "make a sandbox and run a workload in it", cli_run},
+        {"exec", "Sandboxes", "run one more process in a sandbox", cli_exec},
+        {"attach", "Sandboxes", "sit at a sandbox's streams", cli_attach},
+        {"logs", "Sandboxes", "show what a sandbox has printed", cli_logs},
+        {"ps", "Sandboxes", "list sandboxes", cli_ps},
+        {"inspect", "Sandboxes", "show everything about sandboxes, as JSON", cli_inspect},
+        {"stats", "Sandboxes", "show what sandboxes use", cli_stats},
+        {"update", "Sandboxes", "change the limits of a running sandbox", cli_update},
+        {"pause", "Sandboxes", "freeze sandboxes", cli_pause},
+        {"unpause", "Sandboxes", "let frozen sandboxes go on", cli_unpause},
+        {"kill", "Sandboxes", "send sandboxes a signal", cli_kill},
+        {"stop", "Sandboxes", "end sandboxes, politely first", cli_stop},
+        {"wait", "Sandboxes", "wait until sandboxes have ended, and print how", cli_wait},
+        {"rm", "Sandboxes", "take sandboxes away", cli_rm},
+        {"explain", "Understanding", "tell what would be asked of the kernel, and why", cli_explain},
+        {"check", "Understanding", "tell what this host can and cannot do", cli_check},
+};
+
+struct global {
+    const char *root;
+    bool version;
+};
+
+static const struct option_row global_rows[] = {
+        OPTION(0, "root", OPTION_TEXT, struct global, root, "DIR",
+                "where sandboxes are remembered (/run/viv, or $XDG_RUNTIME_DIR/viv)"),
+        OPTION('v', "version", OPTION_FLAG, struct global, version, NULL, "print the version"),
+};
+static const struct option_table global_table = OPTION_TABLE("Options", global_rows);
+static const struct option_command global_command = {
+        .name = "viv",
+        .usage = "COMMAND …",
+        .about = "Runs a workload behind glass: as a container or as a machine, and shows what was "
+                 "asked of the kernel and why.",
+        .order = OPTIONS_FIRST,
+        .most = SIZE_MAX,
+        .tables = {&global_table},
+};
+
+void cli_tell(const char *format, ...)
+{
+    const struct style *style = style_for(stderr);
+    va_list args;
+
+    fprintf(stderr, "%sviv:%s ", style->bold, style->reset);
+    va_start(args, format);
+    vfprintf(stderr, format, args);
+    va_end(args);
+    fprintf(stderr, "\n");
+}
+
+static size_t terminal_width(void)
+{
+    struct winsize size;
+
+    return ioctl(1, TIOCGWINSZ, &size) == 0 ? size.ws_col : 0;
+}
+
+static void print_help(const struct option_command *command)
+{
+    _cleanup_buf_ struct buf text = {0};
+
+    options_help(command, terminal_width(), &text);
+    fputs(buf_text(&text), stdout);
+}
+
+static void print_commands(void)
+{
+    const char *group = "";
+
+    print_help(&global_command);
+    for (size_t i = 0; i < ARRAY_SIZE(commands); i++) {
+        if (!str_equal(group, commands[i].group))
+            printf("\n%s:\n", commands[i].group);
+        group = commands[i].group;
+        printf("  %-10s %s\n", commands[i].name, commands[i].about);
+    }
+    printf("\n`viv COMMAND --help` tells a command's options. To begin with:\n"
+           "  viv run --rm -it busybox\n  viv explain busybox\n");
+}
+
+int cli_parse(struct cli *cli, const struct option_command *command, int argc, char **argv,
+        void *into, struct strv *ret_rest, struct error *err)
+{
+    int r = options_parse(command, argc - 1, argv + 1, cli->arena, into, ret_rest, err);
+
+    if (r == OPTIONS_HELP)
+        print_help(command);
+    return r;
+}
+
+int cli_each(struct cli *cli, const struct strv *names, cli_each_fn fn, void *data,
+        struct error *err)
+{
+    _cleanup_engine_ struct engine engine = {0};
+    const char *name;
+    int status = 0;
+    int r = engine_open(cli->arena, cli->root, &engine, err);
+
+    if (r < 0)
+        return r;
+    strv_foreach(name, names)
+    {
+        struct error own = ERROR_NONE;
+        if (fn(&engine, name, data, &own) < 0) {
+            cli_tell("%s", own.text);
+            status = 1;
+        } else {
+            printf("%s\n", name);
+        }
+    }
+    return status;
+}
+
+static const struct cli_command *find_command(const char *name, struct error *err)
+{
+    const char *names[ARRAY_SIZE(commands)];
+
+    for (size_t i = 0; i < ARRAY_SIZE(commands); i++) {
+        names[i] = commands[i].name;
+        if (str_equal(commands[i].name, name))
+            return &commands[i];
+    }
+    const char *closest = str_closest(name, names, ARRAY_SIZE(names));
+    error_set(err, EINVAL, "unknown command \"%s\"%s%s%s; `viv --help` lists them", name,
+            closest ? "; did you mean \"" : "", closest ? closest : "", closest ? "\"?" : "");
+    return NULL;
+}
+
+static int run(struct cli *cli, int argc, char **argv, struct error *err)
+{
+    struct global global = {0};
+    struct strv rest = {0};
+    int r = options_parse(
+            &global_command, argc - 1, argv + 1, cli->arena, &global, &rest, err);
+
+    if (r < 0)
+        return r;
+    if (global.version) {
+        printf("viv " VERSION "\n");
+        return 0;
+    }
+    if (r == OPTIONS_HELP || rest.count == 0) {
+        print_commands();
+        return 0;
+    }
+    cli->root = global.root;
+    const struct cli_command *command = find_command(rest.words[0], err);
+    return command ? command->run(cli, (int)rest.count, rest.words, err) : -EINVAL;
+}
+
+/* Descriptors 0 to 2 must be something, or a file that is opened becomes the workload's stdin. */
+static void fill_streams(void)
+{
+    int fd;
+
+    do
+        fd = open("/dev/null", O_RDWR);
+    while (fd >= 0 && fd < 3);
+    if (fd >= 3)
+        close(fd);
+}
+
+int main(int argc, char **argv)
+{
+    _cleanup_arena_ struct arena arena = {0};
+    struct error err = ERROR_NONE;
+    struct cli cli = {.arena = &arena, .argv = argv};
+
+    fill_streams();
+    umask(0022);
+    int r = run(&cli, argc, argv, &err);
+    fflush(stdout);
+    if (r >= 0)
+        return r;
+    cli_tell("%s", err.text);
+    return err.exit_status ? err.exit_status : OWN_ERROR;
+}

@@ -1,0 +1,284 @@
+#include "cli/resolve.h"
+
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/io.h"
+#include "base/path.h"
+#include "cli/devices.h"
+#include "ns/namespaces.h"
+#include "security/passwd.h"
+#include "spec/defaults.h"
+#include "spec/signals.h"
+
+#define INIT_INSIDE "/dev/init"
+
+/* ---- files that belong to viv ---------------------------------------------------------------- */
+
+/* A file beside our own program, or below the installation's prefix. */
+static const char *own_file(struct arena *arena, const char *beside, const char *installed)
+{
+    char own[4096];
+    ssize_t length = readlink("/proc/self/exe", own, sizeof(own) - 1);
+
+    if (length < 0)
+        return NULL;
+    own[length] = '\0';
+    const char *dir = path_dir(arena, own);
+    const char *candidates[] = {
+            path_join(arena, dir, beside), path_clean(arena, path_join(arena, dir, installed))};
+    for (size_t i = 0; i < ARRAY_SIZE(candidates); i++)
+        if (access(candidates[i], F_OK) == 0)
+            return candidates[i];
+    return NULL;
+}
+
+int resolve_image(struct cli *cli, const char *name, const char **ret_path,
+        struct run_image *ret_image, struct error *err)
+{
+    if (!str_equal(name, "busybox"))
+        return error_set(err, ENOENT,
+                "unknown image \"%s\": the built-in image is \"busybox\"; a root file system of "
+                "your own runs with --rootfs DIR, an OCI bundle with --bundle DIR",
+                name);
+    *ret_path = own_file(cli->arena, "share/viv/busybox", "../share/viv/busybox");
+    if (!*ret_path)
+        return error_set(err, ENOENT,
+                "the built-in image is not there: it stands in share/viv/busybox beside the program "
+                "or below its prefix; `make` makes it");
+    *ret_image = (struct run_image){0};
+    strv_add(cli->arena, &ret_image->command, "sh");
+    return 0;
+}
+
+/* ---- namespaces ------------------------------------------------------------------------------ */
+
+static void set_namespace(
+        struct arena *arena, struct spec *spec, enum ns_kind kind, const char *path)
+{
+    for (size_t i = 0; i < spec->linux.namespaces.count; i++) {
+        struct spec_namespace *item = &spec->linux.namespaces.items[i];
+        if (str_equal(item->type, ns_kinds[kind].oci)) {
+            item->path = path;
+            return;
+        }
+    }
+    spec_add_namespace(arena, spec, ns_kinds[kind].oci, path);
+}
+
+static int join_sandbox(struct cli *cli, struct engine *engine, struct spec *spec,
+        const struct run_place *place, enum ns_kind kind, bool *ret_joined, struct error *err)
+{
+    _cleanup_sandbox_ struct sandbox other = {0};
+
+    if (place->kind != RUN_CONTAINER)
+        return 0;
+    int r = engine_find(engine, place->text, &other, err);
+    if (r < 0)
+        return r;
+    if (other.status == SPEC_STOPPED)
+        return error_set(err, ESRCH, "cannot join the %s namespace of sandbox \"%s\": it is not "
+                                     "running",
+                ns_kinds[kind].name, place->text);
+    int pid = other.container.state.pid;
+    set_namespace(cli->arena, spec, kind,
+            arena_printf(cli->arena, "/proc/%d/ns/%s", pid, ns_kinds[kind].file));
+    /* namespaces belong to a user namespace, whose root alone has rights in them */
+    if (kind != NS_USER && (other.container.state.namespaces & ns_kinds[NS_USER].flag)) {
+        set_namespace(
+                cli->arena, spec, NS_USER, arena_printf(cli->arena, "/proc/%d/ns/user", pid));
+        *ret_joined = true;
+    }
+    return 0;
+}
+
+static int resolve_namespaces(struct cli *cli, struct engine *engine, struct spec *spec,
+        const struct run_choices *choices, struct engine_run *run, struct error *err)
+{
+    const struct {
+        const struct run_place *place;
+        enum ns_kind kind;
+    } rows[] = {{&choices->network, NS_NET}, {&choices->pid, NS_PID}, {&choices->ipc, NS_IPC},
+            {&choices->uts, NS_UTS}, {&choices->cgroupns, NS_CGROUP}, {&choices->userns, NS_USER}};
+    bool joined = choices->userns.kind == RUN_CONTAINER;
+
+    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+        int r = join_sandbox(cli, engine, spec, rows[i].place, rows[i].kind, &joined, err);
+        if (r < 0)
+            return r;
+    }
+    enum run_place_kind users = choices->userns.kind;
+    bool own = users == RUN_DEFAULT || users == RUN_AUTO || users == RUN_PRIVATE;
+    run->userns_auto = own && !joined;
+    run->idmap_root = own || joined;
+    if (run->userns_auto || (engine->host.rootless && users == RUN_KEEP_ID))
+        set_namespace(cli->arena, spec, NS_USER, NULL);
+    if (choices->network.kind == RUN_NAMED)
+        return error_set(err, EINVAL,
+                "--network %s: there is no such network; choose none, host, ns:PATH or "
+                "container:NAME",
+                choices->network.text);
+    return 0;
+}
+
+/* ---- users, profiles, init ------------------------------------------------------------------- */
+
+static int resolve_groups(
+        struct cli *cli, struct spec *spec, const struct run_choices *choices, struct error *err)
+{
+    struct spec_user *user = &spec->process->user;
+    const char *group;
+
+    if (!choices->groups.count)
+        return 0;
+    _cleanup_close_ int root = open(spec->root->path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    user->additionalGids.items = arena_new_array(cli->arena, uint32_t, choices->groups.count);
+    strv_foreach(group, &choices->groups)
+    {
+        struct passwd_user found;
+        int r = passwd_lookup(
+                root, arena_printf(cli->arena, "0:%s", group), cli->arena, &found, err);
+        if (r < 0)
+            return error_prefix(err, "--group-add %s", group);
+        user->additionalGids.items[user->additionalGids.count++] = found.gid;
+    }
+    return 0;
+}
+
+static int resolve_seccomp(struct cli *cli, struct spec *spec, const struct run_choices *choices,
+        struct engine_run *run, struct error *err)
+{
+    _cleanup_json_ struct json_object *json = NULL;
+    struct record_report report = {.arena = cli->arena};
+
+    run->meta.confined = !choices->seccomp_unconfined && !choices->privileged;
+    if (!choices->seccomp_file)
+        return 0;
+    int r = json_parse_file_at(AT_FDCWD, choices->seccomp_file, &json, err);
+    if (r < 0)
+        return error_prefix(err, "--security-opt seccomp");
+    spec->linux.seccomp = arena_new(cli->arena, struct spec_seccomp);
+    record_read(&spec_seccomp_record, json, "", spec->linux.seccomp, &report);
+    if (report.faults.count)
+        return error_set(err, EINVAL, "--security-opt seccomp: %s: %s", choices->seccomp_file,
+                report.faults.words[0]);
+    return 0;
+}
+
+static int resolve_labels(struct spec *spec, const struct run_choices *choices, struct error *err)
+{
+    if (choices->apparmor && !str_equal(choices->apparmor, "unconfined"))
+        spec->process->apparmorProfile = choices->apparmor;
+    for (size_t i = 0; i < choices->selinux.count; i++)
+        if (!str_equal(choices->selinux.words[i], "disable") &&
+                access("/sys/fs/selinux/enforce", F_OK) < 0)
+            return error_set(err, EOPNOTSUPP,
+                    "--security-opt label=%s: this kernel runs without SELinux",
+                    choices->selinux.words[i]);
+    return 0;
+}
+
+/* Our own pid 1 reaps orphans and passes signals on; it is bound into the sandbox read-only. */
+static int resolve_init(struct cli *cli, struct spec *spec, struct error *err)
+{
+    struct strv args = {0};
+    const char *word;
+    const char *program = own_file(cli->arena, "viv-init", "../libexec/viv/viv-init");
+
+    if (!program)
+        return error_set(err, ENOENT, "--init: viv-init is not beside the program");
+    spec_add_mount(cli->arena, spec, INIT_INSIDE, "bind", program, "bind,ro,nosuid,nodev");
+    strv_add(cli->arena, &args, INIT_INSIDE);
+    strv_add(cli->arena, &args, "--");
+    strv_foreach(word, &spec->process->args)
+    {
+        strv_add(cli->arena, &args, word);
+    }
+    spec->process->args = args;
+    return 0;
+}
+
+/* ---- volumes --------------------------------------------------------------------------------- */
+
+static int resolve_volumes(struct cli *cli, struct engine *engine, struct spec *spec,
+        const struct run_choices *choices, struct error *err)
+{
+    const char *base = engine->host.rootless
+                               ? path_join(cli->arena, engine->store.root, ".volumes")
+                               : "/var/lib/vivarium/volumes";
+
+    for (size_t i = 0; i < choices->volumes.count; i++) {
+        const struct run_volume *volume = &choices->volumes.items[i];
+        if (!volume->name || store_check_id(volume->name, NULL) < 0)
+            return error_set(err, EINVAL,
+                    "-v %s: a volume needs a name of letters, digits and _ + - ., or write an "
+                    "absolute path of the host",
+                    volume->name ? volume->name : volume->destination);
+        const char *path = arena_printf(cli->arena, "%s/%s/_data", base, volume->name);
+        int r = io_make_dirs_at(AT_FDCWD, path, 0755);
+        if (r < 0)
+            return error_sys(err, -r, "make the volume %s", path);
+        char *options = strv_join(cli->arena, &volume->options, ",");
+        spec_add_mount(cli->arena, spec, volume->destination, "bind", path,
+                *options ? arena_printf(cli->arena, "rbind,%s", options) : "rbind");
+    }
+    return 0;
+}
+
+/* ---- all of it ------------------------------------------------------------------------------- */
+
+static void fill_meta(struct cli *cli, const struct spec *spec, const struct run_choices *choices,
+        struct sandbox_meta *meta)
+{
+    meta->name = choices->name;
+    meta->image = choices->image    ? choices->image
+                  : choices->rootfs ? choices->rootfs
+                                    : choices->bundle;
+    meta->command = spec->process->args;
+    meta->labels = choices->labels;
+    meta->isolation = "container";
+    meta->stop_signal =
+            choices->stop_signal ? arena_strdup(cli->arena, signal_name(choices->stop_signal)) : NULL;
+    if (choices->stop_timeout.set)
+        meta->stop_timeout = (int)(choices->stop_timeout.value / 1000000000);
+    meta->tty = choices->tty;
+    meta->interactive = choices->interactive;
+    meta->remove = choices->rm;
+}
+
+int resolve_run(struct cli *cli, struct engine *engine, struct spec *spec,
+        const struct run_choices *choices, struct engine_run *ret, struct error *err)
+{
+    struct engine_run run = {.spec = spec,
+            .bundle = choices->bundle,
+            .user = choices->user,
+            .cgroup_parent = choices->cgroup_parent,
+            .detach = choices->detach,
+            .detach_keys = choices->detach_keys,
+            .unconfined_devices = choices->privileged};
+
+    if (choices->vm)
+        return error_set(err, EOPNOTSUPP,
+                "--isolation vm: this version makes containers only; leave the flag out");
+    fill_meta(cli, spec, choices, &run.meta);
+    int r = resolve_namespaces(cli, engine, spec, choices, &run, err);
+    if (r == 0)
+        r = resolve_devices(cli->arena, spec, choices, err);
+    if (r == 0)
+        r = resolve_volumes(cli, engine, spec, choices, err);
+    if (r == 0)
+        r = resolve_groups(cli, spec, choices, err);
+    if (r == 0)
+        r = resolve_seccomp(cli, spec, choices, &run, err);
+    if (r == 0)
+        r = resolve_labels(spec, choices, err);
+    if (r == 0 && choices->init)
+        r = resolve_init(cli, spec, err);
+    if (r == 0)
+        *ret = run;
+    return r;
+}

@@ -1,0 +1,17 @@
+/*
+ * From what was asked for to what can be run: looks up on this host what flags only name (the
+ * built-in image, other sandboxes, devices, profiles), and fills the engine's request. Opens files
+ * for reading only.
+ */
+#pragma once
+
+#include "cli/command.h"
+#include "cli/runflags.h"
+
+/* The image's directory and how it wants to be run. */
+int resolve_image(struct cli *cli, const char *name, const char **ret_path,
+        struct run_image *ret_image, struct error *err);
+
+/* Completes the configuration and fills `ret`. */
+int resolve_run(struct cli *cli, struct engine *engine, struct spec *spec,
+        const struct run_choices *choices, struct engine_run *ret, struct error *err);

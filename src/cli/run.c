@@ -1,0 +1,279 @@
+/* run and explain: the same flags; one applies the plan, the other tells it. */
+#include <fcntl.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/io.h"
+#include "base/path.h"
+#include "cli/resolve.h"
+#include "observe/explain.h"
+#include "observe/summary.h"
+#include "observe/trace.h"
+#include "security/self.h"
+#include "spec/check.h"
+
+/* The flags of `viv run`, and the few that only one of the two commands has. */
+struct run_words {
+    struct run_flags flags;
+    const char *format; /* explain */
+    bool summary;       /* run */
+    struct opt_u64 fail_step, kill_step;
+};
+
+static const struct option_row run_rows[] = {
+        OPTION(0, "summary", OPTION_FLAG, struct run_words, summary, NULL,
+                "say in a few lines what isolated it, when it has ended"),
+        OPTION(0, "debug-fail-step", OPTION_COUNT, struct run_words, fail_step, "N", NULL),
+        OPTION(0, "debug-kill-step", OPTION_COUNT, struct run_words, kill_step, "N", NULL),
+};
+static const struct option_row explain_rows[] = {
+        OPTION(0, "format", OPTION_CHOICE, struct run_words, format, "text|json",
+                "how to print the steps"),
+};
+static const struct option_table run_table = OPTION_TABLE("Understanding", run_rows);
+static const struct option_table explain_table = OPTION_TABLE("Output", explain_rows);
+
+/* What both commands work out of the command line. */
+struct prepared {
+    struct engine engine;
+    struct spec *spec;
+    struct run_choices choices;
+    struct engine_run run;
+    struct strv told;
+};
+
+static void join_tables(struct option_command *command, const struct option_table *own)
+{
+    size_t count = 0;
+
+    while (count < OPTION_TABLES_MAX - 1 && run_flag_tables[count]) {
+        command->tables[count] = run_flag_tables[count];
+        count++;
+    }
+    if (count < OPTION_TABLES_MAX)
+        command->tables[count] = own;
+}
+
+static int read_env_files(
+        struct cli *cli, const struct run_flags *flags, struct strv *ret, struct error *err)
+{
+    const char *path;
+
+    strv_foreach(path, &flags->env_file)
+    {
+        _cleanup_buf_ struct buf text = {.max = 1 << 20};
+        int r = io_read_file_at(AT_FDCWD, path, &text);
+        if (r < 0)
+            return error_sys(err, -r, "--env-file %s", path);
+        strv_add(cli->arena, ret, buf_text(&text));
+    }
+    return 0;
+}
+
+static const char *absolute_dir(struct cli *cli, const char *path, const char *what,
+        struct error *err)
+{
+    char *absolute = realpath(path, NULL);
+
+    if (!absolute) {
+        error_sys(err, errno, "%s %s", what, path);
+        return NULL;
+    }
+    const char *copy = arena_strdup(cli->arena, absolute);
+    free(absolute);
+    return copy;
+}
+
+static int load_bundle(struct cli *cli, struct run_flags *flags, struct spec *bundle,
+        struct strv *told, struct error *err)
+{
+    flags->bundle = absolute_dir(cli, flags->bundle, "--bundle", err);
+    if (!flags->bundle)
+        return -err->errnum;
+    return spec_load_at(AT_FDCWD, path_join(cli->arena, flags->bundle, "config.json"), cli->arena,
+            bundle, told, err);
+}
+
+/* The image is the first argument unless --rootfs or --bundle says what to run. */
+static int build(struct cli *cli, struct run_flags *flags, const struct strv *rest,
+        struct prepared *ret, struct error *err)
+{
+    struct spec *bundle = arena_new(cli->arena, struct spec);
+    struct run_image *image = arena_new(cli->arena, struct run_image);
+    char directory[4096];
+    const char *root = NULL;
+    struct run_input input = {.arguments = *rest,
+            .environment = environ,
+            .directory = getcwd(directory, sizeof(directory))};
+    int r = 0;
+
+    if (flags->bundle) {
+        r = load_bundle(cli, flags, bundle, &ret->told, err);
+        input.bundle = bundle;
+    } else if (flags->rootfs) {
+        root = absolute_dir(cli, flags->rootfs, "--rootfs", err);
+        r = root ? 0 : -err->errnum;
+    } else if (rest->count == 0) {
+        r = error_set(err, EINVAL,
+                "what is to be run? Name an image (busybox), or use --rootfs DIR or --bundle DIR");
+    } else {
+        r = resolve_image(cli, rest->words[0], &root, image, err);
+        input.image = image;
+    }
+    if (r == 0)
+        r = read_env_files(cli, flags, &input.env_files, err);
+    if (r == 0)
+        r = run_flags_build(cli->arena, flags, &input, &ret->spec, &ret->choices, err);
+    if (r < 0)
+        return r;
+    if (root) {
+        if (!ret->spec->root)
+            ret->spec->root = arena_new(cli->arena, struct spec_root);
+        ret->spec->root->path = root;
+    }
+    return 0;
+}
+
+static int check_spec(struct cli *cli, const struct spec *spec, struct error *err)
+{
+    struct record_report report = {.arena = cli->arena};
+
+    spec_check(spec, &report);
+    if (!report.faults.count)
+        return 0;
+    return error_set(err, EINVAL, "%s", strv_join(cli->arena, &report.faults, "\n     "));
+}
+
+static int prepare(struct cli *cli, struct run_flags *flags, const struct strv *rest,
+        struct prepared *ret, struct error *err)
+{
+    int r = build(cli, flags, rest, ret, err);
+
+    if (r == 0)
+        r = engine_open(cli->arena, cli->root, &ret->engine, err);
+    if (r == 0)
+        r = resolve_run(cli, &ret->engine, ret->spec, &ret->choices, &ret->run, err);
+    if (r == 0)
+        r = check_spec(cli, ret->spec, err);
+    ret->run.told = &ret->told;
+    return r;
+}
+
+static void tell_all(struct prepared *prepared)
+{
+    const char *line;
+
+    strv_foreach(line, &prepared->told)
+    {
+        cli_tell("%s", line);
+    }
+    prepared->told.count = 0;
+}
+
+static int write_pidfile(const struct prepared *prepared, struct error *err)
+{
+    char text[16];
+    _cleanup_sandbox_ struct sandbox sandbox = {0};
+
+    if (!prepared->choices.pidfile)
+        return 0;
+    int r = engine_find(
+            (struct engine *)(uintptr_t)&prepared->engine, prepared->run.meta.name, &sandbox, err);
+    if (r < 0)
+        return r;
+    int length = snprintf(text, sizeof(text), "%d\n", sandbox.container.state.pid);
+    r = io_replace_file_at(
+            AT_FDCWD, prepared->choices.pidfile, text, (size_t)length, 0644, false);
+    return r < 0 ? error_sys(err, -r, "--pidfile %s", prepared->choices.pidfile) : 0;
+}
+
+static int apply(struct cli *cli, struct prepared *prepared, const struct run_words *words,
+        struct error *err)
+{
+    struct engine_run *run = &prepared->run;
+    struct trace trace = {0};
+    int status = 0;
+    int r = 0;
+
+    if (run->meta.tty && run->meta.interactive && !run->detach && !isatty(0))
+        return error_set(err, ENOTTY, "-t: the input is not a terminal; leave -t out, or -i");
+    if (!spec_namespace_find(run->spec, "user"))
+        r = security_protect_self(cli->argv, environ, err);
+    if (r == 0 && (prepared->choices.trace || prepared->choices.step)) {
+        r = trace_init(&trace, prepared->choices.step, err);
+        run->apply.watch = &trace.watch;
+    }
+    run->apply.faults.fail_at = words->fail_step.value;
+    run->apply.faults.kill_at = words->kill_step.value;
+    if (r == 0)
+        r = engine_run(&prepared->engine, run, &status, err);
+    trace_end(&trace);
+    tell_all(prepared);
+    if (r == 0 && run->detach) {
+        r = write_pidfile(prepared, err);
+        printf("%s\n", run->meta.name);
+    }
+    return r < 0 ? r : status;
+}
+
+int cli_run(struct cli *cli, int argc, char **argv, struct error *err)
+{
+    struct run_words words = {0};
+    struct prepared prepared = {0};
+    struct strv rest = {0};
+    struct option_command command = {.name = "viv run",
+            .usage = "IMAGE|--rootfs DIR|--bundle DIR [--] [COMMAND…]",
+            .about = "Makes a sandbox and runs a workload in it.",
+            .order = OPTIONS_FIRST,
+            .most = SIZE_MAX};
+
+    join_tables(&command, &run_table);
+    int r = cli_parse(cli, &command, argc, argv, &words, &rest, err);
+    if (r != 0)
+        return r < 0 ? r : 0;
+    r = prepare(cli, &words.flags, &rest, &prepared, err);
+    if (r == 0)
+        r = apply(cli, &prepared, &words, err);
+    if (r >= 0 && words.summary) {
+        fflush(stdout);
+        summary_print(prepared.spec, &prepared.run.meta, stdout);
+    }
+    engine_close(&prepared.engine);
+    return r;
+}
+
+int cli_explain(struct cli *cli, int argc, char **argv, struct error *err)
+{
+    struct run_words words = {0};
+    struct prepared prepared = {0};
+    struct strv rest = {0};
+    struct container_making making;
+    struct option_command command = {.name = "viv explain",
+            .usage = "IMAGE|--rootfs DIR|--bundle DIR [--] [COMMAND…]",
+            .about = "Tells each step that `viv run` with the same flags would take: what it asks "
+                     "of the kernel, which line of the configuration wants it, and why. Nothing is "
+                     "touched.",
+            .order = OPTIONS_FIRST,
+            .most = SIZE_MAX};
+
+    join_tables(&command, &explain_table);
+    int r = cli_parse(cli, &command, argc, argv, &words, &rest, err);
+    if (r != 0)
+        return r < 0 ? r : 0;
+    r = prepare(cli, &words.flags, &rest, &prepared, err);
+    if (r == 0)
+        r = engine_plan(&prepared.engine, &prepared.run, &making, err);
+    if (r == 0) {
+        _cleanup_json_ struct json_object *config = spec_write(prepared.spec);
+        if (str_equal(words.format, "json")) {
+            _cleanup_json_ struct json_object *steps = explain_json(&making.plan, config);
+            printf("%s\n", json_text_pretty(steps));
+        } else {
+            explain_print(&making.plan, config, stdout);
+        }
+        tell_all(&prepared);
+    }
+    engine_close(&prepared.engine);
+    return r;
+}

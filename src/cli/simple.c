@@ -1,0 +1,211 @@
+/* kill, stop, wait, pause, unpause, rm: one thing done to each sandbox that is named. */
+#include <signal.h>
+
+#include "cli/command.h"
+#include "spec/signals.h"
+
+static int each_pause(struct engine *engine, const char *name, void *data, struct error *err)
+{
+    _cleanup_sandbox_ struct sandbox sandbox = {0};
+    int r = engine_find(engine, name, &sandbox, err);
+
+    (void)data;
+    return r < 0 ? r : container_pause(&sandbox.container, err);
+}
+
+static int each_unpause(struct engine *engine, const char *name, void *data, struct error *err)
+{
+    _cleanup_sandbox_ struct sandbox sandbox = {0};
+    int r = engine_find(engine, name, &sandbox, err);
+
+    (void)data;
+    return r < 0 ? r : container_resume(&sandbox.container, err);
+}
+
+/* A command without options of its own. */
+static int run_plain(struct cli *cli, int argc, char **argv, const char *name, const char *about,
+        cli_each_fn fn, struct error *err)
+{
+    const struct option_command command = {.name = name,
+            .usage = "SANDBOX…",
+            .about = about,
+            .least = 1,
+            .most = SIZE_MAX};
+    struct strv names = {0};
+    int nothing = 0;
+    int r = cli_parse(cli, &command, argc, argv, &nothing, &names, err);
+
+    if (r != 0)
+        return r < 0 ? r : 0;
+    return cli_each(cli, &names, fn, NULL, err);
+}
+
+int cli_pause(struct cli *cli, int argc, char **argv, struct error *err)
+{
+    return run_plain(cli, argc, argv, "viv pause",
+            "Freezes all processes of sandboxes: they keep their memory and get no time.",
+            each_pause, err);
+}
+
+int cli_unpause(struct cli *cli, int argc, char **argv, struct error *err)
+{
+    return run_plain(
+            cli, argc, argv, "viv unpause", "Lets frozen sandboxes go on.", each_unpause, err);
+}
+
+/* ---- kill ------------------------------------------------------------------------------------ */
+
+struct kill_flags {
+    const char *signal;
+    bool all;
+    int number;
+};
+
+static const struct option_row kill_rows[] = {
+        OPTION('s', "signal", OPTION_TEXT, struct kill_flags, signal, "SIGNAL",
+                "name or number (SIGKILL)"),
+        OPTION('a', "all", OPTION_FLAG, struct kill_flags, all, NULL,
+                "to every process, not only the first"),
+};
+static const struct option_table kill_table = OPTION_TABLE("Options", kill_rows);
+static const struct option_command kill_command = {.name = "viv kill",
+        .usage = "SANDBOX…",
+        .about = "Sends a signal to the first process of sandboxes.",
+        .least = 1,
+        .most = SIZE_MAX,
+        .tables = {&kill_table}};
+
+static int each_kill(struct engine *engine, const char *name, void *data, struct error *err)
+{
+    const struct kill_flags *flags = data;
+    _cleanup_sandbox_ struct sandbox sandbox = {0};
+    int r = engine_find(engine, name, &sandbox, err);
+
+    if (r < 0)
+        return r;
+    r = container_kill(&sandbox.container, flags->number, flags->all, err);
+    return r < 0 ? error_prefix(err, "sandbox \"%s\"", sandbox.meta.name) : 0;
+}
+
+int cli_kill(struct cli *cli, int argc, char **argv, struct error *err)
+{
+    struct kill_flags flags = {.number = SIGKILL};
+    struct strv names = {0};
+    int r = cli_parse(cli, &kill_command, argc, argv, &flags, &names, err);
+
+    if (r != 0)
+        return r < 0 ? r : 0;
+    if (flags.signal && signal_parse(flags.signal, &flags.number, err) < 0)
+        return -EINVAL;
+    return cli_each(cli, &names, each_kill, &flags, err);
+}
+
+/* ---- stop ------------------------------------------------------------------------------------ */
+
+struct stop_flags {
+    struct opt_i64 time;
+};
+
+static const struct option_row stop_rows[] = {
+        OPTION('t', "time", OPTION_NUMBER, struct stop_flags, time, "SECONDS",
+                "how long to wait before SIGKILL (the sandbox's choice, or 10)"),
+        OPTION(0, "timeout", OPTION_NUMBER, struct stop_flags, time, "SECONDS", NULL),
+};
+static const struct option_table stop_table = OPTION_TABLE("Options", stop_rows);
+static const struct option_command stop_command = {.name = "viv stop",
+        .usage = "SANDBOX…",
+        .about = "Asks workloads to end by their stop signal, and ends them when they do not.",
+        .least = 1,
+        .most = SIZE_MAX,
+        .tables = {&stop_table}};
+
+static int each_stop(struct engine *engine, const char *name, void *data, struct error *err)
+{
+    const struct stop_flags *flags = data;
+    int seconds = flags->time.set ? (int)flags->time.value : -1;
+
+    return engine_stop(engine, name, seconds, err);
+}
+
+int cli_stop(struct cli *cli, int argc, char **argv, struct error *err)
+{
+    struct stop_flags flags = {0};
+    struct strv names = {0};
+    int r = cli_parse(cli, &stop_command, argc, argv, &flags, &names, err);
+
+    if (r != 0)
+        return r < 0 ? r : 0;
+    if (flags.time.set && (flags.time.value < 0 || flags.time.value > 86400))
+        return error_set(err, EINVAL, "--time %lld: seconds from 0 to 86400 are wanted",
+                (long long)flags.time.value);
+    return cli_each(cli, &names, each_stop, &flags, err);
+}
+
+/* ---- rm -------------------------------------------------------------------------------------- */
+
+struct rm_flags {
+    bool force;
+};
+
+static const struct option_row rm_rows[] = {
+        OPTION('f', "force", OPTION_FLAG, struct rm_flags, force, NULL,
+                "also those that run: they are killed"),
+};
+static const struct option_table rm_table = OPTION_TABLE("Options", rm_rows);
+static const struct option_command rm_command = {.name = "viv rm",
+        .usage = "SANDBOX…",
+        .about = "Takes sandboxes away, with their logs.",
+        .least = 1,
+        .most = SIZE_MAX,
+        .tables = {&rm_table}};
+
+static int each_rm(struct engine *engine, const char *name, void *data, struct error *err)
+{
+    const struct rm_flags *flags = data;
+    int r = engine_remove(engine, name, flags->force, err);
+
+    return r == -ENOENT && flags->force ? 0 : r;
+}
+
+int cli_rm(struct cli *cli, int argc, char **argv, struct error *err)
+{
+    struct rm_flags flags = {0};
+    struct strv names = {0};
+    int r = cli_parse(cli, &rm_command, argc, argv, &flags, &names, err);
+
+    if (r != 0)
+        return r < 0 ? r : 0;
+    return cli_each(cli, &names, each_rm, &flags, err);
+}
+
+/* ---- wait ------------------------------------------------------------------------------------ */
+
+static const struct option_command wait_command = {.name = "viv wait",
+        .usage = "SANDBOX…",
+        .about = "Waits until sandboxes have ended, and prints the status of each.",
+        .least = 1,
+        .most = SIZE_MAX};
+
+int cli_wait(struct cli *cli, int argc, char **argv, struct error *err)
+{
+    _cleanup_engine_ struct engine engine = {0};
+    struct strv names = {0};
+    const char *name;
+    int nothing = 0;
+    int r = cli_parse(cli, &wait_command, argc, argv, &nothing, &names, err);
+
+    if (r != 0)
+        return r < 0 ? r : 0;
+    r = engine_open(cli->arena, cli->root, &engine, err);
+    strv_foreach(name, &names)
+    {
+        int status;
+        if (r == 0)
+            r = engine_wait(&engine, name, &status, err);
+        if (r < 0)
+            return r;
+        printf("%d\n", status);
+        fflush(stdout);
+    }
+    return r;
+}
