@@ -49,10 +49,9 @@ int cli_parse(struct cli *cli, const struct option_command *command, int argc, c
 
 /* Does one thing to each of several sandboxes, prints their names, and goes on after errors, which
  * it tells; 1 if there was one. */
-typedef int (*cli_each_fn)(
-        struct engine *engine, const char *name, void *data, struct error *err);
-int cli_each(struct cli *cli, const struct strv *names, cli_each_fn fn, void *data,
-        struct error *err);
+typedef int (*cli_each_fn)(struct engine *engine, const char *name, void *data, struct error *err);
+int cli_each(
+        struct cli *cli, const struct strv *names, cli_each_fn fn, void *data, struct error *err);
 
 /* "viv: …" on stderr. */
 void cli_tell(const char *format, ...) __attribute__((format(printf, 1, 2)));

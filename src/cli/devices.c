@@ -24,8 +24,8 @@ static void add_device(struct arena *arena, struct spec *spec, const struct stat
 }
 
 /* A directory stands for the devices right below it, as "/dev/snd" does. */
-static int add_directory(struct arena *arena, struct spec *spec, const struct run_device *device,
-        struct error *err)
+static int add_directory(
+        struct arena *arena, struct spec *spec, const struct run_device *device, struct error *err)
 {
     _cleanup_closedir_ DIR *dir = opendir(device->host);
     struct dirent *entry;
@@ -45,8 +45,8 @@ static int add_directory(struct arena *arena, struct spec *spec, const struct ru
     return any ? 0 : error_set(err, ENODEV, "--device %s: no device in it", device->host);
 }
 
-static int add_one(struct arena *arena, struct spec *spec, const struct run_device *device,
-        struct error *err)
+static int add_one(
+        struct arena *arena, struct spec *spec, const struct run_device *device, struct error *err)
 {
     struct stat found;
 
@@ -69,8 +69,8 @@ static void add_throttle(struct arena *arena, struct spec_throttle_list *list,
 
     if (list->count)
         memcpy(items, list->items, list->count * sizeof(*items));
-    items[list->count++] = (struct spec_throttle_device){
-            major(found->st_rdev), minor(found->st_rdev), rate};
+    items[list->count++] =
+            (struct spec_throttle_device){major(found->st_rdev), minor(found->st_rdev), rate};
     list->items = items;
 }
 
@@ -87,8 +87,9 @@ static int add_limit(struct arena *arena, struct spec *spec, const struct run_bl
     if (stat(limit->path, &found) < 0)
         return error_sys(err, errno, "the limited device %s", limit->path);
     if (!S_ISBLK(found.st_mode))
-        return error_set(err, ENOTBLK, "%s is no block device: disk limits are set for devices, see "
-                                       "lsblk(8)",
+        return error_set(err, ENOTBLK,
+                "%s is no block device: disk limits are set for devices, see "
+                "lsblk(8)",
                 limit->path);
     if (limit->kind != RUN_WEIGHT) {
         add_throttle(arena, lists[limit->kind], &found, limit->rate);

@@ -27,7 +27,8 @@ static const struct cli_command commands[] = {
         {"stop", "Sandboxes", "end sandboxes, politely first", cli_stop},
         {"wait", "Sandboxes", "wait until sandboxes have ended, and print how", cli_wait},
         {"rm", "Sandboxes", "take sandboxes away", cli_rm},
-        {"explain", "Understanding", "tell what would be asked of the kernel, and why", cli_explain},
+        {"explain", "Understanding", "tell what would be asked of the kernel, and why",
+                cli_explain},
         {"check", "Understanding", "tell what this host can and cannot do", cli_check},
 };
 
@@ -104,8 +105,8 @@ int cli_parse(struct cli *cli, const struct option_command *command, int argc, c
     return r;
 }
 
-int cli_each(struct cli *cli, const struct strv *names, cli_each_fn fn, void *data,
-        struct error *err)
+int cli_each(
+        struct cli *cli, const struct strv *names, cli_each_fn fn, void *data, struct error *err)
 {
     _cleanup_engine_ struct engine engine = {0};
     const char *name;
@@ -114,8 +115,7 @@ int cli_each(struct cli *cli, const struct strv *names, cli_each_fn fn, void *da
 
     if (r < 0)
         return r;
-    strv_foreach(name, names)
-    {
+    strv_foreach (name, names) {
         struct error own = ERROR_NONE;
         if (fn(&engine, name, data, &own) < 0) {
             cli_tell("%s", own.text);
@@ -146,8 +146,7 @@ static int run(struct cli *cli, int argc, char **argv, struct error *err)
 {
     struct global global = {0};
     struct strv rest = {0};
-    int r = options_parse(
-            &global_command, argc - 1, argv + 1, cli->arena, &global, &rest, err);
+    int r = options_parse(&global_command, argc - 1, argv + 1, cli->arena, &global, &rest, err);
 
     if (r < 0)
         return r;

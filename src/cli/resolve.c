@@ -48,7 +48,8 @@ int resolve_image(struct cli *cli, const char *name, const char **ret_path,
     *ret_path = own_file(cli->arena, "share/viv/busybox", "../share/viv/busybox");
     if (!*ret_path)
         return error_set(err, ENOENT,
-                "the built-in image is not there: it stands in share/viv/busybox beside the program "
+                "the built-in image is not there: it stands in share/viv/busybox beside the "
+                "program "
                 "or below its prefix; `make` makes it");
     *ret_image = (struct run_image){0};
     strv_add(cli->arena, &ret_image->command, "sh");
@@ -81,16 +82,16 @@ static int join_sandbox(struct cli *cli, struct engine *engine, struct spec *spe
     if (r < 0)
         return r;
     if (other.status == SPEC_STOPPED)
-        return error_set(err, ESRCH, "cannot join the %s namespace of sandbox \"%s\": it is not "
-                                     "running",
+        return error_set(err, ESRCH,
+                "cannot join the %s namespace of sandbox \"%s\": it is not "
+                "running",
                 ns_kinds[kind].name, place->text);
     int pid = other.container.state.pid;
     set_namespace(cli->arena, spec, kind,
             arena_printf(cli->arena, "/proc/%d/ns/%s", pid, ns_kinds[kind].file));
     /* namespaces belong to a user namespace, whose root alone has rights in them */
     if (kind != NS_USER && (other.container.state.namespaces & ns_kinds[NS_USER].flag)) {
-        set_namespace(
-                cli->arena, spec, NS_USER, arena_printf(cli->arena, "/proc/%d/ns/user", pid));
+        set_namespace(cli->arena, spec, NS_USER, arena_printf(cli->arena, "/proc/%d/ns/user", pid));
         *ret_joined = true;
     }
     return 0;
@@ -137,8 +138,7 @@ static int resolve_groups(
         return 0;
     _cleanup_close_ int root = open(spec->root->path, O_PATH | O_DIRECTORY | O_CLOEXEC);
     user->additionalGids.items = arena_new_array(cli->arena, uint32_t, choices->groups.count);
-    strv_foreach(group, &choices->groups)
-    {
+    strv_foreach (group, &choices->groups) {
         struct passwd_user found;
         int r = passwd_lookup(
                 root, arena_printf(cli->arena, "0:%s", group), cli->arena, &found, err);
@@ -194,8 +194,7 @@ static int resolve_init(struct cli *cli, struct spec *spec, struct error *err)
     spec_add_mount(cli->arena, spec, INIT_INSIDE, "bind", program, "bind,ro,nosuid,nodev");
     strv_add(cli->arena, &args, INIT_INSIDE);
     strv_add(cli->arena, &args, "--");
-    strv_foreach(word, &spec->process->args)
-    {
+    strv_foreach (word, &spec->process->args) {
         strv_add(cli->arena, &args, word);
     }
     spec->process->args = args;
@@ -207,9 +206,8 @@ static int resolve_init(struct cli *cli, struct spec *spec, struct error *err)
 static int resolve_volumes(struct cli *cli, struct engine *engine, struct spec *spec,
         const struct run_choices *choices, struct error *err)
 {
-    const char *base = engine->host.rootless
-                               ? path_join(cli->arena, engine->store.root, ".volumes")
-                               : "/var/lib/vivarium/volumes";
+    const char *base = engine->host.rootless ? path_join(cli->arena, engine->store.root, ".volumes")
+                                             : "/var/lib/vivarium/volumes";
 
     for (size_t i = 0; i < choices->volumes.count; i++) {
         const struct run_volume *volume = &choices->volumes.items[i];
@@ -241,8 +239,9 @@ static void fill_meta(struct cli *cli, const struct spec *spec, const struct run
     meta->command = spec->process->args;
     meta->labels = choices->labels;
     meta->isolation = "container";
-    meta->stop_signal =
-            choices->stop_signal ? arena_strdup(cli->arena, signal_name(choices->stop_signal)) : NULL;
+    meta->stop_signal = choices->stop_signal
+                                ? arena_strdup(cli->arena, signal_name(choices->stop_signal))
+                                : NULL;
     if (choices->stop_timeout.set)
         meta->stop_timeout = (int)(choices->stop_timeout.value / 1000000000);
     meta->tty = choices->tty;

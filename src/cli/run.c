@@ -60,8 +60,7 @@ static int read_env_files(
 {
     const char *path;
 
-    strv_foreach(path, &flags->env_file)
-    {
+    strv_foreach (path, &flags->env_file) {
         _cleanup_buf_ struct buf text = {.max = 1 << 20};
         int r = io_read_file_at(AT_FDCWD, path, &text);
         if (r < 0)
@@ -71,8 +70,8 @@ static int read_env_files(
     return 0;
 }
 
-static const char *absolute_dir(struct cli *cli, const char *path, const char *what,
-        struct error *err)
+static const char *absolute_dir(
+        struct cli *cli, const char *path, const char *what, struct error *err)
 {
     char *absolute = realpath(path, NULL);
 
@@ -164,8 +163,7 @@ static void tell_all(struct prepared *prepared)
 {
     const char *line;
 
-    strv_foreach(line, &prepared->told)
-    {
+    strv_foreach (line, &prepared->told) {
         cli_tell("%s", line);
     }
     prepared->told.count = 0;
@@ -183,8 +181,7 @@ static int write_pidfile(const struct prepared *prepared, struct error *err)
     if (r < 0)
         return r;
     int length = snprintf(text, sizeof(text), "%d\n", sandbox.container.state.pid);
-    r = io_replace_file_at(
-            AT_FDCWD, prepared->choices.pidfile, text, (size_t)length, 0644, false);
+    r = io_replace_file_at(AT_FDCWD, prepared->choices.pidfile, text, (size_t)length, 0644, false);
     return r < 0 ? error_sys(err, -r, "--pidfile %s", prepared->choices.pidfile) : 0;
 }
 

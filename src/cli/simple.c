@@ -26,11 +26,8 @@ static int each_unpause(struct engine *engine, const char *name, void *data, str
 static int run_plain(struct cli *cli, int argc, char **argv, const char *name, const char *about,
         cli_each_fn fn, struct error *err)
 {
-    const struct option_command command = {.name = name,
-            .usage = "SANDBOX…",
-            .about = about,
-            .least = 1,
-            .most = SIZE_MAX};
+    const struct option_command command = {
+            .name = name, .usage = "SANDBOX…", .about = about, .least = 1, .most = SIZE_MAX};
     struct strv names = {0};
     int nothing = 0;
     int r = cli_parse(cli, &command, argc, argv, &nothing, &names, err);
@@ -197,8 +194,7 @@ int cli_wait(struct cli *cli, int argc, char **argv, struct error *err)
     if (r != 0)
         return r < 0 ? r : 0;
     r = engine_open(cli->arena, cli->root, &engine, err);
-    strv_foreach(name, &names)
-    {
+    strv_foreach (name, &names) {
         int status;
         if (r == 0)
             r = engine_wait(&engine, name, &status, err);

@@ -1,0 +1,207 @@
+/* ps, inspect, stats, logs: what only tells. */
+#include <time.h>
+#include <unistd.h>
+
+#include "base/json.h"
+#include "cli/command.h"
+#include "observe/listing.h"
+#include "observe/output.h"
+#include "observe/usage.h"
+
+/* ---- ps -------------------------------------------------------------------------------------- */
+
+struct ps_flags {
+    bool all, quiet;
+    struct strv filter;
+    const char *format;
+};
+
+static const struct option_row ps_rows[] = {
+        OPTION('a', "all", OPTION_FLAG, struct ps_flags, all, NULL, "also those that have ended"),
+        OPTION('q', "quiet", OPTION_FLAG, struct ps_flags, quiet, NULL, "names only"),
+        OPTION('f', "filter", OPTION_LIST, struct ps_flags, filter, "KEY=VALUE",
+                "only those with this name=, status= or label="),
+        OPTION(0, "format", OPTION_CHOICE, struct ps_flags, format, "table|json", "how to print"),
+};
+static const struct option_table ps_table = OPTION_TABLE("Options", ps_rows);
+static const struct option_command ps_command = {
+        .name = "viv ps", .about = "Lists sandboxes.", .tables = {&ps_table}};
+
+int cli_ps(struct cli *cli, int argc, char **argv, struct error *err)
+{
+    _cleanup_engine_ struct engine engine = {0};
+    struct ps_flags flags = {0};
+    struct strv rest = {0};
+    int r = cli_parse(cli, &ps_command, argc, argv, &flags, &rest, err);
+
+    if (r != 0)
+        return r < 0 ? r : 0;
+    struct listing_choice choice = {
+            flags.all, flags.quiet, str_equal(flags.format, "json"), flags.filter};
+    r = engine_open(cli->arena, cli->root, &engine, err);
+    return r < 0 ? r : listing_print(&engine, &choice, stdout, err);
+}
+
+/* ---- inspect --------------------------------------------------------------------------------- */
+
+struct inspect_flags {
+    const char *format;
+};
+
+static const struct option_row inspect_rows[] = {
+        OPTION(0, "format", OPTION_CHOICE, struct inspect_flags, format, "json", "how to print"),
+};
+static const struct option_table inspect_table = OPTION_TABLE("Options", inspect_rows);
+static const struct option_command inspect_command = {.name = "viv inspect",
+        .usage = "SANDBOX…",
+        .about = "Shows everything about sandboxes: configuration, state, how they ended.",
+        .least = 1,
+        .most = SIZE_MAX,
+        .tables = {&inspect_table}};
+
+int cli_inspect(struct cli *cli, int argc, char **argv, struct error *err)
+{
+    _cleanup_engine_ struct engine engine = {0};
+    _cleanup_json_ struct json_object *array = json_object_new_array();
+    struct inspect_flags flags = {0};
+    struct strv names = {0};
+    const char *name;
+    int r = cli_parse(cli, &inspect_command, argc, argv, &flags, &names, err);
+
+    if (r != 0)
+        return r < 0 ? r : 0;
+    r = engine_open(cli->arena, cli->root, &engine, err);
+    if (r < 0)
+        return r;
+    strv_foreach(name, &names)
+    {
+        struct json_object *object;
+        r = listing_inspect(&engine, name, &object, err);
+        if (r < 0)
+            return r;
+        json_object_array_add(array, object);
+    }
+    printf("%s\n", json_text_pretty(array));
+    return 0;
+}
+
+/* ---- stats ----------------------------------------------------------------------------------- */
+
+struct stats_flags {
+    bool no_stream;
+    const char *format;
+    struct opt_i64 interval;
+};
+
+static const struct option_row stats_rows[] = {
+        OPTION(0, "no-stream", OPTION_FLAG, struct stats_flags, no_stream, NULL,
+                "one reading, then leave"),
+        OPTION(0, "interval", OPTION_TIME, struct stats_flags, interval, "TIME",
+                "between two readings (1s)"),
+        OPTION(0, "format", OPTION_CHOICE, struct stats_flags, format, "table|json",
+                "how to print"),
+};
+static const struct option_table stats_table = OPTION_TABLE("Options", stats_rows);
+static const struct option_command stats_command = {.name = "viv stats",
+        .usage = "[SANDBOX…]",
+        .about = "Shows what sandboxes use: CPU, memory, processes, disk, pressure.",
+        .most = SIZE_MAX,
+        .tables = {&stats_table}};
+
+int cli_stats(struct cli *cli, int argc, char **argv, struct error *err)
+{
+    _cleanup_engine_ struct engine engine = {0};
+    struct stats_flags flags = {0};
+    struct strv names = {0};
+    int r = cli_parse(cli, &stats_command, argc, argv, &flags, &names, err);
+
+    if (r != 0)
+        return r < 0 ? r : 0;
+    if (flags.interval.set && (flags.interval.value < 1000000 || flags.interval.value > 3600000000000))
+        return error_set(err, EINVAL, "--interval: from 1ms to 1h");
+    unsigned interval = flags.interval.set ? (unsigned)(flags.interval.value / 1000000) : 1000;
+    bool json = str_equal(flags.format, "json");
+    r = engine_open(cli->arena, cli->root, &engine, err);
+    bool once = flags.no_stream || json || !isatty(1);
+    while (r == 0) {
+        if (!once)
+            printf("\033[H\033[J");
+        r = usage_print(&engine, &names, json, interval, stdout, err);
+        fflush(stdout);
+        if (once)
+            break;
+    }
+    return r;
+}
+
+/* ---- logs ------------------------------------------------------------------------------------ */
+
+struct logs_flags {
+    bool follow, timestamps;
+    const char *since, *until, *tail;
+};
+
+static const struct option_row logs_rows[] = {
+        OPTION('f', "follow", OPTION_FLAG, struct logs_flags, follow, NULL,
+                "go on until the sandbox ends"),
+        OPTION('t', "timestamps", OPTION_FLAG, struct logs_flags, timestamps, NULL,
+                "with the time of each line"),
+        OPTION(0, "since", OPTION_TEXT, struct logs_flags, since, "TIME",
+                "from this time on: 10m ago as \"10m\", or 2026-01-31T10:00:00Z"),
+        OPTION(0, "until", OPTION_TEXT, struct logs_flags, until, "TIME", "up to this time"),
+        OPTION('n', "tail", OPTION_TEXT, struct logs_flags, tail, "N|all",
+                "only so many lines from the end"),
+};
+static const struct option_table logs_table = OPTION_TABLE("Options", logs_rows);
+static const struct option_command logs_command = {.name = "viv logs",
+        .usage = "SANDBOX",
+        .about = "Shows what a sandbox has printed.",
+        .least = 1,
+        .most = 1,
+        .tables = {&logs_table}};
+
+/* A time as it stands in the log, from one written the same way or as an age. */
+static int read_time(struct cli *cli, const char *flag, const char *text, const char **ret,
+        struct error *err)
+{
+    struct tm parts = {0};
+    int64_t age;
+    char out[64];
+
+    if (!text)
+        return 0;
+    if (strptime(text, "%Y-%m-%dT%H:%M:%S", &parts)) {
+        *ret = text;
+        return 0;
+    }
+    if (str_to_nanoseconds(text, &age, NULL) < 0)
+        return error_set(err, EINVAL,
+                "%s %s: write an age (\"10m\") or a time (\"2026-01-31T10:00:00Z\")", flag, text);
+    time_t then = time(NULL) - (time_t)(age / 1000000000);
+    gmtime_r(&then, &parts);
+    strftime(out, sizeof(out), "%Y-%m-%dT%H:%M:%S", &parts);
+    *ret = arena_strdup(cli->arena, out);
+    return 0;
+}
+
+int cli_logs(struct cli *cli, int argc, char **argv, struct error *err)
+{
+    _cleanup_engine_ struct engine engine = {0};
+    struct logs_flags flags = {0};
+    struct strv rest = {0};
+    int r = cli_parse(cli, &logs_command, argc, argv, &flags, &rest, err);
+
+    if (r != 0)
+        return r < 0 ? r : 0;
+    struct output_choice choice = {flags.follow, flags.timestamps, NULL, NULL, -1};
+    r = read_time(cli, "--since", flags.since, &choice.since, err);
+    if (r == 0)
+        r = read_time(cli, "--until", flags.until, &choice.until, err);
+    if (r < 0)
+        return r;
+    if (flags.tail && !str_equal(flags.tail, "all") &&
+            (str_to_i64(flags.tail, &choice.tail) < 0 || choice.tail < 0))
+        return error_set(err, EINVAL, "--tail %s: a number of lines, or all", flags.tail);
+    r = engine_open(cli->arena, cli->root, &engine, err);
+    return r < 0 ? r : output_print(&engine, rest.words[0], &choice, err);
+}

@@ -1,0 +1,12 @@
+/* Other limits for a container that exists. */
+#pragma once
+
+#include "container/container.h"
+
+/*
+ * Sets the resources that are given, and remembers them in the container's config.json, so that the
+ * configuration goes on telling what is in force. Device rules, when there are any, replace the
+ * container's rules in one go.
+ */
+int container_update(const struct container *container, const struct spec_resources *resources,
+        struct error *err);
