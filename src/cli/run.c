@@ -43,16 +43,17 @@ struct prepared {
     struct strv told;
 };
 
-static void join_tables(struct option_command *command, const struct option_table *own)
+/* The command of run and its kin, with one table more. */
+static struct option_command make_command(
+        const char *name, const char *about, const struct option_table *own)
 {
+    struct option_command command = run_flags_command(name, about);
     size_t count = 0;
 
-    while (count < OPTION_TABLES_MAX - 1 && run_flag_tables[count]) {
-        command->tables[count] = run_flag_tables[count];
+    while (command.tables[count])
         count++;
-    }
-    if (count < OPTION_TABLES_MAX)
-        command->tables[count] = own;
+    command.tables[count] = own; /* run_flags_command leaves room, and a NULL behind */
+    return command;
 }
 
 static int read_env_files(
@@ -219,13 +220,9 @@ int cli_run(struct cli *cli, int argc, char **argv, struct error *err)
     struct run_words words = {0};
     struct prepared prepared = {0};
     struct strv rest = {0};
-    struct option_command command = {.name = "viv run",
-            .usage = "IMAGE|--rootfs DIR|--bundle DIR [--] [COMMAND…]",
-            .about = "Makes a sandbox and runs a workload in it.",
-            .order = OPTIONS_FIRST,
-            .most = SIZE_MAX};
+    struct option_command command =
+            make_command("viv run", "Makes a sandbox and runs a workload in it.", &run_table);
 
-    join_tables(&command, &run_table);
     int r = cli_parse(cli, &command, argc, argv, &words, &rest, err);
     if (r != 0)
         return r < 0 ? r : 0;
@@ -246,15 +243,11 @@ int cli_explain(struct cli *cli, int argc, char **argv, struct error *err)
     struct prepared prepared = {0};
     struct strv rest = {0};
     struct container_making making;
-    struct option_command command = {.name = "viv explain",
-            .usage = "IMAGE|--rootfs DIR|--bundle DIR [--] [COMMAND…]",
-            .about = "Tells each step that `viv run` with the same flags would take: what it asks "
-                     "of the kernel, which line of the configuration wants it, and why. Nothing is "
-                     "touched.",
-            .order = OPTIONS_FIRST,
-            .most = SIZE_MAX};
+    struct option_command command = make_command("viv explain",
+            "Tells each step that `viv run` with the same flags would take: what it asks of the "
+            "kernel, which line of the configuration wants it, and why. Nothing is touched.",
+            &explain_table);
 
-    join_tables(&command, &explain_table);
     int r = cli_parse(cli, &command, argc, argv, &words, &rest, err);
     if (r != 0)
         return r < 0 ? r : 0;

@@ -1,0 +1,196 @@
+#include "observe/hostcheck.h"
+
+#include <fcntl.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "base/io.h"
+#include "base/json.h"
+#include "ns/idmap.h"
+#include "ns/namespaces.h"
+#include "observe/style.h"
+#include "security/seccomp.h"
+
+enum state { STATE_OK, STATE_LIMITED, STATE_MISSING };
+
+struct finding {
+    const char *what;
+    enum state state;
+    const char *found;
+    const char *remedy; /* NULL: nothing to do */
+};
+
+struct report {
+    struct arena *arena;
+    const struct container_host *host;
+    struct finding *items;
+    size_t count, capacity;
+};
+
+static void add(struct report *report, const char *what, enum state state, const char *found,
+        const char *remedy)
+{
+    report->items = arena_grow(report->arena, report->items, report->count, &report->capacity,
+            sizeof(*report->items));
+    report->items[report->count++] =
+            (struct finding){what, state, found, state == STATE_OK ? NULL : remedy};
+}
+
+static bool file_has(const char *path, const char *word)
+{
+    struct buf text = {.max = 1 << 20};
+    bool found = io_read_file_at(AT_FDCWD, path, &text) == 0 && strstr(buf_text(&text), word);
+
+    buf_free(&text);
+    return found;
+}
+
+static void check_namespaces(struct report *report)
+{
+    for (size_t i = 0; i < NS_KINDS; i++) {
+        const char *path = arena_printf(report->arena, "/proc/self/ns/%s", ns_kinds[i].file);
+        bool there = access(path, F_OK) == 0;
+        add(report, arena_printf(report->arena, "%s namespaces", ns_kinds[i].name),
+                there ? STATE_OK : STATE_MISSING, there ? "yes" : "not in this kernel",
+                "a kernel with this kind of namespace (CONFIG_NAMESPACES and below)");
+    }
+    char text[32] = "";
+    io_read_small_at(AT_FDCWD, "/proc/sys/user/max_user_namespaces", text, sizeof(text));
+    bool allowed = !str_equal(text, "0");
+    add(report, "user namespaces allowed", allowed ? STATE_OK : STATE_MISSING,
+            allowed ? arena_strdup(report->arena, text) : "0",
+            "sysctl user.max_user_namespaces=15000, or run with --userns host");
+}
+
+static void check_cgroups(struct report *report)
+{
+    static const enum cgroup_controller wanted[] = {CGROUP_CPU, CGROUP_CPUSET, CGROUP_MEMORY,
+            CGROUP_PIDS, CGROUP_BLKIO, CGROUP_HUGETLB, CGROUP_RDMA, CGROUP_MISC, CGROUP_NET_CLS,
+            CGROUP_NET_PRIO};
+    const struct cgroup_layout *layout = report->host->cgroups;
+    bool v2_alone = str_equal(cgroup_layout_kind(layout), "v2");
+
+    add(report, "control groups", layout->count ? STATE_OK : STATE_MISSING,
+            cgroup_layout_kind(layout), "mount -t cgroup2 cgroup2 /sys/fs/cgroup");
+    for (size_t i = 0; i < sizeof(wanted) / sizeof(wanted[0]); i++) {
+        bool v1_only = wanted[i] == CGROUP_NET_CLS || wanted[i] == CGROUP_NET_PRIO;
+        const struct cgroup_hierarchy *found = cgroup_layout_find(layout, wanted[i]);
+        if (v2_alone && v1_only)
+            continue;
+        add(report, arena_printf(report->arena, "  %s", cgroup_controller_name(wanted[i])),
+                found ? STATE_OK : STATE_LIMITED,
+                found ? (found->unified ? "v2" : "v1") : "no hierarchy has it",
+                report->host->rootless
+                        ? "delegate it: systemctl edit user@.service, [Service] Delegate=yes"
+                        : "the kernel lacks it, or it is not enabled in cgroup.subtree_control");
+    }
+}
+
+static void check_security(struct report *report)
+{
+    long landlock = syscall(SYS_landlock_create_ruleset, NULL, 0, 1U);
+    bool notify = seccomp_flag_supported("SECCOMP_FILTER_FLAG_LOG");
+    bool apparmor = access("/sys/kernel/security/apparmor", F_OK) == 0;
+    bool selinux = access("/sys/fs/selinux/enforce", F_OK) == 0;
+
+    add(report, "seccomp filters", notify ? STATE_OK : STATE_MISSING, notify ? "yes" : "no",
+            "a kernel with CONFIG_SECCOMP_FILTER");
+    add(report, "Landlock", landlock > 0 ? STATE_OK : STATE_LIMITED,
+            landlock > 0 ? arena_printf(report->arena, "ABI %ld", landlock) : "no",
+            "boot with lsm=landlock,…; nothing asks for it unless you do");
+    add(report, "AppArmor", apparmor ? STATE_OK : STATE_LIMITED, apparmor ? "yes" : "no",
+            "profiles can not be used; the rest is not affected");
+    add(report, "SELinux", selinux ? STATE_OK : STATE_LIMITED, selinux ? "yes" : "no",
+            "labels can not be used; the rest is not affected");
+}
+
+static void check_rights(struct report *report)
+{
+    const struct container_host *host = report->host;
+    bool resource = host->capabilities & CAPS_BIT((unsigned)caps_number("CAP_SYS_RESOURCE"));
+    struct id_ranges ranges = {0};
+
+    add(report, "run as", STATE_OK, host->rootless ? "an ordinary user (rootless)" : "root", NULL);
+    add(report, "raising limits (ulimit)", resource ? STATE_OK : STATE_LIMITED,
+            resource ? "yes" : "CAP_SYS_RESOURCE is missing",
+            "limits can be lowered but not raised; ask for values at or below the present ones");
+    if (!host->rootless || host->uid == 0)
+        return;
+    idmap_load_subids(report->arena, "/etc/subuid", NULL, host->uid, &ranges, NULL);
+    add(report, "newuidmap, newgidmap", host->id_helpers ? STATE_OK : STATE_LIMITED,
+            host->id_helpers ? "yes" : "not installed",
+            "install the package uidmap; until then a sandbox has your own id alone");
+    add(report, "ranges in /etc/subuid", ranges.count ? STATE_OK : STATE_LIMITED,
+            ranges.count ? "yes" : "none for this uid",
+            "usermod --add-subuids 100000-165535 --add-subgids 100000-165535 USER");
+}
+
+static void check_rest(struct report *report)
+{
+    bool overlay = file_has("/proc/filesystems", "\toverlay");
+    bool kvm = access("/dev/kvm", R_OK | W_OK) == 0;
+    bool pidfd = syscall(SYS_pidfd_open, getpid(), 0) >= 0;
+    bool setattr = syscall(SYS_mount_setattr, -1, "", 0, NULL, 0) < 0 && errno != ENOSYS;
+
+    add(report, "process descriptors", pidfd ? STATE_OK : STATE_MISSING, pidfd ? "yes" : "no",
+            "Linux 5.3 or later");
+    add(report, "idmapped mounts", setattr ? STATE_OK : STATE_MISSING, setattr ? "yes" : "no",
+            "Linux 5.12 or later; until then --userns host");
+    add(report, "overlayfs", overlay ? STATE_OK : STATE_LIMITED, overlay ? "yes" : "not loaded",
+            "modprobe overlay");
+    add(report, "/dev/kvm", kvm ? STATE_OK : STATE_LIMITED, kvm ? "yes" : "no",
+            "machines then run on viv's own CPU");
+}
+
+static void print_text(const struct report *report, FILE *out)
+{
+    static const char *const words[] = {"ok", "limited", "missing"};
+    const struct style *style = style_for(out);
+
+    for (size_t i = 0; i < report->count; i++) {
+        const struct finding *item = &report->items[i];
+        const char *colour = item->state == STATE_OK        ? style->green
+                             : item->state == STATE_LIMITED ? style->yellow
+                                                            : style->red;
+        fprintf(out, "%s%-8s%s %-26s %s\n", colour, words[item->state], style->reset, item->what,
+                item->found);
+        if (item->remedy)
+            fprintf(out, "%36s%s%s%s\n", "", style->dim, item->remedy, style->reset);
+    }
+}
+
+static void print_json(const struct report *report, FILE *out)
+{
+    static const char *const words[] = {"ok", "limited", "missing"};
+    _cleanup_json_ struct json_object *array = json_object_new_array();
+
+    for (size_t i = 0; i < report->count; i++) {
+        const struct finding *item = &report->items[i];
+        struct json_object *row = json_object_new_object();
+        json_add_str(row, "what", item->what + strspn(item->what, " "));
+        json_add_str(row, "state", words[item->state]);
+        json_add_str(row, "found", item->found);
+        json_add_str(row, "remedy", item->remedy);
+        json_object_array_add(array, row);
+    }
+    fprintf(out, "%s\n", json_text_pretty(array));
+}
+
+int hostcheck_print(const struct container_host *host, struct arena *arena, bool json, FILE *out)
+{
+    struct report report = {.arena = arena, .host = host};
+    int missing = 0;
+
+    check_rights(&report);
+    check_namespaces(&report);
+    check_cgroups(&report);
+    check_security(&report);
+    check_rest(&report);
+    if (json)
+        print_json(&report, out);
+    else
+        print_text(&report, out);
+    for (size_t i = 0; i < report.count; i++)
+        missing += report.items[i].state == STATE_MISSING;
+    return missing;
+}
