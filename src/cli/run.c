@@ -135,16 +135,6 @@ static int build(struct cli *cli, struct run_flags *flags, const struct strv *re
     return 0;
 }
 
-static int check_spec(struct cli *cli, const struct spec *spec, struct error *err)
-{
-    struct record_report report = {.arena = cli->arena};
-
-    spec_check(spec, &report);
-    if (!report.faults.count)
-        return 0;
-    return error_set(err, EINVAL, "%s", strv_join(cli->arena, &report.faults, "\n     "));
-}
-
 static int prepare(struct cli *cli, struct run_flags *flags, const struct strv *rest,
         struct prepared *ret, struct error *err)
 {
@@ -154,8 +144,6 @@ static int prepare(struct cli *cli, struct run_flags *flags, const struct strv *
         r = engine_open(cli->arena, cli->root, &ret->engine, err);
     if (r == 0)
         r = resolve_run(cli, &ret->engine, ret->spec, &ret->choices, &ret->run, err);
-    if (r == 0)
-        r = check_spec(cli, ret->spec, err);
     ret->run.told = &ret->told;
     return r;
 }

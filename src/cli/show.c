@@ -73,8 +73,7 @@ int cli_inspect(struct cli *cli, int argc, char **argv, struct error *err)
     r = engine_open(cli->arena, cli->root, &engine, err);
     if (r < 0)
         return r;
-    strv_foreach(name, &names)
-    {
+    strv_foreach (name, &names) {
         struct json_object *object;
         r = listing_inspect(&engine, name, &object, err);
         if (r < 0)
@@ -117,7 +116,8 @@ int cli_stats(struct cli *cli, int argc, char **argv, struct error *err)
 
     if (r != 0)
         return r < 0 ? r : 0;
-    if (flags.interval.set && (flags.interval.value < 1000000 || flags.interval.value > 3600000000000))
+    if (flags.interval.set &&
+            (flags.interval.value < 1000000 || flags.interval.value > 3600000000000))
         return error_set(err, EINVAL, "--interval: from 1ms to 1h");
     unsigned interval = flags.interval.set ? (unsigned)(flags.interval.value / 1000000) : 1000;
     bool json = str_equal(flags.format, "json");
@@ -161,8 +161,8 @@ static const struct option_command logs_command = {.name = "viv logs",
         .tables = {&logs_table}};
 
 /* A time as it stands in the log, from one written the same way or as an age. */
-static int read_time(struct cli *cli, const char *flag, const char *text, const char **ret,
-        struct error *err)
+static int read_time(
+        struct cli *cli, const char *flag, const char *text, const char **ret, struct error *err)
 {
     struct tm parts = {0};
     int64_t age;

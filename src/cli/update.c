@@ -1,9 +1,9 @@
 /* update: other limits for sandboxes that run. */
+#include "container/update.h"
 #include "cli/command.h"
 #include "cli/devices.h"
 #include "cli/runbuild.h"
 #include "cli/runresources.h"
-#include "container/update.h"
 
 static int each_update(struct engine *engine, const char *name, void *data, struct error *err)
 {

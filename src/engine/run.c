@@ -16,6 +16,7 @@
 #include "engine/session.h"
 #include "engine/watcher.h"
 #include "security/passwd.h"
+#include "spec/check.h"
 
 /* What a run is made of, on its way from the request to the end of the workload. */
 struct running {
@@ -82,6 +83,17 @@ static int give_ids(struct engine *engine, struct engine_run *run, bool take, st
     return 0;
 }
 
+/* Once the ids are known: what the flags made has to be a good configuration. */
+static int check_spec(struct engine *engine, const struct spec *spec, struct error *err)
+{
+    struct record_report report = {.arena = engine->arena};
+
+    spec_check(spec, &report);
+    if (!report.faults.count)
+        return 0;
+    return error_set(err, EINVAL, "%s", strv_join(engine->arena, &report.faults, "\n     "));
+}
+
 static const char *default_cgroup(const struct engine *engine, const struct engine_run *run)
 {
     const char *parent = run->cgroup_parent;
@@ -89,6 +101,13 @@ static const char *default_cgroup(const struct engine *engine, const struct engi
     if (!parent)
         parent = engine->host.rootless ? "viv" : "/viv";
     return arena_printf(engine->arena, "%s/%s", parent, run->meta.name);
+}
+
+/* Drops what `prepare` has taken, when there is no sandbox to hold it. */
+static void unprepare(struct running *running)
+{
+    if (running->run->meta.id_first)
+        idrange_release(&running->engine->store, (uint32_t)running->run->meta.id_first);
 }
 
 static int prepare(struct running *running, bool take, struct error *err)
@@ -99,14 +118,21 @@ static int prepare(struct running *running, bool take, struct error *err)
     if (!run->meta.name)
         run->meta.name = sandbox_name_new(engine->arena, &engine->store);
     int r = store_check_id(run->meta.name, err);
+    const struct spec_namespace *names = spec_namespace_find(run->spec, "uts");
+    if (names && str_empty(names->path) && str_empty(run->spec->hostname))
+        run->spec->hostname = run->meta.name;
     if (r == 0)
         r = look_up_user(engine, run, err);
     if (r == 0)
         r = engine_seccomp(engine, run->spec, run->meta.confined, &running->request.seccomp, err);
     if (r == 0)
         r = give_ids(engine, run, take, err);
-    if (r < 0)
+    if (r == 0)
+        r = check_spec(engine, run->spec, err);
+    if (r < 0) {
+        unprepare(running);
         return r;
+    }
     running->request.arena = engine->arena;
     running->request.host = &engine->host;
     running->request.spec = run->spec;
@@ -122,13 +148,6 @@ static int prepare(struct running *running, bool take, struct error *err)
     running->request.preserve_fds = run->preserve_fds;
     running->request.unmasked_devices = run->unconfined_devices;
     return 0;
-}
-
-/* Drops what `prepare` has taken, when there is no sandbox to hold it. */
-static void unprepare(struct running *running)
-{
-    if (running->run->meta.id_first)
-        idrange_release(&running->engine->store, (uint32_t)running->run->meta.id_first);
 }
 
 static void tell_refusals(struct running *running)
