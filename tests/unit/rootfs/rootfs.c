@@ -6,6 +6,7 @@
 #include <linux/mount.h>
 #include <sched.h>
 #include <signal.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 #include <sys/wait.h>
@@ -14,109 +15,10 @@
 #include "base/cleanup.h"
 #include "base/io.h"
 #include "base/str.h"
-#include "sandbox.h"
+#include "box.h"
 #include "sys/door.h"
 #include "sys/mount.h"
 #include "sys/process.h"
-#include "test.h"
-
-#define MOUNTS_MAX 16
-
-/* A sandbox with a root; mounts are added by add_mount. */
-struct box {
-    struct sandbox sandbox;
-    struct rootfs rootfs;
-    struct rootfs_mount mounts[MOUNTS_MAX];
-};
-
-static void add_mount(struct box *box, const char *target, const char *type, const char *source,
-        const char *options)
-{
-    struct rootfs_mount *mount = &box->mounts[box->rootfs.mounts_count];
-
-    *mount = (struct rootfs_mount){.target = target, .type = type, .source = source};
-    mount->because = arena_printf(&box->sandbox.arena, "/mounts/%zu", box->rootfs.mounts_count++);
-    strv_split(&box->sandbox.arena, &mount->options, options, ',');
-}
-
-/* A mount namespace and a procfs; more is the test's. */
-static void begin(struct box *box)
-{
-    *box = (struct box){0};
-    sandbox_begin(&box->sandbox);
-    box->rootfs.path = box->sandbox.root;
-    box->rootfs.mounts = box->mounts;
-    box->rootfs.no_devices = true;
-    box->sandbox.set.of[NS_MNT].mode = NS_NEW;
-    box->sandbox.set.of[NS_PID].mode = NS_NEW;
-    add_mount(box, "/proc", "proc", "proc", "nosuid,noexec,nodev");
-}
-
-static struct ns_id_maps maps_of_box(void)
-{
-    static struct id_map range[] = {{0, 200000, 65536}};
-
-    return (struct ns_id_maps){.uids = {range, 1}, .gids = {range, 1}};
-}
-
-static void with_userns(struct box *box)
-{
-    struct ns_id_maps maps = maps_of_box();
-
-    for (int kind = 0; kind < NS_KINDS; kind++)
-        if (kind != NS_TIME && kind != NS_CGROUP)
-            box->sandbox.set.of[kind].mode = NS_NEW;
-    box->rootfs.userns = box->rootfs.idmapped = true;
-    box->rootfs.uids = maps.uids;
-    box->rootfs.gids = maps.gids;
-}
-
-static int build(struct box *box, struct error *err)
-{
-    struct plan *plan = &box->sandbox.plan;
-    struct ns_id_maps maps = maps_of_box();
-    int r = rootfs_add_open(plan, &box->rootfs, err);
-
-    if (r < 0)
-        return r;
-    sandbox_add_clone(&box->sandbox);
-    if (box->rootfs.userns)
-        ns_add_id_maps(plan, &maps, "");
-    r = rootfs_add_idmaps(plan, &box->rootfs, err);
-    if (r < 0)
-        return r;
-    if (box->rootfs.userns)
-        ns_add_become_root(plan, false, "");
-    if (box->sandbox.set.of[NS_CGROUP].mode == NS_NEW)
-        ns_add_unshare_cgroup(plan, "");
-    r = rootfs_add_prepare(plan, &box->rootfs, err);
-    return r < 0 ? r : rootfs_add_mounts(plan, &box->rootfs, err);
-}
-
-/* Builds, enters, runs the function inside. */
-static int run_box(struct box *box, void (*inside)(void *), void *data)
-{
-    int r = build(box, &box->sandbox.err);
-
-    if (r < 0)
-        return r;
-    rootfs_add_enter(&box->sandbox.plan, &box->rootfs, NULL);
-    sandbox_add_run(&box->sandbox, inside, data);
-    return sandbox_apply(&box->sandbox);
-}
-
-static void end(struct box *box)
-{
-    sandbox_end(&box->sandbox);
-}
-
-#define CHECK_RUN(box, inside, data)                                                               \
-    CHECK_STR(run_box(box, inside, data) < 0 ? (box)->sandbox.err.text : "", "")
-
-static void show(void *data)
-{
-    printf("%s\n", inside_mount(data));
-}
 
 static void list_root(void *data)
 {
@@ -137,12 +39,12 @@ TEST(rootfs_is_all_there_is)
 {
     struct box box;
 
-    begin(&box);
+    box_begin(&box);
     sandbox_file(&box.sandbox, "root/etc/hello", "world\n");
     CHECK_RUN(&box, list_root, NULL);
     CHECK(strstr(box.sandbox.output, "etc ") && strstr(box.sandbox.output, "proc "));
     CHECK(strstr(box.sandbox.output, "| world 0 | yes"));
-    end(&box);
+    box_end(&box);
 }
 
 TEST(rootfs_idmapped_keeps_owners_on_disk)
@@ -151,27 +53,27 @@ TEST(rootfs_idmapped_keeps_owners_on_disk)
     struct stat st;
     char path[256];
 
-    begin(&box);
+    box_begin(&box);
     sandbox_file(&box.sandbox, "root/etc/hello", "world\n");
-    with_userns(&box);
+    box_userns(&box);
     CHECK_RUN(&box, list_root, NULL);
     CHECK(strstr(box.sandbox.output, "| world 0 | yes")); /* root inside owns it */
     snprintf(path, sizeof(path), "%s/etc/made", box.sandbox.root);
     CHECK_INT(stat(path, &st), 0);
     CHECK_INT(st.st_uid, 0); /* and on disk it is root's, not 200000's */
-    end(&box);
+    box_end(&box);
 }
 
 TEST(rootfs_readonly_root)
 {
     struct box box;
 
-    begin(&box);
+    box_begin(&box);
     sandbox_file(&box.sandbox, "root/etc/hello", "world\n");
     box.rootfs.readonly = true;
     CHECK_RUN(&box, list_root, NULL);
     CHECK(strstr(box.sandbox.output, "| world 0 | no"));
-    end(&box);
+    box_end(&box);
 }
 
 /* Every way in: what is left of the old tree, and whether the mounts are there. */
@@ -191,14 +93,14 @@ TEST(rootfs_every_way_in)
 
     for (size_t i = 0; i < ARRAY_SIZE(ways); i++) {
         struct box box;
-        begin(&box);
+        box_begin(&box);
         sandbox_file(&box.sandbox, "root/etc/hello", "world\n");
         box.rootfs.enter = ways[i];
         CHECK_RUN(&box, print_way, NULL);
         CHECK(strstr(box.sandbox.output, " 0 world"));
         if (ways[i] == ROOTFS_PIVOT)
             CHECK_STR(box.sandbox.output, "2 0 world"); /* the root and /proc: nothing else */
-        end(&box);
+        box_end(&box);
     }
 }
 
@@ -213,7 +115,7 @@ TEST(rootfs_without_a_mount_namespace)
     struct box box;
     struct error err = ERROR_NONE;
 
-    begin(&box);
+    box_begin(&box);
     sandbox_file(&box.sandbox, "root/etc/hello", "world\n");
     box.sandbox.set.of[NS_MNT].mode = NS_HOST;
     box.rootfs.enter = ROOTFS_STAY;
@@ -222,7 +124,7 @@ TEST(rootfs_without_a_mount_namespace)
     box.rootfs.mounts_count = 0;
     CHECK_RUN(&box, print_hello, NULL);
     CHECK_STR(box.sandbox.output, "world 0");
-    end(&box);
+    box_end(&box);
 }
 
 /* Every attribute, on a new file system and on a bind. */
@@ -245,16 +147,16 @@ TEST(rootfs_mount_attributes)
 
     for (size_t i = 0; i < ARRAY_SIZE(cases) * 2; i++) {
         struct box box;
-        begin(&box);
+        box_begin(&box);
         sandbox_file(&box.sandbox, "source/x", "y");
-        add_mount(&box, "/there", types[i & 1],
+        box_mount(&box, "/there", types[i & 1],
                 arena_printf(&box.sandbox.arena, "%s/source", box.sandbox.dir),
                 cases[i / 2].options);
-        CHECK_RUN(&box, show, (void *)(uintptr_t) "/there");
+        CHECK_RUN(&box, box_show, (void *)(uintptr_t) "/there");
         const char *expected = cases[i / 2].expected;
         CHECK_STR(
                 str_starts(box.sandbox.output, expected) ? expected : box.sandbox.output, expected);
-        end(&box);
+        box_end(&box);
     }
 }
 
@@ -271,42 +173,42 @@ TEST(rootfs_tmpfs_data_and_mode)
     struct box box;
     char path[256];
 
-    begin(&box);
-    add_mount(&box, "/a", "tmpfs", "shm", "size=64k,mode=1750,nosuid,sync");
+    box_begin(&box);
+    box_mount(&box, "/a", "tmpfs", "shm", "size=64k,mode=1750,nosuid,sync");
     CHECK_RUN(&box, show_data, (void *)(uintptr_t) "/a");
     CHECK(str_starts(box.sandbox.output, "1750 rw,nosuid,relatime - tmpfs shm rw,sync"));
     CHECK(strstr(box.sandbox.output, "size=64k"));
-    end(&box);
-    begin(&box);
+    box_end(&box);
+    box_begin(&box);
     snprintf(path, sizeof(path), "%s/b", box.sandbox.root);
     mkdir(path, 0700);
-    add_mount(&box, "/b", "tmpfs", "tmpfs", "");
+    box_mount(&box, "/b", "tmpfs", "tmpfs", "");
     CHECK_RUN(&box, show_data, (void *)(uintptr_t) "/b");
     CHECK(str_starts(box.sandbox.output, "700 ")); /* of the directory that it covers */
-    end(&box);
+    box_end(&box);
 }
 
 TEST(rootfs_tells_what_the_file_system_says)
 {
     struct box box;
 
-    begin(&box);
-    add_mount(&box, "/a", "tmpfs", "tmpfs", "size=many");
-    CHECK(run_box(&box, show, NULL) < 0);
+    box_begin(&box);
+    box_mount(&box, "/a", "tmpfs", "tmpfs", "size=many");
+    CHECK(box_run(&box, box_show, NULL) < 0);
     CHECK(strstr(box.sandbox.err.text, "/mounts/1"));
     CHECK(strstr(box.sandbox.err.text, "mount tmpfs on /a: set \"size=many\": EINVAL"));
     CHECK(strstr(box.sandbox.err.text, "the kernel says: tmpfs: Bad value for 'size'"));
-    end(&box);
-    begin(&box);
-    add_mount(&box, "/a", "nosuchfs", "none", "");
-    CHECK(run_box(&box, show, NULL) < 0);
+    box_end(&box);
+    box_begin(&box);
+    box_mount(&box, "/a", "nosuchfs", "none", "");
+    CHECK(box_run(&box, box_show, NULL) < 0);
     CHECK(strstr(box.sandbox.err.text, "this kernel has no file system of that type"));
-    end(&box);
-    begin(&box);
-    add_mount(&box, "/a", "bind", "/no/such/source", "rbind");
-    CHECK(run_box(&box, show, NULL) < 0);
+    box_end(&box);
+    box_begin(&box);
+    box_mount(&box, "/a", "bind", "/no/such/source", "rbind");
+    CHECK(box_run(&box, box_show, NULL) < 0);
     CHECK(strstr(box.sandbox.err.text, "open /no/such/source as the source of a mount: ENOENT"));
-    end(&box);
+    box_end(&box);
 }
 
 /* Recursive attributes reach the mounts below, others do not. */
@@ -332,15 +234,15 @@ TEST(rootfs_recursive_attributes)
     for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
         struct box box;
         char sub[128];
-        begin(&box);
+        box_begin(&box);
         snprintf(sub, sizeof(sub), "%s/source/sub", box.sandbox.dir);
         sandbox_file(&box.sandbox, "source/sub/x", "y");
         CHECK_INT(sys_mount("sub", sub, "tmpfs", 0, NULL), 0);
-        add_mount(&box, "/there", "none",
+        box_mount(&box, "/there", "none",
                 arena_printf(&box.sandbox.arena, "%s/source", box.sandbox.dir), cases[i].options);
         CHECK_RUN(&box, show_two, NULL);
         CHECK_STR(box.sandbox.output, cases[i].expected);
-        end(&box);
+        box_end(&box);
     }
 }
 
@@ -386,7 +288,7 @@ static void run_mode(const struct modes *mode)
     int pipes[4];
     char source[128];
 
-    begin(&box);
+    box_begin(&box);
     snprintf(source, sizeof(source), "%s/source", box.sandbox.dir);
     sandbox_file(&box.sandbox, "source/late/x", "");
     CHECK_INT(sys_mount("src", source, "tmpfs", 0, NULL), 0);
@@ -395,7 +297,7 @@ static void run_mode(const struct modes *mode)
     CHECK_INT(pipe2(pipes, O_CLOEXEC) + pipe2(pipes + 2, O_CLOEXEC), 0);
     pid_t host = mount_later(box.sandbox.dir, pipes);
     box.rootfs.propagation = mode->root;
-    add_mount(&box, "/there", "bind", source, mode->options);
+    box_mount(&box, "/there", "bind", source, mode->options);
     CHECK_RUN(&box, wait_and_show, pipes);
     for (int i = 0; i < 4; i++)
         close(pipes[i]);
@@ -403,7 +305,7 @@ static void run_mode(const struct modes *mode)
     CHECK_STR(strstr(box.sandbox.output, mode->field) ? mode->field : box.sandbox.output,
             mode->field);
     CHECK_INT(str_ends(box.sandbox.output, "|1"), mode->reaches_inside);
-    end(&box);
+    box_end(&box);
 }
 
 TEST(rootfs_propagation_modes)
@@ -439,19 +341,19 @@ TEST(rootfs_propagation_of_the_root)
 
     for (size_t i = 0; i < ARRAY_SIZE(modes); i++) {
         struct box box;
-        begin(&box);
+        box_begin(&box);
         box.rootfs.propagation = modes[i][0];
         CHECK_RUN(&box, show_root, NULL);
         CHECK_STR(strstr(box.sandbox.output, modes[i][1]) ? "" : box.sandbox.output, "");
-        end(&box);
+        box_end(&box);
     }
     struct box box;
     struct error err = ERROR_NONE;
-    begin(&box);
+    box_begin(&box);
     box.rootfs.propagation = "sideways";
     CHECK_INT(rootfs_add_open(&box.sandbox.plan, &box.rootfs, &err), -EINVAL);
     CHECK(strstr(err.text, "/linux/rootfsPropagation: \"sideways\""));
-    end(&box);
+    box_end(&box);
 }
 
 /* Mounts inside must not leak to the host, whatever the host's propagation. */
@@ -460,16 +362,16 @@ TEST(rootfs_mounts_do_not_reach_a_shared_host)
     struct box box;
     char before[8192], path[128];
 
-    begin(&box);
+    box_begin(&box);
     CHECK_INT(sys_mount(NULL, "/mnt", NULL, MS_SHARED, NULL), 0);
     snprintf(before, sizeof(before), "%.8000s", inside_read("/proc/self/mountinfo"));
-    add_mount(&box, "/t", "tmpfs", "t", "");
+    box_mount(&box, "/t", "tmpfs", "t", "");
     CHECK_RUN(&box, show_root, NULL);
     CHECK_STR(inside_read("/proc/self/mountinfo"), before);
     snprintf(path, sizeof(path), "%s/t", box.sandbox.root);
     CHECK_INT(access(path, F_OK), 0);
     sys_mount(NULL, "/mnt", NULL, MS_PRIVATE, NULL);
-    end(&box);
+    box_end(&box);
 }
 
 static void show_owner(void *data)
@@ -501,16 +403,16 @@ TEST(rootfs_idmapped_mounts)
 
     for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
         struct box box;
-        begin(&box);
+        box_begin(&box);
         sandbox_file(&box.sandbox, "source/x", "y");
         if (cases[i].userns)
-            with_userns(&box);
-        add_mount(&box, "/there", "bind",
+            box_userns(&box);
+        box_mount(&box, "/there", "bind",
                 arena_printf(&box.sandbox.arena, "%s/source", box.sandbox.dir), cases[i].options);
         CHECK_RUN(&box, show_owner, NULL);
         /* the third number is of no interest where the writer has no id in the map */
         CHECK(strncmp(box.sandbox.output, cases[i].expected, 3) == 0);
-        end(&box);
+        box_end(&box);
     }
 }
 
@@ -519,17 +421,17 @@ TEST(rootfs_idmap_that_cannot_be)
     struct box box;
     struct error err = ERROR_NONE;
 
-    begin(&box);
-    add_mount(&box, "/there", "bind", "/mnt", "bind,idmap");
-    CHECK_INT(build(&box, &err), -EINVAL);
+    box_begin(&box);
+    box_mount(&box, "/there", "bind", "/mnt", "bind,idmap");
+    CHECK_INT(box_build(&box, &err), -EINVAL);
     CHECK(strstr(err.text, "needs a user namespace to take them from"));
-    end(&box);
-    begin(&box);
-    add_mount(&box, "/there", "bind", "/proc", "bind,idmap=uids=0-1-1;gids=0-1-1");
-    CHECK(run_box(&box, show, NULL) < 0);
+    box_end(&box);
+    box_begin(&box);
+    box_mount(&box, "/there", "bind", "/proc", "bind,idmap=uids=0-1-1;gids=0-1-1");
+    CHECK(box_run(&box, box_show, NULL) < 0);
     CHECK(strstr(box.sandbox.err.text, "idmap /proc: EINVAL"));
     CHECK(strstr(box.sandbox.err.text, "its file system cannot be idmapped"));
-    end(&box);
+    box_end(&box);
 }
 
 static void show_copy(void *data)
@@ -554,17 +456,17 @@ TEST(rootfs_tmpcopyup)
         struct box box;
         const struct timespec times[2] = {{1000, 0}, {2000, 0}};
         char path[256];
-        begin(&box);
+        box_begin(&box);
         sandbox_file(&box.sandbox, "root/data/deep/file", "content\n");
         snprintf(path, sizeof(path), "%s/data/deep/file", box.sandbox.root);
         CHECK_INT(chown(path, 77, 78) + chmod(path, 04711), 0);
         CHECK_INT(utimensat(AT_FDCWD, path, times, 0), 0);
         snprintf(path, sizeof(path), "%s/data/link", box.sandbox.root);
         CHECK_INT(symlink("deep/file", path), 0);
-        add_mount(&box, "/data", "tmpfs", "tmpfs", options[i]);
+        box_mount(&box, "/data", "tmpfs", "tmpfs", options[i]);
         CHECK_RUN(&box, show_copy, NULL);
         CHECK_STR(box.sandbox.output, "content deep/file 4711 77 2000 tmpfs");
-        end(&box);
+        box_end(&box);
     }
 }
 
@@ -587,20 +489,20 @@ TEST(rootfs_links_as_sources_and_targets)
     struct box box;
     char path[256], link[256];
 
-    begin(&box);
+    box_begin(&box);
     sandbox_file(&box.sandbox, "source/file", "content\n");
     sandbox_file(&box.sandbox, "root/target", "untouched\n");
     snprintf(link, sizeof(link), "%s/source/link", box.sandbox.dir);
     CHECK_INT(symlink("file", link), 0);
     snprintf(path, sizeof(path), "%s/over", box.sandbox.root);
     CHECK_INT(symlink("target", path), 0);
-    add_mount(&box, "/copied", "bind", link, "bind,copy-symlink");
-    add_mount(&box, "/bound", "bind", link, "bind");
-    add_mount(&box, "/over", "bind", link, "bind,dest-nofollow");
+    box_mount(&box, "/copied", "bind", link, "bind,copy-symlink");
+    box_mount(&box, "/bound", "bind", link, "bind");
+    box_mount(&box, "/over", "bind", link, "bind,dest-nofollow");
     CHECK_RUN(&box, show_links, NULL);
     /* over the link itself lies the file now; what it points to is as it was */
     CHECK_STR(box.sandbox.output, "4 file 0 0 untouched");
-    end(&box);
+    box_end(&box);
 }
 
 /* /dev. */
@@ -633,14 +535,14 @@ TEST(rootfs_devices)
 
     for (int userns = 0; userns < 2; userns++) {
         struct box box;
-        begin(&box);
+        box_begin(&box);
         if (userns)
-            with_userns(&box);
+            box_userns(&box);
         box.rootfs.no_devices = false;
         box.rootfs.devices = &fuse;
         box.rootfs.devices_count = !userns;
-        add_mount(&box, "/dev", "tmpfs", "tmpfs", "nosuid,strictatime,mode=755,size=65536k");
-        add_mount(&box, "/dev/pts", "devpts", "devpts",
+        box_mount(&box, "/dev", "tmpfs", "tmpfs", "nosuid,strictatime,mode=755,size=65536k");
+        box_mount(&box, "/dev/pts", "devpts", "devpts",
                 "nosuid,noexec,newinstance,ptmxmode=0666,mode=0620");
         CHECK_RUN(&box, show_devices, NULL);
         const char *all = "1:3 1:5 1:7 1:8 1:9 5:0 ";
@@ -648,7 +550,7 @@ TEST(rootfs_devices)
         if (!userns)
             CHECK(strstr(box.sandbox.output, " 10:229:640:33 "));
         CHECK_STR(str_ends(box.sandbox.output, " 10 pts/ptmx 1") ? "" : box.sandbox.output, "");
-        end(&box);
+        box_end(&box);
     }
 }
 
@@ -656,13 +558,13 @@ TEST(rootfs_device_that_is_something_else)
 {
     struct box box;
 
-    begin(&box);
+    box_begin(&box);
     box.rootfs.no_devices = false;
     sandbox_file(&box.sandbox, "root/dev/null", "a file\n");
-    CHECK(run_box(&box, show, NULL) < 0);
+    CHECK(box_run(&box, box_show, NULL) < 0);
     CHECK(strstr(box.sandbox.err.text,
             "make the character device /dev/null (1:3): the root has something else there"));
-    end(&box);
+    box_end(&box);
 }
 
 TEST(rootfs_dev_that_is_a_link_is_refused)
@@ -670,263 +572,15 @@ TEST(rootfs_dev_that_is_a_link_is_refused)
     struct box box;
     char path[256];
 
-    begin(&box);
+    box_begin(&box);
     box.rootfs.no_devices = false;
     snprintf(path, sizeof(path), "%s/dev", box.sandbox.root);
     CHECK_INT(symlink("/etc", path), 0);
-    add_mount(&box, "/dev", "tmpfs", "tmpfs", "");
-    CHECK(run_box(&box, show, NULL) < 0);
+    box_mount(&box, "/dev", "tmpfs", "tmpfs", "");
+    CHECK(box_run(&box, box_show, NULL) < 0);
     CHECK(strstr(box.sandbox.err.text, "ELOOP"));
     CHECK(strstr(box.sandbox.err.text, "a symbolic link there could lead the mount elsewhere"));
-    end(&box);
-}
-
-/* Masks. */
-
-static void show_masks(void *data)
-{
-    static const char *const files[] = {"/secret/file", "/proc/kcore", "/proc/keys"};
-    struct stat st = {0};
-    _cleanup_closedir_ DIR *dir = opendir("/secret/dir");
-    struct dirent *entry;
-    int entries = 0;
-
-    (void)data;
-    for (size_t i = 0; i < ARRAY_SIZE(files); i++) {
-        stat(files[i], &st);
-        printf("%u:%u ", major(st.st_rdev), minor(st.st_rdev));
-    }
-    while (dir && (entry = readdir(dir)))
-        entries++;
-    printf("%d ", entries);
-    printf("%s ", open("/secret/dir/new", O_CREAT | O_WRONLY, 0600) < 0 ? error_name(errno) : "?");
-    printf("%s ", open("/proc/sys/kernel/hostname", O_WRONLY) < 0 ? error_name(errno) : "?");
-    printf("%s\n", open("/kept/new", O_CREAT | O_WRONLY, 0600) < 0 ? error_name(errno) : "?");
-}
-
-static const char *const masked[] = {
-        "/secret/file", "/secret/dir", "/not/there", "/proc/kcore", "/proc/keys", "/secret/file/x"};
-
-static void add_masks(struct box *box)
-{
-    for (size_t i = 0; i < ARRAY_SIZE(masked); i++)
-        strv_add(&box->sandbox.arena, &box->rootfs.masked, masked[i]);
-    strv_add(&box->sandbox.arena, &box->rootfs.readonly_paths, "/proc/sys");
-    strv_add(&box->sandbox.arena, &box->rootfs.readonly_paths, "/kept");
-    strv_add(&box->sandbox.arena, &box->rootfs.readonly_paths, "/nowhere");
-    box->rootfs.masked_because = "/linux/maskedPaths";
-    box->rootfs.readonly_because = "/linux/readonlyPaths";
-    sandbox_file(&box->sandbox, "root/secret/file", "secret\n");
-    sandbox_file(&box->sandbox, "root/secret/dir/file", "secret\n");
-    sandbox_file(&box->sandbox, "root/kept/file", "x\n");
-}
-
-TEST(rootfs_masked_and_readonly_paths)
-{
-    for (int userns = 0; userns < 2; userns++) {
-        struct box box;
-        begin(&box);
-        if (userns)
-            with_userns(&box);
-        add_masks(&box);
-        CHECK_RUN(&box, show_masks, NULL);
-        /* a file of the host's kernel is not even root's there, which is asked first */
-        CHECK_STR(box.sandbox.output,
-                userns ? "1:3 1:3 1:3 2 EROFS EACCES EROFS" : "1:3 1:3 1:3 2 EROFS EROFS EROFS");
-        end(&box);
-    }
-}
-
-/* CVE-2025-31133: the image's /dev/null is a link to what is to be bound over and written. */
-TEST(rootfs_cve_2025_31133)
-{
-    struct box box;
-    char path[256];
-
-    begin(&box);
-    add_masks(&box);
-    sandbox_file(&box.sandbox, "root/dev/x", "");
-    snprintf(path, sizeof(path), "%s/dev/null", box.sandbox.root);
-    CHECK_INT(symlink("/proc/sys/kernel/core_pattern", path), 0);
-    CHECK_RUN(&box, show_masks, NULL);
-    CHECK_STR(box.sandbox.output, "1:3 1:3 1:3 2 EROFS EROFS EROFS");
-    end(&box);
-}
-
-static void leave(void *data)
-{
-    (void)data;
-    printf("inside\n");
-}
-
-TEST(rootfs_null_of_the_host_replaced)
-{
-    struct box box;
-
-    begin(&box);
-    add_masks(&box);
-    sandbox_file(&box.sandbox, "fake", "");
-    char path[256];
-    snprintf(path, sizeof(path), "%s/fake", box.sandbox.dir);
-    CHECK_INT(sys_mount(path, "/dev/null", NULL, MS_BIND, NULL), 0);
-    int r = run_box(&box, leave, NULL);
-    sys_umount2("/dev/null", MNT_DETACH);
-    CHECK(r < 0);
-    CHECK(strstr(box.sandbox.err.text, "/dev/null is not the character device 1:3"));
-    end(&box);
-}
-
-/* CVE-2025-52565: the console is bound where the image has put a link. */
-TEST(rootfs_cve_2025_52565)
-{
-    struct box box;
-    char path[256];
-
-    begin(&box);
-    sandbox_file(&box.sandbox, "root/dev/x", "");
-    sandbox_file(&box.sandbox, "root/victim", "untouched\n");
-    snprintf(path, sizeof(path), "%s/dev/console", box.sandbox.root);
-    CHECK_INT(symlink("/victim", path), 0);
-    int slot = plan_new_slot(&box.sandbox.plan);
-    CHECK_INT(build(&box, &box.sandbox.err), 0);
-    rootfs_add_bind_fd(&box.sandbox.plan, &box.rootfs, slot, "pty", "/dev/console", "");
-    sandbox_add_run(&box.sandbox, leave, NULL);
-    plan_run_init(&box.sandbox.run, &box.sandbox.plan);
-    box.sandbox.run.fds[slot] = open("/dev/null", O_RDWR | O_CLOEXEC);
-    CHECK(plan_apply(&box.sandbox.run, &box.sandbox.err) < 0);
-    CHECK(strstr(box.sandbox.err.text, "bind pty on /dev/console"));
-    end(&box);
-}
-
-/* CVE-2024-21626: a working directory through a descriptor that was left open. */
-static int run_cwd(struct box *box, const char *cwd)
-{
-    int r = build(box, &box->sandbox.err);
-
-    if (r < 0)
-        return r;
-    rootfs_add_enter(&box->sandbox.plan, &box->rootfs, NULL);
-    rootfs_add_cwd(&box->sandbox.plan, cwd, "/process/cwd");
-    sandbox_add_run(&box->sandbox, leave, NULL);
-    return sandbox_apply(&box->sandbox);
-}
-
-TEST(rootfs_cve_2024_21626)
-{
-    for (int fd = 3; fd < 14; fd++) {
-        struct box box;
-        begin(&box);
-        int leaked = open("/", O_RDONLY | O_DIRECTORY);
-        if (leaked != fd)
-            dup2(leaked, fd);
-        CHECK(run_cwd(&box, arena_printf(&box.sandbox.arena, "/proc/self/fd/%d", fd)) < 0);
-        CHECK(strstr(box.sandbox.err.text, "config.json /process/cwd"));
-        CHECK(!strstr(box.sandbox.output, "inside"));
-        close(leaked);
-        if (leaked != fd)
-            close(fd);
-        end(&box);
-    }
-}
-
-TEST(rootfs_cwd_by_a_link_in_the_image)
-{
-    struct box box;
-    char path[256];
-    int leaked = open("/", O_RDONLY | O_DIRECTORY);
-
-    begin(&box);
-    snprintf(path, sizeof(path), "%s/way", box.sandbox.root);
-    char target[64];
-    snprintf(target, sizeof(target), "/proc/self/fd/%d", leaked);
-    CHECK_INT(symlink(target, path), 0);
-    CHECK(run_cwd(&box, "/way") < 0);
-    CHECK(strstr(box.sandbox.err.text, "ELOOP"));
-    close(leaked);
-    end(&box);
-}
-
-TEST(rootfs_cwd_is_made)
-{
-    struct box box;
-    char path[256];
-
-    begin(&box);
-    CHECK_STR(run_cwd(&box, "/srv/app/data") < 0 ? box.sandbox.err.text : "", "");
-    CHECK_STR(box.sandbox.output, "inside");
-    snprintf(path, sizeof(path), "%s/srv/app/data", box.sandbox.root);
-    CHECK_INT(access(path, F_OK), 0);
-    end(&box);
-}
-
-/* CVE-2025-52881: a write meant for a sysctl, while /proc inside is somebody else's. */
-static void show_sysctl(void *data)
-{
-    (void)data;
-    printf("%s|%s\n", inside_read("/proc/sys/kernel/msgmax"), "");
-}
-
-TEST(rootfs_cve_2025_52881)
-{
-    struct box box;
-
-    begin(&box);
-    box.sandbox.set.of[NS_IPC].mode = NS_NEW;
-    box.sandbox.set.of[NS_PID].mode = NS_HOST;
-    box.rootfs.mounts_count = 0;
-    sandbox_file(&box.sandbox, "fake/sys/kernel/msgmax", "fake\n");
-    sandbox_file(&box.sandbox, "fake/self/attr/current", "fake\n");
-    add_mount(&box, "/proc", "bind", arena_printf(&box.sandbox.arena, "%s/fake", box.sandbox.dir),
-            "bind");
-    CHECK_INT(build(&box, &box.sandbox.err), 0);
-    ns_add_sysctl(&box.sandbox.plan, "kernel.msgmax", "54321", box.rootfs.proc_slot, "");
-    add_mount(&box, "/real", "proc", "proc", "");
-    rootfs_add_enter(&box.sandbox.plan, &box.rootfs, NULL);
-    sandbox_add_run(&box.sandbox, show_sysctl, NULL);
-    CHECK_STR(sandbox_apply(&box.sandbox) < 0 ? box.sandbox.err.text : "", "");
-    CHECK_STR(box.sandbox.output, "fake|"); /* the file that lay in wait was not written */
-    end(&box);
-}
-
-/* CVE-2021-30465: a directory is exchanged for a link to the host's root during the mount. */
-static pid_t start_exchange(const char *root)
-{
-    pid_t child = fork();
-    char a[256], b[256];
-
-    if (child != 0)
-        return child;
-    snprintf(a, sizeof(a), "%s/vol", root);
-    snprintf(b, sizeof(b), "%s/vol-link", root);
-    for (;;)
-        renameat2(AT_FDCWD, a, AT_FDCWD, b, RENAME_EXCHANGE);
-}
-
-TEST(rootfs_cve_2021_30465)
-{
-    char link[256], before[8192];
-    int reached = 0;
-
-    for (int i = 0; i < 60; i++) {
-        struct box box;
-        begin(&box);
-        if (i == 0)
-            snprintf(before, sizeof(before), "%.8000s", inside_read("/proc/self/mountinfo"));
-        sandbox_file(&box.sandbox, "root/vol/dir/x", "");
-        snprintf(link, sizeof(link), "%s/vol-link", box.sandbox.root);
-        CHECK_INT(symlink("/../../../../../../", link), 0);
-        add_mount(&box, "/vol/dir", "tmpfs", "attack", "");
-        add_mount(&box, "/vol/dir/deep", "tmpfs", "attack", "");
-        pid_t attacker = start_exchange(box.sandbox.root);
-        int r = run_box(&box, show, (void *)(uintptr_t) "/vol/dir");
-        kill(attacker, SIGKILL);
-        waitpid(attacker, NULL, 0);
-        reached += r >= 0;
-        end(&box);
-        CHECK_STR(inside_read("/proc/self/mountinfo"), before);
-        CHECK(access("/dir", F_OK) < 0); /* made nowhere on the host */
-    }
-    CHECK(reached > 0);
+    box_end(&box);
 }
 
 /* The older call, where the newer ones are refused. */
@@ -939,20 +593,20 @@ TEST(rootfs_falls_back_to_mount)
         struct box box;
         if (i / 2 == 2 && errors[i & 1] == EPERM)
             continue; /* there EPERM is an answer, not a missing call */
-        begin(&box);
+        box_begin(&box);
         sandbox_file(&box.sandbox, "source/x", "y");
-        add_mount(&box, "/t", "tmpfs", "tmpfs", "nosuid,size=64k,mode=700");
-        add_mount(&box, "/there", "bind",
+        box_mount(&box, "/t", "tmpfs", "tmpfs", "nosuid,size=64k,mode=700");
+        box_mount(&box, "/there", "bind",
                 arena_printf(&box.sandbox.arena, "%s/source", box.sandbox.dir),
                 "rbind,ro,nodev,rprivate");
         box.rootfs.readonly = true;
         sys_door.refuse_call = calls[i / 2];
         sys_door.refuse_errnum = errors[i & 1];
-        int r = run_box(&box, show_two, NULL);
+        int r = box_run(&box, show_two, NULL);
         sys_door.refuse_call = NULL;
         CHECK_STR(r < 0 ? box.sandbox.err.text : "", "");
         CHECK(str_starts(box.sandbox.output, "ro,nodev"));
-        end(&box);
+        box_end(&box);
     }
 }
 
@@ -986,16 +640,16 @@ TEST(rootfs_cgroup_views)
                 {.name = "unified", .path = "/sys/fs/cgroup/unified", .unified = true},
         };
         struct rootfs_cgroups cgroups = {items, 2, own, false};
-        begin(&box);
+        box_begin(&box);
         strv_add(&box.sandbox.arena, &items[0].links, "alias");
         box.rootfs.cgroups = &cgroups;
         if (own)
             box.sandbox.set.of[NS_CGROUP].mode = NS_NEW;
-        add_mount(&box, "/sys", "sysfs", "sysfs", "nosuid,noexec,nodev,ro");
-        add_mount(&box, "/sys/fs/cgroup", "cgroup", "cgroup", "nosuid,noexec,nodev,relatime,ro");
+        box_mount(&box, "/sys", "sysfs", "sysfs", "nosuid,noexec,nodev,ro");
+        box_mount(&box, "/sys/fs/cgroup", "cgroup", "cgroup", "nosuid,noexec,nodev,relatime,ro");
         CHECK_RUN(&box, show_cgroups, NULL);
         CHECK_STR(box.sandbox.output, "cgroup cgr|cgroup2 cg|-1 4 pids 0");
-        end(&box);
+        box_end(&box);
     }
 }
 
@@ -1005,13 +659,13 @@ TEST(rootfs_cgroup2_alone)
     struct rootfs_cgroup item = {.name = "", .path = "/sys/fs/cgroup/unified", .unified = true};
     struct rootfs_cgroups cgroups = {&item, 1, true, true};
 
-    begin(&box);
+    box_begin(&box);
     box.rootfs.cgroups = &cgroups;
     box.sandbox.set.of[NS_CGROUP].mode = NS_NEW;
-    add_mount(&box, "/sys/fs/cgroup", "cgroup", "cgroup", "nosuid");
-    CHECK_RUN(&box, show, (void *)(uintptr_t) "/sys/fs/cgroup");
+    box_mount(&box, "/sys/fs/cgroup", "cgroup", "cgroup", "nosuid");
+    CHECK_RUN(&box, box_show, (void *)(uintptr_t) "/sys/fs/cgroup");
     CHECK(str_starts(box.sandbox.output, "rw,nosuid,nodev,noexec,relatime - cgroup2"));
-    end(&box);
+    box_end(&box);
 }
 
 /* Proc in a nested sandbox: what the kernel refuses is told exactly. */
@@ -1019,24 +673,88 @@ TEST(rootfs_nested_proc_refusals)
 {
     struct box box;
 
-    begin(&box);
-    with_userns(&box);
+    box_begin(&box);
+    box_userns(&box);
     box.sandbox.set.of[NS_PID].mode = NS_HOST;
-    CHECK(run_box(&box, leave, NULL) < 0);
+    CHECK(box_run(&box, box_leave, NULL) < 0);
     CHECK(strstr(box.sandbox.err.text, "mount proc on /proc: EPERM"));
     CHECK(strstr(box.sandbox.err.text, "does not own its PID namespace"));
-    end(&box);
-    begin(&box);
-    with_userns(&box);
+    box_end(&box);
+    box_begin(&box);
+    box_userns(&box);
     CHECK_INT(sys_mount("cover", "/proc/acpi", "tmpfs", 0, NULL) < 0 &&
                       sys_mount("cover", "/proc/fs", "tmpfs", 0, NULL) < 0,
             0);
-    int r = run_box(&box, leave, NULL);
+    int r = box_run(&box, box_leave, NULL);
     sys_umount2("/proc/acpi", MNT_DETACH);
     sys_umount2("/proc/fs", MNT_DETACH);
     CHECK(r < 0);
     CHECK(strstr(box.sandbox.err.text, "here parts are covered (/proc/"));
-    end(&box);
+    box_end(&box);
+}
+
+/* An ordinary user: the child opens the sources, and all is made in its user namespace. */
+#define ORDINARY 65534
+
+static int build_rootless(struct box *box, struct error *err)
+{
+    static struct id_map one[] = {{0, ORDINARY, 1}};
+    struct ns_id_maps maps = {.uids = {one, 1}, .gids = {one, 1}, .deny_setgroups = true};
+    struct plan *plan = &box->sandbox.plan;
+
+    sandbox_add_clone(&box->sandbox);
+    ns_add_id_maps(plan, &maps, "");
+    ns_add_become_root(plan, true, "");
+    int r = rootfs_add_open(plan, &box->rootfs, err);
+    if (r == 0)
+        r = rootfs_add_prepare(plan, &box->rootfs, err);
+    return r == 0 ? rootfs_add_mounts(plan, &box->rootfs, err) : r;
+}
+
+static int run_rootless(struct box *box)
+{
+    if (sys_setresgid(ORDINARY, ORDINARY, ORDINARY) < 0 ||
+            sys_setresuid(ORDINARY, ORDINARY, ORDINARY) < 0)
+        return -EPERM;
+    prctl(PR_SET_DUMPABLE, 1);
+    int r = build_rootless(box, &box->sandbox.err);
+    if (r < 0)
+        return r;
+    rootfs_add_enter(&box->sandbox.plan, &box->rootfs, NULL);
+    sandbox_add_run(&box->sandbox, show_devices, NULL);
+    return sandbox_apply(&box->sandbox);
+}
+
+TEST(rootfs_rootless)
+{
+    struct box box;
+    int status = -1;
+
+    box_begin(&box);
+    box_userns(&box);
+    box.rootfs.idmapped = false;
+    box.rootfs.rootless = true;
+    box.rootfs.no_devices = false;
+    sandbox_file(&box.sandbox, "source/x", "y");
+    box_mount(&box, "/dev", "tmpfs", "tmpfs", "nosuid,mode=755");
+    box_mount(&box, "/dev/pts", "devpts", "devpts", "newinstance,ptmxmode=0666,mode=0620");
+    box_mount(&box, "/sys", "sysfs", "sysfs", "nosuid,noexec,nodev,ro");
+    box_mount(&box, "/there", "bind",
+            arena_printf(&box.sandbox.arena, "%s/source", box.sandbox.dir), "rbind,ro");
+    CHECK_INT(chown(box.sandbox.dir, ORDINARY, ORDINARY), 0);
+    CHECK_INT(chown(box.sandbox.root, ORDINARY, ORDINARY), 0);
+    fflush(stdout);
+    pid_t child = fork();
+    if (child == 0) {
+        int r = run_rootless(&box);
+        if (r < 0)
+            printf("  %s\n", box.sandbox.err.text);
+        fflush(stdout);
+        _exit(r < 0 || !str_starts(box.sandbox.output, "1:3 1:5 1:7 1:8 1:9 5:0 "));
+    }
+    waitpid(child, &status, 0);
+    CHECK_INT(status, 0);
+    box_end(&box);
 }
 
 /* What is described is what is done: the door's own record against the plan's text. */
@@ -1081,8 +799,8 @@ static void describe_all(struct sandbox *sandbox, struct buf *names)
 
 static void full_box(struct box *box)
 {
-    begin(box);
-    with_userns(box);
+    box_begin(box);
+    box_userns(box);
     box->rootfs.no_devices = false;
     box->rootfs.readonly = true;
     sandbox_file(&box->sandbox, "source/x", "y");
@@ -1090,9 +808,9 @@ static void full_box(struct box *box)
     sandbox_file(&box->sandbox, "root/sys/x", "");
     sandbox_file(&box->sandbox, "root/there/x", "");
     sandbox_file(&box->sandbox, "root/proc/x", "");
-    add_mount(box, "/dev", "tmpfs", "tmpfs", "nosuid,strictatime,mode=755,size=65536k");
-    add_mount(box, "/sys", "sysfs", "sysfs", "nosuid,noexec,nodev,ro");
-    add_mount(box, "/there", "bind",
+    box_mount(box, "/dev", "tmpfs", "tmpfs", "nosuid,strictatime,mode=755,size=65536k");
+    box_mount(box, "/sys", "sysfs", "sysfs", "nosuid,noexec,nodev,ro");
+    box_mount(box, "/there", "bind",
             arena_printf(&box->sandbox.arena, "%s/source", box->sandbox.dir),
             "rbind,ro,rprivate,idmap");
     strv_add(&box->sandbox.arena, &box->rootfs.masked, "/proc/kcore");
@@ -1105,10 +823,10 @@ static void record_run(struct box *box, struct buf *names)
 {
     char path[256];
 
-    CHECK_INT(build(box, &box->sandbox.err), 0);
+    CHECK_INT(box_build(box, &box->sandbox.err), 0);
     rootfs_add_enter(&box->sandbox.plan, &box->rootfs, NULL);
     rootfs_add_cwd(&box->sandbox.plan, "/", "");
-    sandbox_add_run(&box->sandbox, leave, NULL);
+    sandbox_add_run(&box->sandbox, box_leave, NULL);
     describe_all(&box->sandbox, names);
     snprintf(path, sizeof(path), "%s/record", box->sandbox.dir);
     record_fd = open(path, O_RDWR | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
@@ -1144,7 +862,7 @@ TEST(rootfs_description_is_true)
         CHECK_STR(expected, buf_text(&names));
     }
     close(record_fd);
-    end(&box);
+    box_end(&box);
 }
 
 TEST_MAIN()
