@@ -1,0 +1,45 @@
+/*
+ * Layers: a tar archive of changes (OCI image-spec, layer.md) unpacked into a folder that overlayfs
+ * takes as a lower one, or compared with such a folder.
+ *
+ * Whoever made the archive is not trusted: every path is resolved by openat2(2) inside the folder,
+ * names with ".." are refused, as are attributes that mean something to overlayfs, and sizes,
+ * counts and the ratio of compression are capped. Whiteouts become overlayfs's own marks.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/error.h"
+#include "image/digest.h"
+
+#define LAYER_ENTRIES_MAX 4000000u
+
+struct layer_options {
+    bool owners_ignored; /* keep the files our own; leave devices out */
+    bool user_marks;     /* user.overlay.opaque instead of trusted.overlay.opaque */
+    uint64_t limit;      /* bytes it may unpack to; 0: by its compressed size */
+};
+
+struct layer_result {
+    char diff_id[DIGEST_SIZE]; /* of the uncompressed archive */
+    uint64_t tar_bytes;        /* its size */
+    uint64_t bytes;            /* content of the files */
+    uint64_t entries;          /* files and folders made */
+};
+
+/*
+ * Unpacks the archive from the descriptor's position on into an empty folder. -EBADMSG: damaged;
+ * -EINVAL: malicious; -E2BIG: a bomb; -ENOSPC … The text begins with the entry's name. What was
+ * made so far stays: the caller throws the folder away.
+ */
+int layer_unpack(int fd, int root_fd, const struct layer_options *options, struct layer_result *ret,
+        struct error *err);
+
+/* Compares the folder with the archive; -EBADMSG tells the first difference. */
+int layer_compare(int fd, int root_fd, const struct layer_options *options,
+        struct layer_result *ret, struct error *err);
+
+/* How many files and folders there are in a tree, without its root. Negative errno. */
+int64_t layer_count(int root_fd);

@@ -1,0 +1,256 @@
+#include "image/roots.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/io.h"
+#include "image/content.h"
+#include "image/shelf.h"
+
+#define ID_MAX 200
+#define PATH_SIZE 320
+
+static const struct field root_fields[] = {
+        FIELD_REQUIRED(struct root_info, image, FIELD_STR),
+        FIELD_REQUIRED(struct root_info, manifest, FIELD_STR),
+        FIELD(struct root_info, blobs, FIELD_STRV),
+        FIELD(struct root_info, layers, FIELD_STRV),
+};
+static const struct record root_record = RECORD(struct root_info, root_fields);
+
+int root_path(const char *id, const char *tail, char *path, size_t size, struct error *err)
+{
+    size_t length = strlen(id);
+
+    if (length == 0 || length > ID_MAX || id[0] == '.' || strchr(id, '/'))
+        return error_set(err, EINVAL, "\"%s\" cannot be the id of a root", id);
+    snprintf(path, size, "roots/%s%s", id, tail);
+    return 0;
+}
+
+int root_load(struct image_store *store, const char *id, struct arena *arena, struct root_info *ret,
+        struct error *err)
+{
+    _cleanup_json_ struct json_object *json = NULL;
+    struct record_report report = {.arena = arena};
+    struct root_info info = {0};
+    struct error reason = ERROR_NONE;
+    char path[PATH_SIZE];
+
+    int r = root_path(id, "/info", path, sizeof(path), err);
+    if (r == 0) {
+        r = json_parse_file_at(store->root_fd, path, &json, &reason);
+        if (r == -ENOENT)
+            return error_set(err, ENOENT, "there is no root \"%s\" in %s", id, store->options.root);
+        if (r < 0)
+            return error_set(err, -r, "%s/%s", store->options.root, reason.text);
+        record_read(&root_record, json, "", &info, &report);
+        r = record_error(&report, path, err);
+    }
+    if (r == 0 && info.blobs.count != info.layers.count)
+        r = error_set(err, EINVAL, "%s/%s: damaged", store->options.root, path);
+    if (r == 0)
+        *ret = info;
+    return r;
+}
+
+int root_list(struct image_store *store, struct arena *arena, struct strv *ret, struct error *err)
+{
+    int fd = openat(store->root_fd, "roots", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    _cleanup_closedir_ DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+    struct dirent *entry;
+
+    *ret = (struct strv){0};
+    if (!dir)
+        return error_sys(err, errno, "open %s/roots", store->options.root);
+    while ((entry = readdir(dir)))
+        if (entry->d_name[0] != '.')
+            strv_add(arena, ret, entry->d_name);
+    return 0;
+}
+
+int root_open_upper(struct image_store *store, const char *id, struct error *err)
+{
+    char path[PATH_SIZE];
+
+    int r = root_path(id, "/upper", path, sizeof(path), err);
+    if (r < 0)
+        return r;
+    int fd = openat(store->root_fd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    return fd < 0 ? error_sys(err, errno, "open %s/%s", store->options.root, path) : fd;
+}
+
+const char *root_using(struct image_store *store, const char *image, struct arena *arena)
+{
+    struct strv ids;
+    const char *id;
+
+    if (root_list(store, arena, &ids, NULL) < 0)
+        return NULL;
+    strv_foreach (id, &ids) {
+        struct root_info info;
+        if (root_load(store, id, arena, &info, NULL) == 0 && str_equal(info.image, image))
+            return id;
+    }
+    return NULL;
+}
+
+/* The paths and the configuration of a root whose info is known. */
+static int describe(struct image_store *store, const char *id, const struct root_info *info,
+        struct arena *arena, struct image_root *ret, struct error *err)
+{
+    struct catalog_image image = {.id = info->image, .manifest = info->manifest};
+    struct content content;
+    struct image_root root = {
+            .id = arena_strdup(arena, id), .image = arena_strdup(arena, info->image)};
+
+    int r = content_load(store, &image, arena, &content, err);
+    if (r < 0)
+        return r;
+    for (size_t i = info->layers.count; i-- > 0;) {
+        char path[SHELF_PATH_SIZE];
+        shelf_path(info->layers.words[i], "/diff", path);
+        strv_add(arena, &root.lower, store_path(store, path, arena));
+    }
+    root.upper = arena_printf(arena, "%s/roots/%s/upper", store->options.root, id);
+    root.work = arena_printf(arena, "%s/roots/%s/work", store->options.root, id);
+    root.merged = arena_printf(arena, "%s/roots/%s/merged", store->options.root, id);
+    root.config = json_object_get(content.config);
+    content_free(&content);
+    *ret = root;
+    return 0;
+}
+
+static int ensure_layers(struct image_store *store, const struct root_info *info, struct error *err)
+{
+    int r = 0;
+
+    for (size_t i = 0; i < info->layers.count && r == 0; i++)
+        r = shelf_ensure(store, info->blobs.words[i], info->layers.words[i], err);
+    return r;
+}
+
+/* The root folder of the top layer gives the upper one its owner and mode: it is "/" to come. */
+static int copy_root_mode(
+        struct image_store *store, const struct root_info *info, int upper, struct error *err)
+{
+    char path[SHELF_PATH_SIZE];
+    struct stat st;
+
+    if (info->layers.count == 0)
+        return 0;
+    shelf_path(info->layers.words[info->layers.count - 1], "/diff", path);
+    if (fstatat(store->root_fd, path, &st, 0) < 0)
+        return error_sys(err, errno, "stat %s", path);
+    bool own = geteuid() != 0 || fchown(upper, st.st_uid, st.st_gid) == 0;
+    if (!own || fchmod(upper, st.st_mode & 07777) < 0)
+        return error_sys(err, errno, "set the owner and mode of the root");
+    return 0;
+}
+
+static int make_root(struct image_store *store, const char *path, const struct root_info *info,
+        struct error *err)
+{
+    static const char *const parts[] = {"upper", "work", "merged"};
+    _cleanup_json_ struct json_object *json = record_write(&root_record, info);
+    const char *text = json_text(json);
+    const char *temporary;
+
+    int r = store_make_folder(store, &temporary, err);
+    if (r < 0)
+        return r;
+    _cleanup_close_ int fd = openat(store->root_fd, temporary, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0 || fchmod(fd, 0711) < 0)
+        r = error_sys(err, errno, "open %s/%s", store->options.root, temporary);
+    for (size_t i = 0; i < ARRAY_SIZE(parts) && r == 0; i++)
+        if (mkdirat(fd, parts[i], 0755) < 0)
+            r = error_sys(err, errno, "make %s/%s/%s", store->options.root, temporary, parts[i]);
+    if (r == 0) {
+        _cleanup_close_ int upper = openat(fd, "upper", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        r = copy_root_mode(store, info, upper, err);
+    }
+    if (r == 0) {
+        r = io_replace_file_at(fd, "info", text, strlen(text), 0600, false);
+        r = r < 0 ? error_sys(err, -r, "write the info of a root") : 0;
+    }
+    if (r == 0 && renameat(store->root_fd, temporary, store->root_fd, path) < 0)
+        r = errno == EEXIST || errno == ENOTEMPTY
+                    ? error_set(err, EEXIST, "there is a root %s already", path)
+                    : error_sys(err, errno, "rename to %s/%s", store->options.root, path);
+    if (r < 0)
+        io_remove_tree_at(store->root_fd, temporary);
+    return store_advise(store, r, err);
+}
+
+int image_root_create(struct image_store *store, const char *image, const char *id,
+        struct arena *arena, struct image_root *ret, struct error *err)
+{
+    struct catalog_image found;
+    _cleanup_content_ struct content content = {0};
+    struct root_info info = {0};
+    char path[PATH_SIZE];
+
+    int r = root_path(id, "", path, sizeof(path), err);
+    if (r == 0)
+        r = store_use(store, err);
+    if (r < 0)
+        return r;
+    r = content_find(store, image, arena, &found, &content, err);
+    if (r == 0) {
+        info.image = found.id;
+        info.manifest = found.manifest;
+        for (size_t i = 0; i < content.manifest.count; i++) {
+            strv_add(arena, &info.blobs, content.manifest.items[i].digest);
+            strv_add(arena, &info.layers, content.diff_ids[i]);
+        }
+        r = ensure_layers(store, &info, err);
+    }
+    if (r == 0)
+        r = make_root(store, path, &info, err);
+    if (r == 0)
+        r = describe(store, id, &info, arena, ret, err);
+    store_release(store);
+    return r;
+}
+
+int image_root_find(struct image_store *store, const char *id, struct arena *arena,
+        struct image_root *ret, struct error *err)
+{
+    struct root_info info;
+
+    int r = root_load(store, id, arena, &info, err);
+    if (r == 0)
+        r = store_use(store, err);
+    if (r < 0)
+        return r;
+    r = ensure_layers(store, &info, err);
+    store_release(store);
+    return r < 0 ? r : describe(store, id, &info, arena, ret, err);
+}
+
+int image_root_remove(struct image_store *store, const char *id, struct error *err)
+{
+    char path[PATH_SIZE];
+
+    int r = root_path(id, "", path, sizeof(path), err);
+    if (r == 0)
+        r = store_use(store, err);
+    if (r < 0)
+        return r;
+    const char *aside = store_temporary(store);
+    if (renameat(store->root_fd, path, store->root_fd, aside) < 0)
+        r = errno == ENOENT ? error_set(err, ENOENT, "there is no root \"%s\" in %s", id,
+                                      store->options.root)
+                            : error_sys(err, errno, "remove %s/%s", store->options.root, path);
+    if (r == 0) {
+        r = io_remove_tree_at(store->root_fd, aside);
+        r = r < 0 ? error_sys(err, -r, "remove the root \"%s\"", id) : 0;
+    }
+    store_release(store);
+    return r;
+}
