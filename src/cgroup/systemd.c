@@ -435,7 +435,9 @@ static int scope_undo(const struct step *step, struct plan_run *run, struct erro
     _cleanup_arena_ struct arena arena = {0};
     const char *group = "";
 
-    (void)run;
+    /* the clone's undo would do it after this; systemd would wait for it to end by SIGTERM */
+    if (run->child > 0)
+        kill(run->child, SIGKILL);
     return cgroup_systemd_call(args->helper, args->stop, 0, &arena, &group, err);
 }
 
