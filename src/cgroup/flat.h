@@ -1,9 +1,20 @@
 /* Readers for the small files of control groups: one number, "name value" lines, pressure lines.
- * What is missing or malformed is absent. Used inside cgroup/. */
+ * What is missing or malformed is absent. Used inside cgroup/; the pressure structs are part of
+ * stats.h. */
 #pragma once
 
 #include "base/record.h"
-#include "cgroup/stats.h"
+
+/* One line of a pressure file (kernel: Documentation/accounting/psi.rst). Averages are hundredths
+ * of a percent. */
+struct cgroup_pressure_line {
+    uint64_t avg10, avg60, avg300;
+    uint64_t total_us;
+};
+
+struct cgroup_pressure {
+    struct cgroup_pressure_line some, full;
+};
 
 /* A file of one number; "max" is absent. */
 struct opt_u64 cgroup_flat_number(const char *dir, const char *file);

@@ -4,8 +4,8 @@
  */
 #pragma once
 
-#include "cgroup/steps.h"
 #include "cgroup/writes.h"
+#include "plan/step.h"
 
 /* mkdir(2) of a cgroup, and opening what enters it. */
 struct cgroup_mkdir_args {
@@ -66,16 +66,6 @@ struct cgroup_attach_args {
     size_t count;
 };
 extern const struct step_ops cgroup_attach_ops;
-
-/* A transient scope for the child (systemd.h). */
-struct cgroup_scope_args {
-    const char *helper;
-    const char *unit;
-    const char *below; /* where systemd is expected to put it, below each hierarchy's mount */
-    const char *order; /* the JSON for the helper, without the process */
-    const char *stop;  /* the JSON that stops it */
-};
-extern const struct step_ops cgroup_scope_ops;
 
 /* How long undo waits for processes in a cgroup to end. */
 #define CGROUP_UNDO_WAIT_US 10000000

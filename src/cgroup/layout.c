@@ -57,14 +57,14 @@ static uint32_t controller_bit(const char *word, size_t length)
     return 0;
 }
 
-uint32_t cgroup_controllers_parse(const char *text, char separator)
+uint32_t cgroup_controllers_parse(const char *list, char separator)
 {
     uint32_t set = 0;
 
-    while (*text) {
-        size_t length = (size_t)(strchrnul(text, separator) - text);
-        set |= controller_bit(text, length);
-        text += length + (text[length] != '\0');
+    while (*list) {
+        size_t length = (size_t)(strchrnul(list, separator) - list);
+        set |= controller_bit(list, length);
+        list += length + (list[length] != '\0');
     }
     return set;
 }

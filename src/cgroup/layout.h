@@ -41,7 +41,7 @@ const char *cgroup_controller_unified_name(enum cgroup_controller controller);
 
 /* The set (bit 1 << controller) of a list of names divided by `separator`; other names are passed
  * over. Both names of io are known. */
-uint32_t cgroup_controllers_parse(const char *names, char separator);
+uint32_t cgroup_controllers_parse(const char *list, char separator);
 
 /* One hierarchy. */
 struct cgroup_hierarchy {

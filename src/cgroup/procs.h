@@ -36,7 +36,7 @@ int cgroup_kill_tree(const char *dir);
  * CLOCK_MONOTONIC. -EBUSY, and err says who is left. Gone already: 0. */
 int cgroup_remove_tree(const char *dir, int64_t deadline_us, struct error *err);
 
-/* CLOCK_MONOTONIC in microseconds. */
+/* Microseconds of CLOCK_MONOTONIC. */
 int64_t cgroup_now_us(void);
 
 /* Waits a little before the next look, longer each time: *turn starts at 0. */

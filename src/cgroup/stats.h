@@ -4,23 +4,12 @@
  */
 #pragma once
 
-#include "base/record.h"
+#include "cgroup/flat.h"
 #include "cgroup/saved.h"
 
 struct cgroup_counter {
     const char *name;
     uint64_t value;
-};
-
-/* One line of a pressure file (kernel: Documentation/accounting/psi.rst). Averages are hundredths
- * of a percent. */
-struct cgroup_pressure_line {
-    uint64_t avg10, avg60, avg300;
-    uint64_t total_us;
-};
-
-struct cgroup_pressure {
-    struct cgroup_pressure_line some, full;
 };
 
 struct cgroup_stats_cpu {

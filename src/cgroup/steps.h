@@ -14,49 +14,10 @@
  */
 #pragma once
 
-#include <sys/types.h>
-
 #include "cgroup/layout.h"
-#include "cgroup/limits.h"
+#include "cgroup/request.h"
 #include "cgroup/saved.h"
 #include "plan/plan.h"
-
-enum cgroup_manager { CGROUP_MANAGER_FS, CGROUP_MANAGER_SYSTEMD, CGROUP_MANAGER_NONE };
-
-/* What systemd should be told beside the limits: property name -> text of its value in GVariant
- * notation ("uint64 5000", "'text'", "true"), as the annotation org.systemd.property.* has it. */
-struct cgroup_systemd {
-    const char *helper; /* path of viv-systemd */
-    const char *bus;    /* D-Bus address; NULL: the system's or the user's own */
-    bool user;          /* the user's manager */
-    const char *description;
-    struct record_map properties;
-};
-
-struct cgroup_request {
-    enum cgroup_manager manager;
-
-    /* cgroupfs: "/a/b" is below each mount, "b" beside (v2) or below (v1) our own cgroup.
-     * systemd: "slice:prefix:name". Parts may not be "..". */
-    const char *path;
-
-    const struct cgroup_limits *limits; /* NULL: none */
-    const char *pointer;                /* where they stand: "/linux/resources" */
-
-    /* A limit that cannot be set is an error. Otherwise it is left out and told in `refused`, as
-     * long as that can be known beforehand. */
-    bool strict;
-
-    enum step_place place; /* STEP_HOST, or STEP_GUEST with a guest's layout */
-
-    /* v2: the directory and the files that delegation needs are given to this user, so that the
-     * sandbox's root can make cgroups of its own. */
-    bool delegate;
-    uid_t delegate_uid;
-    gid_t delegate_gid;
-
-    struct cgroup_systemd systemd;
-};
 
 /* A limit that could not be set, or a hierarchy that could not be used. */
 struct cgroup_refusal {

@@ -13,8 +13,8 @@
 #include "base/cleanup.h"
 #include "base/io.h"
 #include "base/path.h"
-#include "cgroup/kinds.h"
 #include "cgroup/procs.h"
+#include "cgroup/writes.h"
 #include "plan/run.h"
 
 #define HELPER_WAIT_US 60000000

@@ -15,7 +15,7 @@
  */
 #pragma once
 
-#include "cgroup/steps.h"
+#include "cgroup/request.h"
 
 struct cgroup_unit {
     const char *slice;
@@ -32,7 +32,7 @@ int cgroup_systemd_unit(const char *path, bool user, uid_t uid, struct arena *ar
 int cgroup_systemd_start_order(const struct cgroup_request *request, const struct cgroup_unit *unit,
         bool unified, struct arena *arena, const char **ret_json, struct error *err);
 
-/* The order that stops a unit. */
+/* The order that stops it. */
 const char *cgroup_systemd_stop_order(
         const char *bus, bool user, const char *unit, struct arena *arena);
 
@@ -45,3 +45,13 @@ const char *cgroup_systemd_set_order(const char *bus, bool user, const char *uni
  * minute. *ret_group is the scope's cgroup as systemd tells it, or "". */
 int cgroup_systemd_call(const char *helper, const char *order, pid_t pid, struct arena *arena,
         const char **ret_group, struct error *err);
+
+/* The step that makes a transient scope for the child. */
+struct cgroup_scope_args {
+    const char *helper;
+    const char *unit;
+    const char *below; /* where systemd is expected to put it, below each hierarchy's mount */
+    const char *order; /* the JSON for the helper, without the process */
+    const char *stop;  /* the JSON that stops it */
+};
+extern const struct step_ops cgroup_scope_ops;
