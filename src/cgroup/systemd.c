@@ -53,16 +53,16 @@ static int expand_slice(const char *slice, struct arena *arena, const char **ret
 int cgroup_systemd_unit(const char *path, bool user, uid_t uid, struct arena *arena,
         struct cgroup_unit *ret, struct error *err)
 {
-    struct strv parts = {0};
     const char *slice_path;
+    char *rest = arena_strdup(arena, path ? path : "");
+    const char *slice = strsep(&rest, ":"), *prefix = strsep(&rest, ":"), *name = rest;
 
-    strv_split(arena, &parts, path ? path : "", ':');
-    if (parts.count != 3)
+    if (!prefix || !name || strchr(name, ':'))
         return error_set(err, EINVAL,
                 "cgroup path \"%s\": with the systemd manager it is slice:prefix:name",
                 path ? path : "");
-    const char *slice = *parts.words[0] ? parts.words[0] : user ? "user.slice" : "system.slice";
-    const char *prefix = parts.words[1], *name = parts.words[2];
+    if (!*slice)
+        slice = user ? "user.slice" : "system.slice";
     if (!str_ends(name, ".slice"))
         name = arena_printf(arena, "%s%s%s.scope", prefix, *prefix ? "-" : "", name);
     if (!is_unit_name(name))
