@@ -23,7 +23,7 @@ static void clear_tables(struct cpu *cpu)
 {
     for (unsigned kind = 0; kind < TLB_KINDS; kind++)
         for (unsigned i = 0; i < TLB_ENTRIES; i++)
-            cpu->tlbs[kind].entry[i] = (struct tlb_entry){TLB_NEVER, TLB_NEVER, 0, false};
+            cpu->tlbs[kind].entry[i] = (struct tlb_entry){.read = TLB_NEVER, .write = TLB_NEVER};
     for (unsigned i = 0; i < ITLB_ENTRIES; i++)
         cpu->itlb[i].tag = TLB_NEVER;
     cpu->jump_key = 64;

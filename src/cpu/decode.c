@@ -498,7 +498,7 @@ static void fill(struct reader *reader, const struct opcode *opcode, struct op *
         fill_memory(reader, opcode, op);
     else
         fill_registers(reader, opcode, op);
-    if (!form->modrm)
+    if (!is_mem)
         op->seg = reader->segment == SEG_NONE ? (uint8_t)CPU_DS : reader->segment;
     take_immediate(reader, (enum imm_kind)form->imm, op);
     set_handler(reader, opcode, is_mem, op);

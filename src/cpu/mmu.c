@@ -2,6 +2,7 @@
 
 #include "cpu/blocks.h"
 #include "cpu/fault.h"
+#include "cpu/fp.h"
 #include "cpu/mem.h"
 #include "cpu/segment.h"
 #include "cpu/watch.h"
@@ -31,6 +32,7 @@ static unsigned piece_size(uint64_t gpa, unsigned left)
 
 static void outside_access(struct cpu *cpu, uint64_t gpa, uint8_t *data, unsigned size, bool write)
 {
+    fp_leave(cpu);
     while (size) {
         unsigned piece = piece_size(gpa, size);
         uint64_t value = 0;
@@ -57,7 +59,7 @@ static void tlb_clear(struct tlb *tlb, bool keep_global)
         if (keep_global && entry->global && entry->read != TLB_NEVER)
             tlb->used[kept++] = tlb->used[i];
         else
-            *entry = (struct tlb_entry){TLB_NEVER, TLB_NEVER, 0, false};
+            *entry = (struct tlb_entry){.read = TLB_NEVER, .write = TLB_NEVER};
     }
     tlb->used_count = kept;
 }
@@ -145,8 +147,9 @@ static void tlb_fill(struct cpu *cpu, uint64_t linear, const struct walk *walk,
     unsigned index = (unsigned)((linear >> PAGE_BITS) % TLB_ENTRIES);
     struct tlb_entry *entry = &tlb->entry[index];
     uint64_t page = linear & PAGE_MASK;
-    if (entry->read == TLB_NEVER && entry->write == TLB_NEVER && tlb->used_count < TLB_ENTRIES)
+    if (!entry->listed)
         tlb->used[tlb->used_count++] = (uint16_t)index;
+    entry->listed = true;
     entry->read = page;
     entry->write = writable ? page : TLB_NEVER;
     entry->addend = (uintptr_t)slot_host(slot, walk->gpa & PAGE_MASK) - page;

@@ -61,6 +61,20 @@ uint64_t xlat_linear(struct cpu *cpu, const struct op *op)
     return seg_linear(cpu, op, op->seg, offset, 1, false);
 }
 
+void mask_store(struct cpu *cpu, const struct op *op, const uint8_t *data, const uint8_t *mask,
+        unsigned count)
+{
+    uint64_t offset = cpu->regs[CPU_RDI];
+    unsigned seg = op->seg;
+    if (op->flags & OP_A16)
+        offset = (uint16_t)offset;
+    else if (op->flags & OP_A32)
+        offset = (uint32_t)offset;
+    for (unsigned i = 0; i < count; i++)
+        if (mask[i] & 0x80)
+            store8(cpu, op, seg_linear(cpu, op, seg, offset + i, 1, true), data[i]);
+}
+
 /* ------------------------------------------------------------------ stack */
 
 void stack_push(struct cpu *cpu, const struct op *op, uint64_t *rsp, uint64_t value, unsigned bytes)

@@ -80,3 +80,7 @@ static inline uint64_t stack_merge(const struct cpu *cpu, uint64_t rsp)
 void stack_push(
         struct cpu *cpu, const struct op *op, uint64_t *rsp, uint64_t value, unsigned bytes);
 uint64_t stack_pop(struct cpu *cpu, const struct op *op, uint64_t *rsp, unsigned bytes);
+
+/* MASKMOVDQU and MASKMOVQ: bytes whose mask has its top bit, to DS:RDI (or the override). */
+void mask_store(struct cpu *cpu, const struct op *op, const uint8_t *data, const uint8_t *mask,
+        unsigned count);

@@ -70,6 +70,7 @@ struct tlb_entry {
     uint64_t read, write;
     uintptr_t addend; /* host address = linear + addend */
     bool global;
+    bool listed; /* in `used` */
 };
 
 enum tlb_kind { TLB_KERNEL, TLB_KERNEL_AC, TLB_USER, TLB_KINDS };
