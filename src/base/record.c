@@ -131,6 +131,14 @@ int record_error(const struct record_report *report, const char *name, struct er
     return r;
 }
 
+void record_pass_warnings(
+        const struct record_report *report, const char *name, struct strv *warnings)
+{
+    for (size_t i = 0; warnings && i < report->warnings.count; i++)
+        strv_add(report->arena, warnings,
+                arena_printf(report->arena, "%s: %s", name, report->warnings.words[i]));
+}
+
 static const char *type_name(enum json_type type)
 {
     switch (type) {

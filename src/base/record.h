@@ -180,6 +180,10 @@ void record_warn(struct record_report *report, const struct record_place *place,
  */
 int record_error(const struct record_report *report, const char *name, struct error *err);
 
+/* Adds the warnings to a list (NULL: nowhere), the file's name in front; in the report's arena. */
+void record_pass_warnings(
+        const struct record_report *report, const char *name, struct strv *warnings);
+
 /*
  * Fills `into` (zeroed by the caller) from a JSON object. Strings and lists live in report->arena;
  * FIELD_JSON members borrow from `json`, which has to outlive them. `pointer` is where the object

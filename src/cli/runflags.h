@@ -224,7 +224,7 @@ struct run_choices {
 
     bool privileged; /* all of the host's devices too */
     bool seccomp_unconfined;
-    const char *seccomp_file; /* NULL: the default profile, unless unconfined */
+    const char *seccomp_file; /* for spec_profile_load(); NULL: the default, unless unconfined */
     const char *apparmor;     /* a profile, "unconfined", or NULL */
     struct strv selinux;      /* the words behind label= */
 };

@@ -202,14 +202,6 @@ void spec_check_resources(const struct spec_resources *resources, struct record_
     check_resources(report, RECORD_TOP(""), resources);
 }
 
-static void pass_warnings(
-        const struct record_report *report, const char *name, struct strv *warnings)
-{
-    for (size_t i = 0; warnings && i < report->warnings.count; i++)
-        strv_add(report->arena, warnings,
-                arena_printf(report->arena, "%s: %s", name, report->warnings.words[i]));
-}
-
 enum document { DOCUMENT_SPEC, DOCUMENT_PROCESS, DOCUMENT_RESOURCES };
 
 static void read_document(
@@ -240,7 +232,7 @@ static int load_document(enum document kind, const char *text, size_t length, co
     if (r < 0)
         return r;
     read_document(kind, json, ret, &report);
-    pass_warnings(&report, name, warnings);
+    record_pass_warnings(&report, name, warnings);
     return record_error(&report, name, err);
 }
 

@@ -267,13 +267,13 @@ static const struct field seccomp_arg_fields[] = {
         FIELD(struct spec_seccomp_arg, valueTwo, FIELD_U64),
         FIELD_REQUIRED(struct spec_seccomp_arg, op, FIELD_STR),
 };
-static const struct record seccomp_arg_record = RECORD(struct spec_seccomp_arg, seccomp_arg_fields);
+const struct record spec_seccomp_arg_record = RECORD(struct spec_seccomp_arg, seccomp_arg_fields);
 
 static const struct field seccomp_rule_fields[] = {
         FIELD_REQUIRED(struct spec_seccomp_rule, names, FIELD_STRV),
         FIELD_REQUIRED(struct spec_seccomp_rule, action, FIELD_STR),
         FIELD(struct spec_seccomp_rule, errnoRet, FIELD_OPT_U32),
-        FIELD_OF(struct spec_seccomp_rule, args, "args", FIELD_LIST, &seccomp_arg_record),
+        FIELD_OF(struct spec_seccomp_rule, args, "args", FIELD_LIST, &spec_seccomp_arg_record),
 };
 static const struct record seccomp_rule_record =
         RECORD(struct spec_seccomp_rule, seccomp_rule_fields);

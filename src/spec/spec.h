@@ -381,6 +381,7 @@ extern const struct record spec_record;
 extern const struct record spec_process_record;
 extern const struct record spec_resources_record;
 extern const struct record spec_seccomp_record;
+extern const struct record spec_seccomp_arg_record;
 extern const struct record spec_hook_record;
 
 /*
