@@ -1,4 +1,4 @@
-#include "vm/accel.h"
+#include "vm/accel_emu.h"
 
 #include <pthread.h>
 #include <stdatomic.h>

@@ -1,4 +1,4 @@
-#include "vm/accel.h"
+#include "vm/accel_kvm.h"
 
 #include <inttypes.h>
 #include <pthread.h>

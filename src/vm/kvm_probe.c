@@ -7,7 +7,7 @@
 #include "base/cleanup.h"
 #include "base/io.h"
 #include "base/str.h"
-#include "vm/accel.h"
+#include "vm/accel_kvm.h"
 #include "vm/clock.h"
 
 #define PORT 0xf4

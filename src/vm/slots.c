@@ -8,6 +8,7 @@
 
 #include "base/cleanup.h"
 
+#include "vm/disk/disk.h"
 #include "vm/virtio/balloon.h"
 #include "vm/virtio/blk.h"
 #include "vm/virtio/console.h"

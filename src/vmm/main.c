@@ -12,6 +12,7 @@
 
 #include "base/cleanup.h"
 #include "base/io.h"
+#include "vm/choose.h"
 #include "vm/machine.h"
 
 #define DESCRIPTION_MAX ((size_t)1 << 20)

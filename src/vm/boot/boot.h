@@ -13,35 +13,10 @@
 
 #include "base/error.h"
 #include "cpu/cpu.h"
-#include "vm/boot/acpi.h"
+#include "vm/boot/config.h"
 #include "vm/memory.h"
-
-#define BOOT_COMMAND_LINE_MAX 2047 /* what Linux takes */
-#define BOOT_MODULES_MAX 16
-
-/* An open file; the descriptor stays the caller's. */
-struct boot_file {
-    int fd;           /* -1: there is none */
-    const char *name; /* for messages; a module's command line too */
-};
-
-struct boot_config {
-    struct boot_file kernel;
-    struct boot_file initrd;
-    const struct boot_file *modules; /* Multiboot only */
-    size_t module_count;
-    const char *command_line; /* NULL: empty */
-    struct acpi_config acpi;
-};
 
 /* Fills memory and the state of the first vCPU. Errors as unpack.h and elf.h have them; -ENOSPC
  * when something does not fit, -E2BIG for the command line. */
 int boot_load(const struct memory *memory, const struct boot_config *config, struct cpu_state *ret,
         struct error *err);
-
-/* For tests and flat guests: 32-bit protected mode without paging at `entry`, as PVH and Multiboot
- * start. */
-void boot_protected_mode(struct cpu_state *state, uint32_t entry);
-
-/* 16-bit real mode at a linear address below 1 MiB. */
-void boot_real_mode(struct cpu_state *state, uint32_t entry);

@@ -29,7 +29,7 @@ static int read_header(struct elf_file *file, struct error *err)
     Elf64_Ehdr wide;
     Elf32_Ehdr narrow;
 
-    if (file->size < sizeof(wide) || memcmp(file->data, ELFMAG, SELFMAG))
+    if (file->size < sizeof(wide) || memcmp(file->data, ELFMAG, SELFMAG) != 0)
         return error_set(err, ENOEXEC, "%s: not an ELF file", file->name);
     memcpy(&wide, file->data, sizeof(wide));
     memcpy(&narrow, file->data, sizeof(narrow));

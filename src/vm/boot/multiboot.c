@@ -5,6 +5,7 @@
 
 #include "vm/boot/elf.h"
 #include "vm/boot/place.h"
+#include "vm/boot/start.h"
 
 #define HEADER_MAGIC 0x1badb002U
 #define HEADER_SEARCH 8192U
@@ -180,7 +181,7 @@ int multiboot_load(const struct memory *memory, const struct boot_config *config
         return r;
     fill_info(memory, config->module_count, &page);
     memory_write(memory, PLACE_INFO, &page, sizeof(page));
-    boot_protected_mode(ret, (uint32_t)kernel.entry);
+    start_protected_mode(ret, (uint32_t)kernel.entry);
     ret->gpr[CPU_RAX] = BOOT_MAGIC;
     ret->gpr[CPU_RBX] = PLACE_INFO;
     return 0;

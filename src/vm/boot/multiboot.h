@@ -7,7 +7,10 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "vm/boot/boot.h"
+#include "base/error.h"
+#include "cpu/cpu.h"
+#include "vm/boot/config.h"
+#include "vm/memory.h"
 
 /* Where the header lies in the first 8 KiB of the file; false: this is no Multiboot image. */
 bool multiboot_find(const uint8_t *data, size_t size, size_t *ret_offset);

@@ -5,7 +5,7 @@
 #pragma once
 
 #include "base/error.h"
-#include "vm/boot/boot.h"
+#include "vm/boot/config.h"
 #include "vm/memory.h"
 
 #define PLACE_INFO 0x6000U         /* start information of either protocol, one page */

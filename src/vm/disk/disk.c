@@ -76,11 +76,3 @@ int disk_open(const struct disk_config *config, struct disk **ret, struct error 
 {
     return open_chain(config, 0, ret, err);
 }
-
-void disk_close(struct disk *disk)
-{
-    if (!disk)
-        return;
-    (void)disk->ops->flush(disk); /* nobody is left who could be told */
-    disk->ops->close(disk);
-}

@@ -1,62 +1,11 @@
-/*
- * Disk images: what a virtio block device reads and writes. Each format is one disk_ops. A disk
- * belongs to the thread of its device. Owns its descriptors.
- *
- * Promise: when flush() returns 0, everything written before it survives a power cut, and so, all
- * the more, a kill of the process.
- */
+/* Opens disk images, whatever their format, with all their backing files. */
 #pragma once
 
-#include <stdbool.h>
-#include <stddef.h>
-#include <stdint.h>
-#include <sys/uio.h>
-
-#include "base/error.h"
-
-#define DISK_SECTOR 512
-#define DISK_BACKING_MAX 16 /* images in a chain */
-
-struct disk;
-
-/* Offsets and lengths are in bytes, multiples of DISK_SECTOR, and lie inside the disk. Returns are
- * 0 or negative errno. */
-struct disk_ops {
-    const char *name;
-    int (*read)(struct disk *disk, uint64_t offset, const struct iovec *iov, size_t count);
-    int (*write)(struct disk *disk, uint64_t offset, const struct iovec *iov, size_t count);
-    int (*flush)(struct disk *disk);
-
-    /* The range reads as zeros from now on (`zero`), or as anything (a discard); the space is given
-     * back where that can be. */
-    int (*discard)(struct disk *disk, uint64_t offset, uint64_t length, bool zero);
-    void (*close)(struct disk *disk);
-};
-
-struct disk {
-    const struct disk_ops *ops;
-    uint64_t size; /* bytes */
-    bool read_only;
-};
-
-/* One file of a chain. */
-struct disk_file {
-    int fd;           /* taken over by disk_open(), also on failure; -1: open the path */
-    const char *path; /* for messages, and to find a backing file beside it */
-};
-
-struct disk_config {
-    struct disk_file file;
-    const char *format; /* "raw", "qcow2", NULL: by content */
-    bool read_only;
-    const struct disk_file *backing; /* already opened ones, nearest first; NULL: by path */
-    size_t backing_count;
-};
+#include "vm/disk/format.h"
 
 /*
  * Opens an image, and locks it (an open file description lock: for writing alone, for reading
  * together with other readers). -EBUSY when another machine has it, -EBADMSG for a damaged header,
- * -ENOENT and the like with advice.
+ * -ENOENT and the like with advice. Give it back with disk_close().
  */
 int disk_open(const struct disk_config *config, struct disk **ret, struct error *err);
-void disk_close(struct disk *disk); /* NULL is fine; flushes first */

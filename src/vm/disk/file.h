@@ -10,7 +10,7 @@
 #include <sys/uio.h>
 
 #include "base/error.h"
-#include "vm/disk/disk.h"
+#include "vm/disk/format.h"
 
 /* An open and locked file (regular, or block device) and its size; the descriptor becomes the
  * caller's. */
@@ -20,8 +20,8 @@ int file_open(const struct disk_file *file, bool read_only, int *ret_fd, uint64_
 /* All of it, at an offset; what lies beyond the end of the file reads as zeros. */
 int file_read(int fd, uint64_t offset, void *data, size_t length);
 int file_write(int fd, uint64_t offset, const void *data, size_t length);
-int file_readv(int fd, uint64_t offset, const struct iovec *iov, size_t count);
-int file_writev(int fd, uint64_t offset, const struct iovec *iov, size_t count);
+int file_readv(int fd, uint64_t offset, const struct iovec *list, size_t total);
+int file_writev(int fd, uint64_t offset, const struct iovec *list, size_t total);
 
 /* fallocate(2): a hole, or zeros that stay allocated. -EOPNOTSUPP where the file system cannot. */
 int file_punch(int fd, uint64_t offset, uint64_t length);

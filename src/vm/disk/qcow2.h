@@ -10,7 +10,7 @@
  */
 #pragma once
 
-#include "vm/disk/disk.h"
+#include "vm/disk/format.h"
 
 #define QCOW2_MAGIC 0x514649fbU
 

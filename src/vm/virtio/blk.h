@@ -4,7 +4,7 @@
  */
 #pragma once
 
-#include "vm/disk/disk.h"
+#include "vm/disk/format.h"
 #include "vm/limit.h"
 #include "vm/virtio/device.h"
 

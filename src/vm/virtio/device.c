@@ -127,10 +127,11 @@ void virtio_break(struct virtio_device *device)
         interrupt(device, INTERRUPT_CONFIG);
 }
 
-void virtio_serve_queue(struct virtio_device *device, unsigned index, struct virtq_chain *chain,
+void virtio_serve_queue(struct virtio_device *device, unsigned queue_index,
+        struct virtq_chain *chain,
         uint64_t (*serve)(struct virtio_device *device, struct virtq_chain *chain))
 {
-    struct virtq *queue = &device->queues[index];
+    struct virtq *queue = &device->queues[queue_index];
     int r;
 
     do {

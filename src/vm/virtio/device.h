@@ -126,7 +126,8 @@ void virtio_again(struct virtio_device *device, unsigned queue);
 
 /* The usual notify(): hands every chain of a queue to `serve`, which returns the bytes written, and
  * gives it back; ends when the ring is empty, or broken. */
-void virtio_serve_queue(struct virtio_device *device, unsigned queue, struct virtq_chain *chain,
+void virtio_serve_queue(struct virtio_device *device, unsigned queue_index,
+        struct virtq_chain *chain,
         uint64_t (*serve)(struct virtio_device *device, struct virtq_chain *chain));
 
 /* State out and in, for snapshots; vCPUs and the loop stand still. */

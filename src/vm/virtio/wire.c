@@ -147,7 +147,7 @@ static ssize_t take_frame(struct wire *wire, uint8_t *frame)
     memcpy(frame + WIRE_HEADER, wire->in + LENGTH_SIZE, length);
     wire->in_length -= LENGTH_SIZE + length;
     memmove(wire->in, wire->in + LENGTH_SIZE + length, wire->in_length);
-    return (ssize_t)(length + WIRE_HEADER);
+    return (ssize_t)length + (ssize_t)WIRE_HEADER;
 }
 
 static ssize_t receive_stream(struct wire *wire, uint8_t *frame)

@@ -1,8 +1,10 @@
-#include "vm/accel.h"
+#include "vm/choose.h"
 
 #include <stdio.h>
 
 #include "base/str.h"
+#include "vm/accel_emu.h"
+#include "vm/accel_kvm.h"
 #include "vm/kvm_probe.h"
 
 int accel_choose(const char *name, const char *cache_dir, const struct accel_ops **ret,
