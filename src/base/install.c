@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <limits.h>
 #include <stdbool.h>
+#include <stdlib.h>
 #include <unistd.h>
 
 #include "base/path.h"
@@ -10,6 +11,25 @@
 
 static const char *const program_places[] = {".", "../libexec/viv", NULL};
 static const char *const data_places[] = {"share/viv", "../share/viv", NULL};
+
+#define PLACE_VARIABLE "VIV_PROGRAM"
+
+void install_keep_place(void)
+{
+    char path[PATH_MAX];
+    ssize_t length = readlink("/proc/self/exe", path, sizeof(path) - 1);
+
+    if (length < 0 || getenv(PLACE_VARIABLE))
+        return;
+    path[length] = '\0';
+    setenv(PLACE_VARIABLE, path, 1);
+}
+
+/* A detached mount of one file shows as "/", a memory file as "/memfd:…". */
+static bool is_copy(const char *path)
+{
+    return str_equal(path, "/") || str_starts(path, "/memfd:");
+}
 
 static int own_folder(struct arena *arena, const char **ret, struct error *err)
 {
@@ -19,7 +39,8 @@ static int own_folder(struct arena *arena, const char **ret, struct error *err)
     if (length < 0)
         return error_sys_hint(err, errno, "mount a procfs", "read /proc/self/exe");
     path[length] = '\0';
-    *ret = path_dir(arena, path);
+    const char *kept = is_copy(path) ? getenv(PLACE_VARIABLE) : NULL;
+    *ret = path_dir(arena, kept ? kept : path);
     return 0;
 }
 

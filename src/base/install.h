@@ -11,6 +11,10 @@
 #include "base/arena.h"
 #include "base/error.h"
 
+/* Notes the program's place in the environment (VIV_PROGRAM), for a program that is about to be
+ * executed again from a copy without a path (security/self.h). */
+void install_keep_place(void);
+
 /*
  * A program that belongs to this one ("viv-vmm"): beside it, or in ../libexec/viv. `*ret` is an
  * absolute path in the arena. -ENOENT with both places in the text.

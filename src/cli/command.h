@@ -53,5 +53,8 @@ typedef int (*cli_each_fn)(struct engine *engine, const char *name, void *data, 
 int cli_each(
         struct cli *cli, const struct strv *names, cli_each_fn fn, void *data, struct error *err);
 
+/* Before a sandbox without a user namespace of its own is entered: see security/self.h. */
+int cli_protect(struct cli *cli, struct error *err);
+
 /* "viv: …" on stderr. */
 void cli_tell(const char *format, ...) __attribute__((format(printf, 1, 2)));

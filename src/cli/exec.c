@@ -3,7 +3,6 @@
 #include <unistd.h>
 
 #include "cli/command.h"
-#include "security/self.h"
 
 struct exec_flags {
     bool interactive, tty, detach, privileged;
@@ -45,7 +44,7 @@ static int protect(struct cli *cli, struct engine *engine, const char *name, str
 
     if (r < 0 || (sandbox.container.state.namespaces & CLONE_NEWUSER))
         return r;
-    return security_protect_self(cli->argv, environ, err);
+    return cli_protect(cli, err);
 }
 
 int cli_exec(struct cli *cli, int argc, char **argv, struct error *err)

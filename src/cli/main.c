@@ -6,8 +6,10 @@
 
 #include "base/buf.h"
 #include "base/cleanup.h"
+#include "base/install.h"
 #include "cli/command.h"
 #include "observe/style.h"
+#include "security/self.h"
 
 #define VERSION "0.1.0"
 #define OWN_ERROR 125 /* Docker's and Podman's status for an error of their own */
@@ -63,6 +65,12 @@ void cli_tell(const char *format, ...)
     vfprintf(stderr, format, args);
     va_end(args);
     fprintf(stderr, "\n");
+}
+
+int cli_protect(struct cli *cli, struct error *err)
+{
+    install_keep_place();
+    return security_protect_self(cli->argv, environ, err);
 }
 
 static size_t terminal_width(void)

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/install.h"
 #include "base/io.h"
 #include "base/path.h"
 #include "cli/devices.h"
@@ -17,26 +18,6 @@
 
 #define INIT_INSIDE "/dev/init"
 
-/* ---- files that belong to viv ---------------------------------------------------------------- */
-
-/* A file beside our own program, or below the installation's prefix. */
-static const char *own_file(struct arena *arena, const char *beside, const char *installed)
-{
-    char own[4096];
-    ssize_t length = readlink("/proc/self/exe", own, sizeof(own) - 1);
-
-    if (length < 0)
-        return NULL;
-    own[length] = '\0';
-    const char *dir = path_dir(arena, own);
-    const char *candidates[] = {
-            path_join(arena, dir, beside), path_clean(arena, path_join(arena, dir, installed))};
-    for (size_t i = 0; i < ARRAY_SIZE(candidates); i++)
-        if (access(candidates[i], F_OK) == 0)
-            return candidates[i];
-    return NULL;
-}
-
 int resolve_image(struct cli *cli, const char *name, const char **ret_path,
         struct run_image *ret_image, struct error *err)
 {
@@ -45,12 +26,9 @@ int resolve_image(struct cli *cli, const char *name, const char **ret_path,
                 "unknown image \"%s\": the built-in image is \"busybox\"; a root file system of "
                 "your own runs with --rootfs DIR, an OCI bundle with --bundle DIR",
                 name);
-    *ret_path = own_file(cli->arena, "share/viv/busybox", "../share/viv/busybox");
-    if (!*ret_path)
-        return error_set(err, ENOENT,
-                "the built-in image is not there: it stands in share/viv/busybox beside the "
-                "program "
-                "or below its prefix; `make` makes it");
+    int r = install_find_data(cli->arena, "busybox", ret_path, err);
+    if (r < 0)
+        return error_prefix(err, "the built-in image");
     *ret_image = (struct run_image){0};
     strv_add(cli->arena, &ret_image->command, "sh");
     return 0;
@@ -187,10 +165,11 @@ static int resolve_init(struct cli *cli, struct spec *spec, struct error *err)
 {
     struct strv args = {0};
     const char *word;
-    const char *program = own_file(cli->arena, "viv-init", "../libexec/viv/viv-init");
+    const char *program;
+    int r = install_find_program(cli->arena, "viv-init", &program, err);
 
-    if (!program)
-        return error_set(err, ENOENT, "--init: viv-init is not beside the program");
+    if (r < 0)
+        return error_prefix(err, "--init");
     spec_add_mount(cli->arena, spec, INIT_INSIDE, "bind", program, "bind,ro,nosuid,nodev");
     strv_add(cli->arena, &args, INIT_INSIDE);
     strv_add(cli->arena, &args, "--");

@@ -10,7 +10,6 @@
 #include "observe/explain.h"
 #include "observe/summary.h"
 #include "observe/trace.h"
-#include "security/self.h"
 #include "spec/check.h"
 
 /* The flags of `viv run`, and the few that only one of the two commands has. */
@@ -185,7 +184,7 @@ static int apply(struct cli *cli, struct prepared *prepared, const struct run_wo
     if (run->meta.tty && run->meta.interactive && !run->detach && !isatty(0))
         return error_set(err, ENOTTY, "-t: the input is not a terminal; leave -t out, or -i");
     if (!spec_namespace_find(run->spec, "user"))
-        r = security_protect_self(cli->argv, environ, err);
+        r = cli_protect(cli, err);
     if (r == 0 && (prepared->choices.trace || prepared->choices.step)) {
         r = trace_init(&trace, prepared->choices.step, err);
         run->apply.watch = &trace.watch;

@@ -104,6 +104,8 @@ static pid_t clone_through_user_ns(
         return -errno;
     siginfo_t info;
     sys_waitid(P_PID, (id_t)between, &info, WEXITED);
+    if (pid > 0) /* that process had descriptors of its own; the child is ours to wait for */
+        run->child_pidfd = sys_pidfd_open(pid, 0);
     return pid;
 }
 

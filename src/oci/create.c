@@ -16,7 +16,6 @@
 #include "oci/command.h"
 #include "oci/words.h"
 #include "security/seccomp_cache.h"
-#include "security/self.h"
 #include "spec/check.h"
 
 #define PRESERVE_MAX 1024
@@ -182,7 +181,7 @@ static int prepare(struct oci *oci, struct create *create, int argc, char **argv
         return error_set(err, EINVAL, "config.json: /process: required to create a container");
     const struct spec_namespace *user = spec_namespace_find(&create->spec, "user");
     if (!user) /* without a user namespace the workload's root owns our program file */
-        r = security_protect_self(oci->argv, environ, err);
+        r = oci_protect(oci, err);
     if (r == 0)
         r = container_host_detect(oci->arena, &create->host, err);
     if (r == 0)

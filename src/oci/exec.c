@@ -15,7 +15,6 @@
 #include "oci/words.h"
 #include "security/passwd.h"
 #include "security/seccomp_cache.h"
-#include "security/self.h"
 #include "spec/check.h"
 
 #define EXEC_FAILED 255 /* runc's status for an exec that did not come about */
@@ -250,7 +249,7 @@ static int prepare(struct oci *oci, struct exec *exec, int argc, char **argv, st
         r = check_status(exec, err);
     const struct container_state *state = &exec->container.state;
     if (r == 0 && !(state->namespaces & CLONE_NEWUSER))
-        r = security_protect_self(oci->argv, environ, err);
+        r = oci_protect(oci, err);
     if (r == 0)
         r = spec_load_at(exec->container.dir_fd, "config.json", oci->arena, &exec->spec, NULL, err);
     if (r == 0)

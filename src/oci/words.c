@@ -1,9 +1,12 @@
 #include "oci/words.h"
 
 #include <fcntl.h>
+#include <unistd.h>
 
+#include "base/install.h"
 #include "base/io.h"
 #include "base/str.h"
+#include "security/self.h"
 
 int oci_getopt(int argc, char **argv, const char *letters, const struct option *options,
         bool in_order, struct error *err)
@@ -70,4 +73,10 @@ int oci_write_pid(const char *path, pid_t pid, struct error *err)
     int length = snprintf(text, sizeof(text), "%d", pid);
     int r = io_replace_file_at(AT_FDCWD, path, text, (size_t)length, 0644, false);
     return r < 0 ? error_sys(err, -r, "write the pid file %s", path) : 0;
+}
+
+int oci_protect(struct oci *oci, struct error *err)
+{
+    install_keep_place();
+    return security_protect_self(oci->argv, environ, err);
 }

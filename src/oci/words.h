@@ -25,3 +25,7 @@ int oci_number(const char *option, const char *text, int64_t min, int64_t max, i
 
 /* Writes a pid file, relative to the working directory of whoever called. */
 int oci_write_pid(const char *path, pid_t pid, struct error *err);
+
+/* Before a container without a user namespace of its own is made or entered: see security/self.h.
+ */
+int oci_protect(struct oci *oci, struct error *err);

@@ -37,6 +37,8 @@ static int add_context(const struct plan_run *run, size_t index, struct error *e
 {
     const struct step *step = &run->plan->steps[index];
 
+    if (err && err->exit_status) /* about the workload's own command: the step says nothing more */
+        return -err->errnum;
     if (!*step->because)
         return error_prefix(err, "step %zu (%s)", index + 1, step->ops->name);
     return error_prefix(
