@@ -129,7 +129,8 @@ static int add_preparations(struct build *build, struct error *err)
     build->rootfs = arena_new(request->arena, struct rootfs);
     build_cgroup_view(request, &build->namespaces, &build->built->cgroup, view);
     build_rootfs(request, &build->namespaces, view, build->rootfs);
-    return rootfs_add_open(plan, build->rootfs, err);
+    /* an ordinary user has no right to clone mounts but in its own namespaces: the child opens */
+    return request->host->rootless ? 0 : rootfs_add_open(plan, build->rootfs, err);
 }
 
 static int add_child(struct build *build, struct error *err)
@@ -220,8 +221,10 @@ static int add_root(struct build *build, struct error *err)
     const struct container_request *request = build->request;
     const struct spec *spec = request->spec;
     struct plan *plan = build->plan;
-    int r = rootfs_add_idmaps(plan, build->rootfs, err);
+    int r = request->host->rootless ? rootfs_add_open(plan, build->rootfs, err) : 0;
 
+    if (r == 0)
+        r = rootfs_add_idmaps(plan, build->rootfs, err);
     if (r == 0)
         r = rootfs_add_prepare(plan, build->rootfs, err);
     if (r == 0)

@@ -68,16 +68,51 @@ static int user_maps(struct arena *arena, const struct container_host *host, con
     return 0;
 }
 
-int rootless_maps(struct arena *arena, const struct container_host *host,
-        struct spec_linux *linux_part, struct error *err)
+static bool has_gid(const struct spec_id_mappings *maps, uint32_t gid)
 {
+    for (size_t i = 0; i < maps->count; i++)
+        if (gid >= maps->items[i].containerID &&
+                gid - maps->items[i].containerID < maps->items[i].size)
+            return true;
+    return false;
+}
+
+static void fit_mounts(struct arena *arena, struct spec *spec)
+{
+    for (size_t i = 0; i < spec->mounts.count; i++) {
+        struct strv *options = &spec->mounts.items[i].options;
+        struct strv kept = {0};
+        const char *option;
+        strv_foreach (option, options) {
+            const char *number = str_after(option, "gid=");
+            uint32_t gid;
+            if (number && str_to_u32(number, &gid) == 0 && !has_gid(&spec->linux.gidMappings, gid))
+                continue;
+            strv_add(arena, &kept, option);
+        }
+        *options = kept;
+    }
+}
+
+int rootless_maps(struct arena *arena, const struct container_host *host, struct spec *spec,
+        struct error *err)
+{
+    struct spec_linux *linux_part = &spec->linux;
+    int r;
+
     if (host->uid == 0) {
-        int r = own_map(arena, "/proc/self/uid_map", &linux_part->uidMappings);
+        r = own_map(arena, "/proc/self/uid_map", &linux_part->uidMappings);
         if (r == 0)
             r = own_map(arena, "/proc/self/gid_map", &linux_part->gidMappings);
-        return r < 0 ? error_sys(err, -r, "read this user namespace's maps") : 0;
+        if (r < 0)
+            return error_sys(err, -r, "read this user namespace's maps");
+    } else {
+        r = user_maps(arena, host, "/etc/subuid", host->uid, &linux_part->uidMappings, err);
+        if (r == 0)
+            r = user_maps(arena, host, "/etc/subgid", host->gid, &linux_part->gidMappings, err);
+        if (r < 0)
+            return r;
     }
-    int r = user_maps(arena, host, "/etc/subuid", host->uid, &linux_part->uidMappings, err);
-    return r < 0 ? r
-                 : user_maps(arena, host, "/etc/subgid", host->gid, &linux_part->gidMappings, err);
+    fit_mounts(arena, spec);
+    return 0;
 }

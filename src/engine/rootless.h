@@ -4,5 +4,7 @@
 
 #include "container/build.h"
 
-int rootless_maps(struct arena *arena, const struct container_host *host,
-        struct spec_linux *linux_part, struct error *err);
+/* Fills the maps, and takes mount options away that name a group which they do not have (devpts'
+ * gid=5 for a user with one id). */
+int rootless_maps(struct arena *arena, const struct container_host *host, struct spec *spec,
+        struct error *err);

@@ -72,7 +72,7 @@ static int give_ids(struct engine *engine, struct engine_run *run, bool take, st
     if (!run->userns_auto)
         return 0;
     if (engine->host.rootless)
-        return rootless_maps(engine->arena, &engine->host, linux_part, err);
+        return rootless_maps(engine->arena, &engine->host, run->spec, err);
     first = idrange_guess(run->meta.name);
     int r = take ? idrange_take(&engine->store, run->meta.name, &first, err) : 0;
     if (r < 0)
@@ -150,19 +150,30 @@ static int prepare(struct running *running, bool take, struct error *err)
     return 0;
 }
 
+/* One line for all limits that could not be set; the directories that could not be made for them
+ * say nothing more. */
 static void tell_refusals(struct running *running)
 {
     struct arena *arena = running->engine->arena;
     const struct cgroup_refused *refused = &running->making.built.cgroup.refused;
+    const struct cgroup_refusal *first = NULL;
+    struct strv limits = {0};
     const char *warning;
 
     strv_foreach (warning, &running->making.built.warnings) {
         strv_add(arena, running->run->told, warning);
     }
-    for (size_t i = 0; i < refused->count; i++)
+    for (size_t i = 0; i < refused->count; i++) {
+        const char *limit = str_after(refused->items[i].what, "/linux/resources/");
+        if (limit && !first)
+            first = &refused->items[i];
+        if (limit)
+            strv_add(arena, &limits, limit);
+    }
+    if (first)
         strv_add(arena, running->run->told,
-                arena_printf(arena, "%s was not set: %s; %s", refused->items[i].what,
-                        refused->items[i].why, refused->items[i].remedy));
+                arena_printf(arena, "not limited as asked (%s): %s; %s",
+                        strv_join(arena, &limits, ", "), first->why, first->remedy));
 }
 
 /* ---- the workload's life --------------------------------------------------------------------- */
