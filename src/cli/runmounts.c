@@ -275,13 +275,13 @@ static int add_wanted(
         if (str_equal(list->items[i].destination, wanted.destination))
             return error_set(err, EINVAL, "%s: %s is mounted over already, by %s", wanted.flag,
                     wanted.destination, list->items[i].flag);
-    size_t at = list->count;
-    (void)RECORD_APPEND(build->arena, list);
-    while (at > 0 && path_depth(list->items[at - 1].destination) > path_depth(wanted.destination)) {
-        list->items[at] = list->items[at - 1];
-        at--;
+    struct wanted *slot = RECORD_APPEND(build->arena, list);
+    for (; slot > list->items; slot--) {
+        if (path_depth(slot[-1].destination) <= path_depth(wanted.destination))
+            break;
+        *slot = slot[-1];
     }
-    list->items[at] = wanted;
+    *slot = wanted;
     return 0;
 }
 
@@ -598,26 +598,26 @@ static bool is_access(const char *text)
 static int add_device(struct run_build *build, const char *text, struct error *err)
 {
     struct strv parts = {0};
-    struct run_device device = {.access = "rwm"};
 
     strv_split(build->arena, &parts, text, ':');
-    if (parts.count >= 1)
-        device.host = device.inside = parts.words[0];
+    const char *host = parts.count ? parts.words[0] : "";
+    struct run_device device = {host, host, "rwm"};
     if (parts.count == 2 && is_access(parts.words[1]))
         device.access = parts.words[1];
     else if (parts.count >= 2)
         device.inside = parts.words[1];
     if (parts.count == 3)
         device.access = parts.words[2];
-    bool good = parts.count >= 1 && parts.count <= 3 && device.host[0] == '/' &&
-                device.inside[0] == '/' && is_access(device.access);
+    bool good = parts.count <= 3 && device.host[0] == '/' && device.inside[0] == '/' &&
+                is_access(device.access);
     if (!good)
         return error_set(err, EINVAL,
                 "--device %s: write a path on the host, and if needed one inside and an access of "
                 "r, w and m, as in /dev/sda:/dev/xvda:r",
                 text);
     device.inside = path_clean(build->arena, device.inside);
-    *RECORD_APPEND(build->arena, &build->choices->devices) = device;
+    struct run_device *slot = RECORD_APPEND(build->arena, &build->choices->devices);
+    *slot = device;
     return 0;
 }
 

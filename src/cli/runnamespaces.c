@@ -181,7 +181,8 @@ static int add_mapping(struct run_build *build, const char *flag, const char *te
                 "--%s %s: write the first id inside, the first on the host, and how many, as in "
                 "0:100000:65536",
                 flag, text);
-    *RECORD_APPEND(build->arena, list) = mapping;
+    struct spec_id_mapping *slot = RECORD_APPEND(build->arena, list);
+    *slot = mapping;
     return 0;
 }
 

@@ -275,7 +275,9 @@ static int add_hugetlb_limit(struct run_build *build, const char *text, struct e
     if (str_to_bytes(bytes, &limit.limit, err) < 0)
         return error_prefix(err, "--hugetlb-limit %s", text);
     limit.pageSize = str_ends(size, "B") ? size : arena_printf(build->arena, "%sB", size);
-    *RECORD_APPEND(build->arena, &build->spec->linux.resources.hugepageLimits) = limit;
+    struct spec_hugepage_limit *slot =
+            RECORD_APPEND(build->arena, &build->spec->linux.resources.hugepageLimits);
+    *slot = limit;
     return 0;
 }
 
