@@ -61,20 +61,19 @@ static void check_quota(struct sandbox *box)
     CHECK_INT(sandbox_start(box, spin, NULL), 0);
     CHECK_STR(sandbox_read(box, CGROUP_CPU, "cpu.cfs_quota_us", "cpu.max"),
             sandbox_is_v2(box, CGROUP_CPU) ? "10000 20000" : "10000");
-    /* never more than half; less only while others want the CPU, and then not for ever */
-    for (int tries = 0; tries < 20; tries++) {
+    /* less only while others want the CPU, and more only where this machine itself was held up (a
+     * rig's clock runs on meanwhile): neither for ever */
+    for (int tries = 0; tries < 20 && (found < 0.4 || found > 0.6); tries++)
         found = rate(box, 500);
-        CHECK(found <= 0.6);
-        if (found >= 0.4)
-            break;
-    }
-    CHECK(found >= 0.4);
+    CHECK(found >= 0.4 && found <= 0.6);
     CHECK_INT(cgroup_stats_read(&box->result.saved, &arena, &stats, &box->err), 0);
     CHECK(stats.cpu.periods.value > 0);
     CHECK(stats.cpu.throttled_periods.value > 0 && stats.cpu.throttled_ns.value > 0);
     struct cgroup_limits limits = {.cpu = {.quota = {true, 5000}}};
     CHECK_INT(cgroup_update(&box->result.saved, &limits, "", &box->err), 0);
-    CHECK(rate(box, 500) <= 0.35);
+    for (int tries = 0; tries < 20 && found > 0.35; tries++)
+        found = rate(box, 500);
+    CHECK(found <= 0.35);
     limits = (struct cgroup_limits){.cpu = {.period = {true, 50000}}};
     CHECK_INT(cgroup_update(&box->result.saved, &limits, "", &box->err), 0);
     CHECK_STR(sandbox_read(box, CGROUP_CPU, "cpu.cfs_quota_us", "cpu.max"),
