@@ -199,6 +199,7 @@ static void run_single(struct cpu *cpu)
 
 static void run_slice(struct cpu *cpu)
 {
+    cpu->chain_from = NULL; /* an interrupt may have come between that branch and its target */
     cpu->slice = cpu->left = cpu->budget < SLICE ? cpu->budget : SLICE;
     do {
         uint64_t linear = code_linear(cpu);

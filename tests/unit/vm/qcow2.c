@@ -120,7 +120,7 @@ static bool exercise(const char *name)
     snprintf(path, sizeof(path), "%s/model.raw", folder);
     _cleanup_close_ int fd = open(path, O_CREAT | O_TRUNC | O_WRONLY | O_CLOEXEC, 0600);
     return fd >= 0 && io_write_all(fd, model, DISK_SIZE) == 0 &&
-           shell("qemu-img check -q %s >/dev/null || [ $? = 3 ]", name) && /* 3: only leaks */
+           shell("qemu-img check -q %s >/dev/null 2>&1 || [ $? = 3 ]", name) && /* 3: only leaks */
            shell("qemu-img compare -q %s model.raw", name);
 }
 
@@ -192,7 +192,7 @@ TEST(qcow2_flush_survives_a_kill)
     }
     waitpid(pid, &status, 0);
     CHECK(WIFSIGNALED(status));
-    CHECK(shell("qemu-img check -q t.qcow2 >/dev/null || [ $? = 3 ]"));
+    CHECK(shell("qemu-img check -q t.qcow2 >/dev/null 2>&1 || [ $? = 3 ]"));
     CHECK_INT(open_image("t.qcow2", true, &disk, NULL), 0);
     CHECK_INT(disk->ops->read(disk, 1 << 20, &(struct iovec){found, 512}, 1), 0);
     disk_close(disk);
