@@ -1,5 +1,5 @@
 /* The systemd manager, against a small systemd of the test's own on a private bus: arguments are
- * the path of viv-systemd and of that fake. The rig with a real systemd has its own test. */
+ * the path of viv-systemd and of that fake; "-" for the fake means this host's own systemd. */
 #include <fcntl.h>
 #include <signal.h>
 #include <sys/prctl.h>
@@ -73,6 +73,11 @@ static void start_fake(const struct cgroup_layout *layout)
         usleep(5000);
 }
 
+static bool real(void)
+{
+    return str_equal(fake, "-");
+}
+
 static void stay(void *data)
 {
     (void)data;
@@ -99,6 +104,8 @@ TEST(scope_holds_the_process_and_its_limits)
     struct sandbox box;
     static struct record_pair extra[] = {{"TimeoutStopUSec", "uint64 5000000"}, {"Tag", "'a b'"}};
 
+    if (real())
+        return;
     prepare(&box);
     box.limits.memory.limit = (struct opt_i64){true, 64 << 20};
     box.limits.pids = (struct opt_i64){true, 20};
@@ -134,6 +141,8 @@ TEST(scope_is_taken_back_at_a_failing_step)
 {
     size_t steps = 1;
 
+    if (real())
+        return;
     for (size_t at = 1; at <= steps; at++) {
         struct sandbox box;
         prepare(&box);
@@ -156,6 +165,8 @@ TEST(scope_that_exists_is_refused_with_systemds_words)
 {
     struct sandbox box, second;
 
+    if (real())
+        return;
     prepare(&box);
     CHECK_INT(sandbox_start(&box, stay, NULL), 0);
     prepare(&second);
@@ -169,6 +180,8 @@ TEST(scope_needs_a_bus)
 {
     struct sandbox box;
 
+    if (real())
+        return;
     prepare(&box);
     box.request.systemd.bus = "unix:path=/nonexistent/bus";
     CHECK(sandbox_start(&box, stay, NULL) < 0);
@@ -179,6 +192,33 @@ TEST(scope_needs_a_bus)
     CHECK(sandbox_start(&box, stay, NULL) < 0);
     CHECK(strstr(box.err.text, "start /nonexistent/viv-systemd"));
     arena_free(&box.arena);
+}
+
+/* The whole of it once more where systemd is real: it moves the process, and its own limits and
+ * ours agree. */
+TEST(scope_of_the_real_systemd)
+{
+    struct sandbox box;
+
+    if (!real())
+        return;
+    sandbox_init(&box);
+    box.request.manager = CGROUP_MANAGER_SYSTEMD;
+    box.request.path = arena_printf(&box.arena, ":vivtest:%d", getpid());
+    box.request.systemd.helper = helper;
+    box.limits.memory.limit = (struct opt_i64){true, 64 << 20};
+    box.limits.pids = (struct opt_i64){true, 20};
+    CHECK_INT(sandbox_start(&box, stay, NULL), 0);
+    CHECK(str_starts(box.result.saved.unified, "/sys/fs/cgroup/system.slice/vivtest-"));
+    CHECK_INT(cgroup_has_process(box.result.saved.unified), 1);
+    CHECK_STR(sandbox_read(&box, CGROUP_PIDS, "pids.max", "pids.max"), "20");
+    struct cgroup_limits more = {.pids = {true, 30}};
+    CHECK_INT(cgroup_update(&box.result.saved, &more, "", &box.err), 0);
+    CHECK_INT(system("systemctl daemon-reload"), 0);
+    CHECK_STR(sandbox_read(&box, CGROUP_PIDS, "pids.max", "pids.max"), "30");
+    CHECK_STR(sandbox_read(&box, CGROUP_MEMORY, NULL, "memory.max"), "67108864");
+    CHECK_INT(cgroup_freeze(&box.result.saved, 20000, &box.err), 0);
+    CHECK_INT(sandbox_end(&box), 0); /* frozen as it is */
 }
 
 static void stop_all(void)
