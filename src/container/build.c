@@ -133,6 +133,19 @@ static int add_preparations(struct build *build, struct error *err)
     return request->host->rootless ? 0 : rootfs_add_open(plan, build->rootfs, err);
 }
 
+static void add_net_devices(struct build *build)
+{
+    const struct spec_linux *linux_part = &build->request->spec->linux;
+    struct plan *plan = build->plan;
+
+    for (size_t i = 0; i < linux_part->netDevices.count; i++) {
+        const struct spec_net_device *from = &linux_part->netDevices.items[i];
+        struct ns_net_device device = {from->host_name, from->name};
+        ns_add_net_device(
+                plan, &device, plan_pointer(plan, "/linux/netDevices/%s", from->host_name));
+    }
+}
+
 static int add_child(struct build *build, struct error *err)
 {
     const struct container_request *request = build->request;
@@ -149,15 +162,20 @@ static int add_child(struct build *build, struct error *err)
     };
 
     container_clone_step(plan, &clone, "/linux/namespaces");
-    int r = cgroup_steps_attach(
-            plan, request->host->cgroups, &build->cgroup, &build->built->cgroup, err);
-    if (r < 0)
-        return r;
+    /* all that the host does while the child waits comes first: one hand-over is enough then */
     if (build->new_userns)
         ns_add_id_maps(plan, &build->id_maps, "/linux/uidMappings");
+    int r = 0;
     if (!has(build, NS_USER, NS_HOST))
-        return security_steps_limits(plan, STEP_HOST, &build->security, err);
-    return 0;
+        r = security_steps_limits(plan, STEP_HOST, &build->security, err);
+    if (r == 0 && !request->host->rootless)
+        r = rootfs_add_idmaps(plan, build->rootfs, err);
+    if (!has(build, NS_NET, NS_JOIN))
+        add_net_devices(build);
+    if (r == 0)
+        r = cgroup_steps_attach(
+                plan, request->host->cgroups, &build->cgroup, &build->built->cgroup, err);
+    return r;
 }
 
 /* The namespaces other than mount, and what is set in them. */
@@ -168,19 +186,14 @@ static void add_namespaces(struct build *build)
 
     joins.of[NS_USER].mode = NS_HOST; /* the child was born in it */
     ns_add_joins(plan, &joins);
+    if (has(build, NS_NET, NS_JOIN))
+        add_net_devices(build);
     if (!has(build, NS_USER, NS_HOST))
         ns_add_become_root(plan, build->id_maps.deny_setgroups, because(build, NS_USER));
     if (has(build, NS_CGROUP, NS_NEW))
         ns_add_unshare_cgroup(plan, because(build, NS_CGROUP));
     if (has(build, NS_NET, NS_NEW))
         ns_add_loopback(plan, because(build, NS_NET));
-    const struct spec_linux *linux_part = &build->request->spec->linux;
-    for (size_t i = 0; i < linux_part->netDevices.count; i++) {
-        const struct spec_net_device *from = &linux_part->netDevices.items[i];
-        struct ns_net_device device = {from->host_name, from->name};
-        ns_add_net_device(
-                plan, &device, plan_pointer(plan, "/linux/netDevices/%s", from->host_name));
-    }
 }
 
 static int add_kernel_settings(struct build *build, struct error *err)
@@ -221,9 +234,11 @@ static int add_root(struct build *build, struct error *err)
     const struct container_request *request = build->request;
     const struct spec *spec = request->spec;
     struct plan *plan = build->plan;
-    int r = request->host->rootless ? rootfs_add_open(plan, build->rootfs, err) : 0;
+    int r = 0;
 
-    if (r == 0)
+    if (request->host->rootless)
+        r = rootfs_add_open(plan, build->rootfs, err);
+    if (r == 0 && request->host->rootless)
         r = rootfs_add_idmaps(plan, build->rootfs, err);
     if (r == 0)
         r = rootfs_add_prepare(plan, build->rootfs, err);

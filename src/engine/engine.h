@@ -29,9 +29,9 @@ struct engine_run {
     struct sandbox_meta meta;  /* name NULL: one is made up */
     const char *bundle;        /* NULL: none */
     const char *user;          /* "name[:group]", looked up inside the root; NULL: as in spec */
-    const char *cgroup_parent; /* NULL: "/viv" */
-    bool userns_auto; /* ids of its own */
-    bool idmap_root;  /* the root seen through the sandbox's user namespace */
+    const char *cgroup_parent; /* NULL: beside each other, "/viv-NAME" */
+    bool userns_auto;          /* ids of its own */
+    bool idmap_root;           /* the root seen through the sandbox's user namespace */
     bool seccomp_default;      /* the default profile, when the configuration has none */
     bool unconfined_devices;   /* --privileged */
     bool detach;

@@ -98,8 +98,10 @@ static const char *default_cgroup(const struct engine *engine, const struct engi
 {
     const char *parent = run->cgroup_parent;
 
+    /* one directory in each hierarchy, not two: there may be ten of them */
     if (!parent)
-        parent = engine->host.rootless ? "viv" : "/viv";
+        return arena_printf(
+                engine->arena, "%sviv-%s", engine->host.rootless ? "" : "/", run->meta.name);
     return arena_printf(engine->arena, "%s/%s", parent, run->meta.name);
 }
 
@@ -221,17 +223,17 @@ static int finish(struct running *running, int status, struct error *err)
         strv_add(engine->arena, running->run->told,
                 "the workload ran out of memory and the kernel killed it; raise the limit with "
                 "--memory");
-    int r = cgroup_remove(cgroup, CONTAINER_PATIENCE_MS, err);
+    int r;
     if (meta->remove) {
-        struct error remove_error = ERROR_NONE;
-        int removed = engine_remove(engine, meta->name, true, &remove_error);
-        if (r == 0 && removed < 0) {
-            *err = remove_error;
-            r = removed;
-        }
-    } else if (sandbox_exit_save(running->dir_fd, &end, NULL) == 0 && meta->id_first) {
-        idrange_release(&engine->store, (uint32_t)meta->id_first);
+        struct container container = {
+                engine->arena, &engine->store, running->dir_fd, running->making.state};
+        r = container_delete(&container, true, err);
+    } else {
+        r = cgroup_remove(cgroup, CONTAINER_PATIENCE_MS, err);
+        sandbox_exit_save(running->dir_fd, &end, NULL);
     }
+    if (r == 0 && meta->id_first)
+        idrange_release(&engine->store, (uint32_t)meta->id_first);
     plan_run_end(&running->making.run);
     return r < 0 ? r : status;
 }
