@@ -24,14 +24,6 @@ static void mm_set(struct cpu *cpu, unsigned reg, uint64_t value)
     memcpy(cpu->x87.st[reg & 7] + 8, &ones, 2);
 }
 
-static void rotate(struct cpu *cpu, unsigned top)
-{
-    uint8_t physical[8][10];
-    for (unsigned i = 0; i < 8; i++)
-        memcpy(physical[(top + i) & 7], cpu->x87.st[i], 10);
-    memcpy(cpu->x87.st, physical, sizeof(physical));
-}
-
 /* Before any MMX instruction: exceptions, then memory holds the registers by number. What can still
  * fault comes between this and mmx_enter(). */
 static void mmx_check(struct cpu *cpu, const struct op *op)
@@ -45,10 +37,8 @@ static void mmx_check(struct cpu *cpu, const struct op *op)
 
 static void mmx_enter(struct cpu *cpu)
 {
-    unsigned top = (cpu->x87.sw >> 11) & 7;
-    if (top)
-        rotate(cpu, top);
-    cpu->x87.sw &= ~0x3800u;
+    if (cpu->x87.sw & 0x3800u)
+        x87_rotate(cpu);
     cpu->x87.tw = 0xffff0000u;
 }
 
@@ -335,9 +325,9 @@ HANDLER(pextrw)
 HANDLER(maskmovq)
 {
     mmx_check(cpu, op);
-    uint64_t data = mm_peek(cpu, op->reg), mask = mm_peek(cpu, op->rm);
-    mask_store(cpu, op, (const uint8_t *)&data, (const uint8_t *)&mask, 8);
     mmx_enter(cpu);
+    uint64_t data = mm_get(cpu, op->reg), mask = mm_get(cpu, op->rm);
+    mask_store(cpu, op, (const uint8_t *)&data, (const uint8_t *)&mask, 8);
     return op + 1;
 }
 
@@ -360,6 +350,7 @@ HANDLER(movdq2q)
 HANDLER(emms)
 {
     mmx_check(cpu, op);
+    mmx_enter(cpu);
     cpu->x87.tw = 0xffffffffu;
     return op + 1;
 }
@@ -371,6 +362,7 @@ HANDLER(emms)
     static const struct op *name##_do(struct cpu *cpu, const struct op *op, vec b)                 \
     {                                                                                              \
         uint64_t a;                                                                                \
+        mmx_enter(cpu);                                                                            \
         sse_begin(cpu);                                                                            \
         __asm__ volatile(#name " %[b], %%mm0\n\tmovq %%mm0, %[a]\n\temms"                          \
                          : [a] "=m"(a)                                                             \
@@ -396,8 +388,8 @@ TO_MMX(cvttps2pi, 8)
 TO_MMX(cvtpd2pi, 16)
 TO_MMX(cvttpd2pi, 16)
 
-/* xmm = insn(mm/m). With memory CVTPI2PD does not touch the x87 state. */
-#define FROM_MMX(name, memory_enters)                                                              \
+/* xmm = insn(mm/m). With memory they do not touch the x87 state. */
+#define FROM_MMX(name)                                                                             \
     static const struct op *name##_do(struct cpu *cpu, const struct op *op, uint64_t b)            \
     {                                                                                              \
         vec a = XMM(op->reg);                                                                      \
@@ -417,15 +409,11 @@ TO_MMX(cvttpd2pi, 16)
     HANDLER(name##_m)                                                                              \
     {                                                                                              \
         sse_check(cpu, op);                                                                        \
-        if (memory_enters)                                                                         \
-            mmx_check(cpu, op);                                                                    \
         uint64_t b = operand_m(cpu, op, 8);                                                        \
-        if (memory_enters)                                                                         \
-            mmx_enter(cpu);                                                                        \
         return name##_do(cpu, op, b);                                                              \
     }
-FROM_MMX(cvtpi2ps, true)
-FROM_MMX(cvtpi2pd, false)
+FROM_MMX(cvtpi2ps)
+FROM_MMX(cvtpi2pd)
 
 /* ------------------------------------------------------------------ table */
 

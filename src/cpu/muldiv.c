@@ -2,17 +2,19 @@
 #include "cpu/handler.h"
 
 typedef unsigned __int128 u128;
-typedef __int128 s128;
 
 /* ------------------------------------------------------------------ multiplication */
 
-/* MUL and IMUL with one operand: rdx:rax. The product's low half is saved before LAHF. */
+/* MUL and IMUL with one operand: rdx:rax. SF, ZF, AF and PF are undefined; this silicon keeps them,
+ * so flags go in. The product's low half is saved before LAHF. */
+#define WIDE_ASM(insn)                                                                             \
+    FLAGS_IN "movq %[low], %%rax\n\t" insn " %[b]\n\tmovq %%rax, %[low]" FLAGS_OUT
 #define WIDE(name, insn, T, bits)                                                                  \
     static inline void name##_##bits(struct cpu *cpu, T b)                                         \
     {                                                                                              \
-        uint64_t ax = REG(T, CPU_RAX * 8), high, low;                                              \
-        __asm__ volatile(insn " %[b]\n\tmovq %%rax, %[low]" FLAGS_OUT                              \
-                         : "+&a"(ax), "=&d"(high), [low] "=&r"(low)                                \
+        uint64_t ax = cpu->raw, high, low = REG(T, CPU_RAX * 8);                                   \
+        __asm__ volatile(WIDE_ASM(insn)                                                            \
+                         : "+&a"(ax), "=&d"(high), [low] "+&r"(low)                                \
                          : [b] "r"(b)                                                              \
                          : "cc");                                                                  \
         cpu->raw = (uint16_t)ax;                                                                   \
@@ -23,11 +25,8 @@ typedef __int128 s128;
 #define WIDE_8(name, insn)                                                                         \
     static inline void name##_8(struct cpu *cpu, uint8_t b)                                        \
     {                                                                                              \
-        uint64_t ax = REG8(cpu, CPU_RAX * 8), low;                                                 \
-        __asm__ volatile(insn " %[b]\n\tmovq %%rax, %[low]" FLAGS_OUT                              \
-                         : "+&a"(ax), [low] "=&r"(low)                                             \
-                         : [b] "r"(b)                                                              \
-                         : "cc");                                                                  \
+        uint64_t ax = cpu->raw, low = REG8(cpu, CPU_RAX * 8);                                      \
+        __asm__ volatile(WIDE_ASM(insn) : "+&a"(ax), [low] "+&r"(low) : [b] "r"(b) : "cc");        \
         cpu->raw = (uint16_t)ax;                                                                   \
         REG16(cpu, CPU_RAX * 8) = (uint16_t)low;                                                   \
     }
@@ -43,8 +42,8 @@ WIDE(imul, "imulq", uint64_t, 64)
 
 /* ------------------------------------------------------------------ division */
 
-/* The host would trap where the quotient does not fit: #DE comes first. AMD leaves the flags as
- * they were, and so does this. */
+/* The host would trap where the quotient does not fit: #DE comes first. Flags are undefined; they
+ * are taken from the host like all others. */
 static void div_check(struct cpu *cpu, const struct op *op, bool ok)
 {
     if (likely(ok))
@@ -53,27 +52,53 @@ static void div_check(struct cpu *cpu, const struct op *op, bool ok)
     cpu_fault(cpu, VEC_DE);
 }
 
+#define DIV_ASM(insn) FLAGS_IN "movq %[low], %%rax\n\t" insn " %[b]\n\tmovq %%rax, %[low]" FLAGS_OUT
+
+#define DIV_8(name, insn)                                                                          \
+    static void name##_host_8(struct cpu *cpu, uint8_t b)                                          \
+    {                                                                                              \
+        uint64_t ax = cpu->raw, low = REG16(cpu, CPU_RAX * 8);                                     \
+        __asm__(DIV_ASM(insn) : "+&a"(ax), [low] "+&r"(low) : [b] "r"(b) : "cc");                  \
+        cpu->raw = (uint16_t)ax;                                                                   \
+        REG16(cpu, CPU_RAX * 8) = (uint16_t)low;                                                   \
+    }
+#define DIV_HOST(name, insn, T, bits)                                                              \
+    static void name##_host_##bits(struct cpu *cpu, T b)                                           \
+    {                                                                                              \
+        uint64_t ax = cpu->raw, low = REG(T, CPU_RAX * 8), high = REG(T, CPU_RDX * 8);             \
+        __asm__(DIV_ASM(insn) : "+&a"(ax), "+&d"(high), [low] "+&r"(low) : [b] "r"(b) : "cc");     \
+        cpu->raw = (uint16_t)ax;                                                                   \
+        SET_REG(T, CPU_RAX * 8, low);                                                              \
+        SET_REG(T, CPU_RDX * 8, high);                                                             \
+    }
+DIV_8(div, "divb")
+DIV_8(idiv, "idivb")
+DIV_HOST(div, "divw", uint16_t, 16)
+DIV_HOST(div, "divl", uint32_t, 32)
+DIV_HOST(div, "divq", uint64_t, 64)
+DIV_HOST(idiv, "idivw", uint16_t, 16)
+DIV_HOST(idiv, "idivl", uint32_t, 32)
+DIV_HOST(idiv, "idivq", uint64_t, 64)
+
 static void div_8(struct cpu *cpu, const struct op *op, uint8_t b)
 {
     uint16_t a = REG16(cpu, CPU_RAX * 8);
     div_check(cpu, op, b && a / b <= 0xff);
-    REG16(cpu, CPU_RAX * 8) = (uint16_t)((a % b) << 8 | (a / b));
+    div_host_8(cpu, b);
 }
 
 static void idiv_8(struct cpu *cpu, const struct op *op, uint8_t divisor)
 {
     int a = (int16_t)REG16(cpu, CPU_RAX * 8), b = (int8_t)divisor;
     div_check(cpu, op, b && a / b <= INT8_MAX && a / b >= INT8_MIN);
-    REG16(cpu, CPU_RAX * 8) = (uint16_t)((uint16_t)((a % b) << 8) | (uint8_t)(a / b));
+    idiv_host_8(cpu, divisor);
 }
 
 #define DIVIDE(bits, T, S, wide, signed_wide)                                                      \
     static void div_##bits(struct cpu *cpu, const struct op *op, T b)                              \
     {                                                                                              \
-        wide a = (wide)REG(T, CPU_RDX * 8) << bits | REG(T, CPU_RAX * 8);                          \
         div_check(cpu, op, b > REG(T, CPU_RDX * 8));                                               \
-        SET_REG(T, CPU_RAX * 8, (T)(a / b));                                                       \
-        SET_REG(T, CPU_RDX * 8, (T)(a % b));                                                       \
+        div_host_##bits(cpu, b);                                                                   \
     }                                                                                              \
     static void idiv_##bits(struct cpu *cpu, const struct op *op, T divisor)                       \
     {                                                                                              \
@@ -81,8 +106,7 @@ static void idiv_8(struct cpu *cpu, const struct op *op, uint8_t divisor)
         signed_wide b = (S)divisor;                                                                \
         bool lowest = a == (signed_wide)((wide)1 << (2 * bits - 1));                               \
         div_check(cpu, op, b && !(lowest && b == -1) && (S)(a / b) == a / b);                      \
-        SET_REG(T, CPU_RAX * 8, (T)(a / b));                                                       \
-        SET_REG(T, CPU_RDX * 8, (T)(a % b));                                                       \
+        idiv_host_##bits(cpu, divisor);                                                            \
     }
 
 DIVIDE(16, uint16_t, int16_t, uint32_t, int32_t)
@@ -90,11 +114,8 @@ DIVIDE(32, uint32_t, int32_t, uint64_t, int64_t)
 
 static void div_64(struct cpu *cpu, const struct op *op, uint64_t b)
 {
-    uint64_t low = REG64(cpu, CPU_RAX * 8), high = REG64(cpu, CPU_RDX * 8);
-    div_check(cpu, op, b > high);
-    __asm__("divq %[b]" : "+a"(low), "+d"(high) : [b] "r"(b) : "cc");
-    REG64(cpu, CPU_RAX * 8) = low;
-    REG64(cpu, CPU_RDX * 8) = high;
+    div_check(cpu, op, b > REG64(cpu, CPU_RDX * 8));
+    div_host_64(cpu, b);
 }
 
 /* Whether a signed 128-bit quotient fits in 64 bits, by the magnitudes. */
@@ -112,11 +133,8 @@ static bool idiv_fits(uint64_t high, uint64_t low, int64_t b)
 
 static void idiv_64(struct cpu *cpu, const struct op *op, uint64_t b)
 {
-    uint64_t low = REG64(cpu, CPU_RAX * 8), high = REG64(cpu, CPU_RDX * 8);
-    div_check(cpu, op, idiv_fits(high, low, (int64_t)b));
-    __asm__("idivq %[b]" : "+a"(low), "+d"(high) : [b] "r"(b) : "cc");
-    REG64(cpu, CPU_RAX * 8) = low;
-    REG64(cpu, CPU_RDX * 8) = high;
+    div_check(cpu, op, idiv_fits(REG64(cpu, CPU_RDX * 8), REG64(cpu, CPU_RAX * 8), (int64_t)b));
+    idiv_host_64(cpu, b);
 }
 
 /* ------------------------------------------------------------------ handlers */
@@ -158,9 +176,9 @@ SIZES(DIV_HANDLERS, idiv)
 #define IMUL2(T, bits, insn)                                                                       \
     static inline void imul2_##bits(struct cpu *cpu, const struct op *op, T a, T b)                \
     {                                                                                              \
-        uint16_t raw;                                                                              \
-        __asm__ volatile(insn " %[b], %[a]" FLAGS_OUT                                              \
-                         : [a] "+r"(a), "=&a"(raw)                                                 \
+        uint16_t raw = cpu->raw;                                                                   \
+        __asm__ volatile(FLAGS_IN insn " %[b], %[a]" FLAGS_OUT                                     \
+                         : [a] "+r"(a), "+&a"(raw)                                                 \
                          : [b] "r"(b)                                                              \
                          : "cc");                                                                  \
         cpu->raw = raw;                                                                            \

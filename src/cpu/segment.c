@@ -70,6 +70,9 @@ void mask_store(struct cpu *cpu, const struct op *op, const uint8_t *data, const
         offset = (uint16_t)offset;
     else if (op->flags & OP_A32)
         offset = (uint32_t)offset;
+    /* the whole of it must be writable, as the silicon has it, whatever the mask */
+    (void)mem_modify(cpu, op, seg_linear(cpu, op, seg, offset, count, true), count);
+    cpu->write_pending = 0;
     for (unsigned i = 0; i < count; i++)
         if (mask[i] & 0x80)
             store8(cpu, op, seg_linear(cpu, op, seg, offset + i, 1, true), data[i]);

@@ -15,8 +15,9 @@ void sse_misaligned(struct cpu *cpu, const struct op *op)
 /* ------------------------------------------------------------------ unmasked exceptions */
 
 #define FLAG_BITS 0x3fu
-#define BEFORE_RESULT 0x07u /* invalid, denormal, divide by zero: found before there is a result   \
-                             */
+#define BEFORE_RESULT                                                                              \
+    0x07u /* invalid, denormal, divide by zero: found before there is a result                     \
+           */
 #define UNDERFLOW 0x10u
 #define FLUSH_TO_ZERO 0x8000u
 

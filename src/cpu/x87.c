@@ -215,6 +215,9 @@ static void env_unpack(struct cpu *cpu, const struct op *op, const uint8_t *imag
     cpu->x87_ip = words[ENV_IP];
     cpu->x87_opcode = op->size == 1 ? 0 : (words[ENV_CS] >> 16) & 0x7ff;
     cpu->x87_dp = words[ENV_DP];
+    cpu->x87.sw &= ~0x8080u; /* the summary and busy bits follow from the others */
+    if (cpu->x87.sw & ~cpu->x87.cw & 0x3f)
+        cpu->x87.sw |= 0x8080;
 }
 
 /* Pieces of at most 32 bytes, since the memory access's buffer is small. */
@@ -230,6 +233,26 @@ static void read_long(
 {
     for (unsigned at = 0; at < size; at += 16)
         mem_load(cpu, op, linear + at, data + at, size - at < 16 ? size - at : 16);
+}
+
+/* The other way: the registers stay where they are, and are seen from a new top of stack. */
+static void rotate_back(struct cpu *cpu)
+{
+    uint8_t seen[8][10];
+    unsigned top = (cpu->x87.sw >> 11) & 7;
+    for (unsigned i = 0; i < 8; i++)
+        memcpy(seen[i], cpu->x87.st[(top + i) & 7], 10);
+    memcpy(cpu->x87.st, seen, sizeof(seen));
+}
+
+void x87_rotate(struct cpu *cpu)
+{
+    uint8_t physical[8][10];
+    unsigned top = (cpu->x87.sw >> 11) & 7;
+    for (unsigned i = 0; i < 8; i++)
+        memcpy(physical[(top + i) & 7], cpu->x87.st[i], 10);
+    memcpy(cpu->x87.st, physical, sizeof(physical));
+    cpu->x87.sw &= ~0x3800u;
 }
 
 HANDLER(fnstenv)
@@ -249,7 +272,9 @@ HANDLER(fldenv)
     x87_begin(cpu, op, true);
     read_long(cpu, op, ea(cpu, op), image, ENV_WORDS * word_bytes(op));
     fp_store_x87(cpu);
+    x87_rotate(cpu);
     env_unpack(cpu, op, image);
+    rotate_back(cpu);
     return op + 1;
 }
 
@@ -262,6 +287,7 @@ HANDLER(fnsave)
     env_pack(cpu, op, image);
     memcpy(image + env, cpu->x87.st, 80);
     write_long(cpu, op, ea(cpu, op), image, env + 80);
+    x87_rotate(cpu);
     cpu->x87.cw = 0xffff037fu;
     cpu->x87.sw = 0xffff0000u;
     cpu->x87.tw = 0xffffffffu;
@@ -285,16 +311,16 @@ HANDLER(frstor)
 
 #define ROW(code_, n)                                                                              \
     {                                                                                              \
-        .name = "x87", .code = code_, .ext = EXT(n), .form = FORM_E, .attr = AT_REG,               \
-        .reg = ALL(x87_register)                                                                   \
+        .name = "x87", .code = code_, .ext = EXT(n), .form = FORM_E, .size = SIZE_D,               \
+        .attr = AT_REG, .reg = ALL(x87_register)                                                   \
     }
 #define ROWS(code_)                                                                                \
     ROW(code_, 0), ROW(code_, 1), ROW(code_, 2), ROW(code_, 3), ROW(code_, 4), ROW(code_, 5),      \
             ROW(code_, 6), ROW(code_, 7)
 #define SINGLE_OF(code_, n, rm_, fn)                                                               \
     {                                                                                              \
-        .name = "x87", .code = code_, .ext = EXT_RM(n, rm_), .form = FORM_E, .attr = AT_REG,       \
-        .reg = ALL(fn)                                                                             \
+        .name = "x87", .code = code_, .ext = EXT_RM(n, rm_), .form = FORM_E, .size = SIZE_D,       \
+        .attr = AT_REG, .reg = ALL(fn)                                                             \
     }
 #define SINGLE(code_, n, rm_) SINGLE_OF(code_, n, rm_, x87_register)
 #define MEMORY(text, code_, n, bytes_, attr_, fn)                                                  \

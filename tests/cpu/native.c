@@ -1,0 +1,162 @@
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <ucontext.h>
+
+#include "silicon.h"
+
+/* Everything at addresses below 2 GiB, so that the assembly can name them absolutely. */
+struct area {
+    struct registers in;
+    struct registers out;
+    uint64_t rsp; /* ours */
+    uint64_t second_pad;
+    uint64_t first_exit, second_exit; /* what the landing pads jump to */
+};
+
+#define AREA ((struct area *)AREA_AT)
+
+static volatile sig_atomic_t trapped;
+static int trap_vector;
+static uint32_t trap_error;
+static uint64_t trap_cr2;
+
+extern const char native_first_exit[], native_second_exit[], native_fault_exit[];
+void native_enter(void);
+
+_Static_assert(offsetof(struct registers, flags) == 128, "layout used by the assembly");
+_Static_assert(offsetof(struct registers, fx) == 192, "layout used by the assembly");
+_Static_assert(sizeof(struct registers) == 704, "layout used by the assembly");
+_Static_assert(offsetof(struct area, rsp) == 1408, "layout used by the assembly");
+
+__asm__(".text\n"
+        ".set in, 0x10010000\n"
+        ".set out, 0x10010000 + 704\n"
+        ".set own_rsp, 0x10010000 + 1408\n"
+        ".set second, 0x10010000 + 1416\n"
+        ".globl native_enter\n"
+        "native_enter:\n"
+        "push %rbx; push %rbp; push %r12; push %r13; push %r14; push %r15\n"
+        "mov %rsp, own_rsp\n"
+        "fxrstor64 in+192\n"
+        "pushq in+128\n"
+        "popfq\n"
+        "mov in+0, %rax; mov in+8, %rcx; mov in+16, %rdx; mov in+24, %rbx\n"
+        "mov in+40, %rbp; mov in+48, %rsi; mov in+56, %rdi\n"
+        "mov in+64, %r8; mov in+72, %r9; mov in+80, %r10; mov in+88, %r11\n"
+        "mov in+96, %r12; mov in+104, %r13; mov in+112, %r14; mov in+120, %r15\n"
+        "mov in+32, %rsp\n"
+        "jmp *native_slot(%rip)\n"
+        ".globl native_second_exit\n"
+        "native_second_exit:\n"
+        "movq $1, second\n"
+        ".globl native_first_exit\n"
+        "native_first_exit:\n"
+        "mov %rax, out+0; mov %rcx, out+8; mov %rdx, out+16; mov %rbx, out+24\n"
+        "mov %rsp, out+32; mov %rbp, out+40; mov %rsi, out+48; mov %rdi, out+56\n"
+        "mov %r8, out+64; mov %r9, out+72; mov %r10, out+80; mov %r11, out+88\n"
+        "mov %r12, out+96; mov %r13, out+104; mov %r14, out+112; mov %r15, out+120\n"
+        "mov own_rsp, %rsp\n"
+        "pushfq\n"
+        "popq out+128\n"
+        "cld\n"
+        "fxsave64 out+192\n"
+        ".globl native_fault_exit\n"
+        "native_fault_exit:\n"
+        "mov own_rsp, %rsp\n"
+        "cld\n"
+        "fninit\n"
+        "ldmxcsr native_mxcsr(%rip)\n"
+        "pop %r15; pop %r14; pop %r13; pop %r12; pop %rbp; pop %rbx\n"
+        "ret\n"
+        ".section .rodata\n"
+        "native_slot: .quad 0x10000000\n"
+        "native_mxcsr: .long 0x1f80\n"
+        ".text\n");
+
+static const int greg_of[16] = {REG_RAX, REG_RCX, REG_RDX, REG_RBX, REG_RSP, REG_RBP, REG_RSI,
+        REG_RDI, REG_R8, REG_R9, REG_R10, REG_R11, REG_R12, REG_R13, REG_R14, REG_R15};
+
+static void on_trap(int signal_number, siginfo_t *info, void *context)
+{
+    ucontext_t *user = context;
+    greg_t *gregs = user->uc_mcontext.gregs;
+    (void)info;
+    if ((uint64_t)gregs[REG_RIP] != CODE_AT) { /* not the instruction: a bug here */
+        signal(signal_number, SIG_DFL);
+        return;
+    }
+    for (unsigned i = 0; i < 16; i++)
+        AREA->out.gpr[i] = (uint64_t)gregs[greg_of[i]];
+    AREA->out.flags = (uint64_t)gregs[REG_EFL];
+    memcpy(AREA->out.fx, user->uc_mcontext.fpregs, 416);
+    trap_vector = (int)gregs[REG_TRAPNO];
+    trap_error = (uint32_t)gregs[REG_ERR];
+    trap_cr2 = (uint64_t)gregs[REG_CR2];
+    trapped = 1;
+    gregs[REG_RIP] = (greg_t)(uintptr_t)native_fault_exit;
+    gregs[REG_RSP] = (greg_t)AREA->rsp;
+}
+
+static void map_at(uint64_t at, size_t bytes, int protection)
+{
+    void *got = mmap((void *)at, bytes, protection,
+            MAP_PRIVATE | MAP_ANONYMOUS | MAP_FIXED_NOREPLACE | MAP_POPULATE, -1, 0);
+    if (got != (void *)at) {
+        perror("map the pages of a case");
+        exit(2);
+    }
+}
+
+void native_setup(void)
+{
+    static const int signals[] = {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGTRAP};
+    stack_t stack = {.ss_sp = malloc(1 << 16), .ss_size = 1 << 16};
+    struct sigaction action = {.sa_sigaction = on_trap, .sa_flags = SA_SIGINFO | SA_ONSTACK};
+    map_at(CODE_AT, 4096, PROT_READ | PROT_WRITE | PROT_EXEC);
+    map_at(AREA_AT, 4096, PROT_READ | PROT_WRITE);
+    map_at(DATA_AT, 8192, PROT_READ | PROT_WRITE);
+    map_at(CONST_AT, 4096, PROT_READ | PROT_WRITE);
+    memset((void *)DATA_AT, 0, 8192);
+    for (unsigned i = 0; i < 4096; i++)
+        ((uint8_t *)CONST_AT)[i] = const_byte(i);
+    mprotect((void *)CONST_AT, 4096, PROT_READ);
+    sigaltstack(&stack, NULL);
+    for (unsigned i = 0; i < sizeof(signals) / sizeof(signals[0]); i++)
+        sigaction(signals[i], &action, NULL);
+    AREA->first_exit = (uint64_t)(uintptr_t)native_first_exit;
+    AREA->second_exit = (uint64_t)(uintptr_t)native_second_exit;
+}
+
+/* jmp *[absolute address] */
+static void put_pad(uint8_t *at, const void *pointer)
+{
+    uint32_t address = (uint32_t)(uintptr_t)pointer;
+    at[0] = 0xff;
+    at[1] = 0x24;
+    at[2] = 0x25;
+    memcpy(at + 3, &address, 4);
+}
+
+void native_run(const struct test_case *test, struct result *ret)
+{
+    uint8_t *code = (uint8_t *)CODE_AT;
+    memcpy(code, test->code, test->length);
+    put_pad(code + test->length, &AREA->first_exit);
+    put_pad(code + test->length + PAD_BYTES, &AREA->second_exit);
+    memcpy((void *)MIDDLE_AT, test->window, MIDDLE_BYTES);
+    memcpy((void *)END_AT, test->window + MIDDLE_BYTES, END_BYTES);
+    AREA->in = test->in;
+    AREA->second_pad = 0;
+    trapped = 0;
+    native_enter();
+    ret->trap = trapped ? trap_vector : NO_TRAP;
+    ret->error = trapped ? trap_error : 0;
+    ret->cr2 = trapped && trap_vector == 14 ? trap_cr2 : 0;
+    ret->second_pad = AREA->second_pad;
+    ret->out = AREA->out;
+    memcpy(ret->window, (void *)MIDDLE_AT, MIDDLE_BYTES);
+    memcpy(ret->window + MIDDLE_BYTES, (void *)END_AT, END_BYTES);
+}

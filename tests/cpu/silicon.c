@@ -1,0 +1,285 @@
+/* Usage: cpu-silicon [--seed N] [--cases N] [--form NAME]: see silicon.h. Exit 1 on a difference.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/random.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "silicon.h"
+
+#define BATCH 1024u
+#define SHOWN_MAX 20u
+
+struct shared {
+    unsigned next; /* the case being run, for the report when the child dies of it */
+    struct test_case test[2][BATCH];
+    struct result native[2][BATCH];
+};
+
+static struct shared *shared;
+static struct result emulated[BATCH];
+static unsigned long differences;
+static const char *only_form;
+
+/* ------------------------------------------------------------------ the child */
+
+static void child_loop(int commands, int answers)
+{
+    unsigned char half;
+    native_setup();
+    while (read(commands, &half, 1) == 1) {
+        for (shared->next = 0; shared->next < BATCH; shared->next++)
+            native_run(&shared->test[half][shared->next], &shared->native[half][shared->next]);
+        if (write(answers, &half, 1) != 1)
+            _exit(2);
+    }
+    _exit(0);
+}
+
+/* ------------------------------------------------------------------ comparing */
+
+#define FLAGS_SEEN UINT64_C(0xcd5) /* arithmetic and direction */
+
+static const char *compare_fx(const uint8_t *a, const uint8_t *b)
+{
+    if (memcmp(a, b, 5) != 0)
+        return "x87 control, status or tags";
+    if (memcmp(a + 24, b + 24, 4) != 0)
+        return "mxcsr";
+    for (unsigned i = 0; i < 8; i++)
+        if (memcmp(a + 32 + i * 16, b + 32 + i * 16, 10) != 0)
+            return "x87 registers";
+    return memcmp(a + 160, b + 160, 256) ? "xmm registers" : NULL;
+}
+
+/* Which byte of a long operand's missing page CR2 tells is the implementation's choice. */
+static bool is_long(const struct test_case *test)
+{
+    static const char *const names[] = {
+            "fldenv", "fnstenv", "frstor", "fnsave", "fxsave", "fxrstor", "enter", "maskmovdqu"};
+    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+        if (strcmp(test->name, names[i]) == 0)
+            return true;
+    return false;
+}
+
+static bool same_fault(const struct test_case *test, const struct result *a, const struct result *b)
+{
+    uint32_t shown = a->cr2 >> 47 ? ~1u : ~0u; /* whether the host's kernel has a page there */
+    uint64_t address = is_long(test) ? ~4095ull : ~0ull;
+    return !((a->error ^ b->error) & shown) && !((a->cr2 ^ b->cr2) & address);
+}
+
+/* FXSAVE's mask of MXCSR bits tells of AMD's misaligned mode, which our CPUID does not have. A
+ * fault in the middle of a long operand may leave any part written. */
+static bool same_memory(
+        const struct test_case *test, const struct result *a, const struct result *b)
+{
+    if (a->trap != NO_TRAP && is_long(test))
+        return true;
+    for (unsigned i = 0; i < WINDOW_BYTES; i++) {
+        bool mask = a->window[i] == 2 && b->window[i] == 0 && strcmp(test->name, "fxsave") == 0;
+        if (a->window[i] != b->window[i] && !mask)
+            return false;
+    }
+    return true;
+}
+
+static const char *compare(
+        const struct test_case *test, const struct result *a, const struct result *b)
+{
+    if (a->trap != b->trap)
+        return "trap";
+    if (a->trap != NO_TRAP && !same_fault(test, a, b))
+        return "error code or cr2";
+    if (a->second_pad != b->second_pad)
+        return "branch";
+    if (memcmp(a->out.gpr, b->out.gpr, sizeof(a->out.gpr)) != 0)
+        return "general registers";
+    if ((a->out.flags ^ b->out.flags) & FLAGS_SEEN)
+        return "flags";
+    if (!same_memory(test, a, b))
+        return "memory";
+    return compare_fx(a->out.fx, b->out.fx);
+}
+
+/* ------------------------------------------------------------------ showing a difference */
+
+static void show_registers(
+        const struct registers *in, const struct registers *native, const struct registers *ours)
+{
+    static const char *const names[] = {"rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi",
+            "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15"};
+    for (unsigned i = 0; i < 16; i++)
+        if (native->gpr[i] != ours->gpr[i])
+            printf("    %s %016" PRIx64 " -> %016" PRIx64 ", ours %016" PRIx64 "\n", names[i],
+                    in->gpr[i], native->gpr[i], ours->gpr[i]);
+    if ((native->flags ^ ours->flags) & FLAGS_SEEN)
+        printf("    flags %" PRIx64 " -> %" PRIx64 ", ours %" PRIx64 "\n", in->flags & FLAGS_SEEN,
+                native->flags & FLAGS_SEEN, ours->flags & FLAGS_SEEN);
+}
+
+static void show_bytes(const char *what, const uint8_t *in, const uint8_t *native,
+        const uint8_t *ours, unsigned count)
+{
+    if (memcmp(native, ours, count) == 0)
+        return;
+    printf("    %s", what);
+    for (unsigned i = count; i-- > 0;)
+        printf("%02x", in[i]);
+    printf(" -> ");
+    for (unsigned i = count; i-- > 0;)
+        printf("%02x", native[i]);
+    printf(", ours ");
+    for (unsigned i = count; i-- > 0;)
+        printf("%02x", ours[i]);
+    printf("\n");
+}
+
+static void show_fx(const uint8_t *in, const uint8_t *native, const uint8_t *ours)
+{
+    show_bytes("cw ", in, native, ours, 2);
+    show_bytes("sw ", in + 2, native + 2, ours + 2, 2);
+    show_bytes("tags ", in + 4, native + 4, ours + 4, 1);
+    show_bytes("mxcsr ", in + 24, native + 24, ours + 24, 4);
+    for (unsigned i = 0; i < 8; i++) {
+        char name[16];
+        snprintf(name, sizeof(name), "st%u ", i);
+        show_bytes(name, in + 32 + i * 16, native + 32 + i * 16, ours + 32 + i * 16, 10);
+    }
+    for (unsigned i = 0; i < 16; i++) {
+        char name[16];
+        snprintf(name, sizeof(name), "xmm%u ", i);
+        show_bytes(name, in + 160 + i * 16, native + 160 + i * 16, ours + 160 + i * 16, 16);
+    }
+}
+
+static void show(const struct test_case *test, const struct result *native,
+        const struct result *ours, const char *what)
+{
+    if (++differences > SHOWN_MAX)
+        return;
+    printf("DIFFERENT %s (%s):", test->name, what);
+    for (unsigned i = 0; i < test->length; i++)
+        printf(" %02x", test->code[i]);
+    printf("\n    trap %d error %x cr2 %" PRIx64 ", ours %d error %x cr2 %" PRIx64 "\n",
+            native->trap, native->error, native->cr2, ours->trap, ours->error, ours->cr2);
+    show_registers(&test->in, &native->out, &ours->out);
+    show_fx(test->in.fx, native->out.fx, ours->out.fx);
+    for (unsigned i = 0; i < WINDOW_BYTES; i += 16)
+        show_bytes("memory ", test->window + i, native->window + i, ours->window + i, 16);
+}
+
+/* ------------------------------------------------------------------ the run */
+
+static bool form_wanted(struct random *random, size_t *ret_form, size_t turn)
+{
+    struct test_case probe;
+    *ret_form = turn % generate_form_count();
+    if (!only_form)
+        return true;
+    struct random copy = *random;
+    generate_case(&copy, *ret_form, &probe);
+    return strcmp(probe.name, only_form) == 0;
+}
+
+static void fill_batch(struct random *random, unsigned half, size_t *turn)
+{
+    for (unsigned i = 0; i < BATCH; i++) {
+        size_t form;
+        while (!form_wanted(random, &form, (*turn)++))
+            continue;
+        generate_case(random, form, &shared->test[half][i]);
+    }
+}
+
+static void emulate_batch(unsigned half)
+{
+    for (unsigned i = 0; i < BATCH; i++)
+        emulate_run(&shared->test[half][i], &emulated[i]);
+}
+
+static void compare_batch(unsigned half)
+{
+    for (unsigned i = 0; i < BATCH; i++) {
+        const char *what = compare(&shared->test[half][i], &shared->native[half][i], &emulated[i]);
+        if (what)
+            show(&shared->test[half][i], &shared->native[half][i], &emulated[i], what);
+    }
+}
+
+static void child_died(unsigned half)
+{
+    const struct test_case *test = &shared->test[half][shared->next];
+    printf("the native run ended at %s:", test->name);
+    for (unsigned i = 0; i < test->length; i++)
+        printf(" %02x", test->code[i]);
+    printf("\n");
+    exit(2);
+}
+
+static uint64_t run(uint64_t seed, uint64_t cases)
+{
+    int commands[2], answers[2];
+    struct random random = {seed};
+    size_t turn = 0;
+    uint64_t done = 0;
+    if (pipe(commands) < 0 || pipe(answers) < 0)
+        exit(2);
+    pid_t child = fork();
+    if (child == 0) {
+        close(commands[1]);
+        close(answers[0]);
+        child_loop(commands[0], answers[1]);
+    }
+    close(answers[1]);
+    for (unsigned char half = 0; done < cases; done += BATCH, half ^= 1) {
+        unsigned char answer;
+        fill_batch(&random, half, &turn);
+        if (write(commands[1], &half, 1) != 1)
+            child_died(half);
+        emulate_batch(half);
+        if (read(answers[0], &answer, 1) != 1)
+            child_died(half);
+        compare_batch(half);
+    }
+    close(commands[1]);
+    waitpid(child, NULL, 0);
+    return done;
+}
+
+int main(int argc, char **argv)
+{
+    uint64_t seed, cases = 4000000;
+    struct timespec start, end;
+    if (getrandom(&seed, sizeof(seed), 0) != (ssize_t)sizeof(seed))
+        seed = (uint64_t)getpid();
+    for (int i = 1; i + 1 < argc; i += 2) {
+        if (strcmp(argv[i], "--seed") == 0)
+            seed = strtoull(argv[i + 1], NULL, 0);
+        else if (strcmp(argv[i], "--cases") == 0)
+            cases = strtoull(argv[i + 1], NULL, 0);
+        else if (strcmp(argv[i], "--form") == 0)
+            only_form = argv[i + 1];
+    }
+    shared = mmap(NULL, sizeof(*shared), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (shared == MAP_FAILED)
+        return 2;
+    printf("seed 0x%" PRIx64 ", %zu forms\n", seed, generate_form_count());
+    fflush(stdout);
+    emulate_setup();
+    clock_gettime(CLOCK_MONOTONIC, &start);
+    uint64_t done = run(seed, cases);
+    clock_gettime(CLOCK_MONOTONIC, &end);
+    double seconds =
+            (double)(end.tv_sec - start.tv_sec) + (double)(end.tv_nsec - start.tv_nsec) / 1e9;
+    printf("%" PRIu64 " cases, %lu different, %.1f s\n", done, differences, seconds);
+    return differences ? 1 : 0;
+}
