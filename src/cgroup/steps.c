@@ -12,6 +12,7 @@
 #include "cgroup/kinds.h"
 #include "cgroup/procs.h"
 #include "cgroup/systemd.h"
+#include "sys/userns.h"
 
 #define SUPERVISOR "supervisor" /* where an evacuated cgroup's processes go */
 
@@ -476,18 +477,6 @@ static int add_limits(struct builder *b, struct error *err)
     return r;
 }
 
-/* In a user namespace the kernel refuses device programs; nor can device nodes be made there. */
-static bool in_first_user_namespace(void)
-{
-    char text[256];
-    unsigned inside, outside, count;
-
-    if (io_read_small_at(AT_FDCWD, "/proc/self/uid_map", text, sizeof(text)) < 0)
-        return true;
-    return sscanf(text, "%u %u %u", &inside, &outside, &count) == 3 && inside == 0 &&
-           outside == 0 && count == UINT32_MAX;
-}
-
 static int add_device_lines(struct builder *b, const char *dir, struct error *err)
 {
     struct cgroup_device_lines_args *args =
@@ -514,7 +503,8 @@ static int add_devices(struct builder *b, struct error *err)
         return 0;
     if (v1)
         return add_device_lines(b, v1, err);
-    bool may = b->layout->foreign || (geteuid() == 0 && in_first_user_namespace());
+    /* in a user namespace the kernel refuses device programs, and device nodes cannot be made */
+    bool may = b->layout->foreign || (geteuid() == 0 && !sys_in_user_namespace());
     if (!b->dirs.unified || !may) {
         refuse(b, limit_pointer(b, "devices"),
                 "device rules need root of the host; without it no device node can be made either",

@@ -157,6 +157,7 @@ static int add_child(struct build *build, struct error *err)
             .user_slot = user->mode == NS_JOIN ? user->slot : -1,
             .pid_slot = pid->mode == NS_JOIN ? pid->slot : -1,
             .cgroup_slot = build->built->cgroup.unified_slot,
+            .rootless = request->host->rootless,
             .die_with_host = request->die_with_host,
             .hide = user->mode == NS_HOST && pid->mode != NS_NEW,
     };
@@ -268,7 +269,6 @@ static void add_console(struct build *build)
     struct container_console console = {
             .socket_slot = build->console_slot,
             .mount = has(build, NS_MNT, NS_NEW),
-            .root_slot = build->rootfs->root_slot,
     };
     if (process->consoleSize) {
         console.columns = (uint16_t)process->consoleSize->width;

@@ -128,7 +128,7 @@ void build_rootfs(const struct container_request *request, const struct ns_set *
             .path = absolute(request, spec->root ? spec->root->path : "/"),
             .readonly = spec->root && spec->root->readonly,
             .idmapped = request->idmap_root && namespaces->of[NS_USER].mode != NS_HOST,
-            .userns = namespaces->of[NS_USER].mode != NS_HOST,
+            .userns = namespaces->of[NS_USER].mode != NS_HOST || request->host->rootless,
             .rootless = request->host->rootless,
             .no_devices = has_own_dev(spec),
             .propagation = spec->linux.rootfsPropagation,
@@ -175,6 +175,15 @@ static const char *saved_path(const struct cgroup_saved *saved, const char *name
     return NULL;
 }
 
+/* Where no group could be made (an ordinary user's on v1), the sandbox stays in the one it came
+ * from. */
+static const char *own_path(struct arena *arena, const struct cgroup_hierarchy *hierarchy)
+{
+    if (!hierarchy->self || str_equal(hierarchy->self, "/"))
+        return hierarchy->self ? hierarchy->mount : NULL;
+    return path_join(arena, hierarchy->mount, hierarchy->self + 1);
+}
+
 void build_cgroup_view(const struct container_request *request, const struct ns_set *namespaces,
         const struct cgroup_result *cgroup, struct rootfs_cgroups *ret)
 {
@@ -188,6 +197,8 @@ void build_cgroup_view(const struct container_request *request, const struct ns_
         const struct cgroup_hierarchy *hierarchy = &layout->items[i];
         const char *path = hierarchy->unified ? cgroup->saved.unified
                                               : saved_path(&cgroup->saved, hierarchy->names);
+        if (!path && !ret->own_namespace)
+            path = own_path(request->arena, hierarchy);
         if (path || ret->own_namespace)
             add_view(request, ret, hierarchy, path);
     }

@@ -83,18 +83,24 @@ static pid_t clone_in_pid_ns(
 }
 
 /*
- * A user namespace cannot be left again: a process in between joins it, and the PID namespace that
- * only this gives the right to join, and makes the child as its sibling. It shares this process's
+ * A user namespace cannot be left again, nor can a PID namespace by root of a user namespace: a
+ * process in between joins them, the PID namespace with the right that only the user namespace
+ * gives, and makes the child as its sibling. It shares this process's
  * memory (as vfork(2) does), so it can note the pid here.
  */
-static pid_t clone_through_user_ns(
+static bool needs_another(const struct container_clone *args)
+{
+    return args->user_slot >= 0 || (args->pid_slot >= 0 && args->rootless);
+}
+
+static pid_t clone_through_another(
         struct plan_run *run, const struct container_clone *args, int channel[2])
 {
     volatile pid_t pid = -EPIPE;
     pid_t between = vfork();
 
     if (between == 0) {
-        int r = sys_setns(run->fds[args->user_slot], CLONE_NEWUSER);
+        int r = args->user_slot < 0 ? 0 : sys_setns(run->fds[args->user_slot], CLONE_NEWUSER);
         if (r == 0 && args->pid_slot >= 0)
             r = sys_setns(run->fds[args->pid_slot], CLONE_NEWPID);
         pid = r < 0 ? r : clone_child(run, args, channel, CLONE_PARENT);
@@ -131,8 +137,8 @@ static int clone_apply(const struct step *step, struct plan_run *run, struct err
 
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, channel) < 0)
         return error_sys(err, errno, "make the channel to the child");
-    if (args->user_slot >= 0)
-        pid = clone_through_user_ns(run, args, channel);
+    if (needs_another(args))
+        pid = clone_through_another(run, args, channel);
     else if (args->pid_slot >= 0)
         pid = clone_in_pid_ns(run, args, channel);
     else
@@ -170,13 +176,13 @@ static int clone_undo(const struct step *step, struct plan_run *run, struct erro
 static void clone_describe(const struct step *step, struct step_text *text)
 {
     const struct container_clone *args = step->args;
-    bool between = args->user_slot >= 0;
+    bool between = needs_another(args);
     uint64_t flags = args->new_kinds & CLONE_KINDS;
     char names[NS_FLAGS_TEXT_MAX];
 
     if (between)
         step_call(text, "vfork()");
-    if (between)
+    if (args->user_slot >= 0)
         step_call(text, "setns(<user namespace>, CLONE_NEWUSER)");
     if (args->pid_slot >= 0)
         step_call(text, "setns(<pid namespace>, CLONE_NEWPID)");

@@ -18,6 +18,7 @@ struct container_clone {
      */
     int user_slot;
     int pid_slot;
+    bool rootless;      /* without privilege over the host's namespaces */
     int cgroup_slot;    /* descriptor of the v2 group to be born in; -1: none */
     bool die_with_host; /* the child is killed when the host's process ends */
     bool hide;          /* from processes that it shares a PID namespace with: not dumpable */

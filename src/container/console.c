@@ -96,13 +96,14 @@ static int set_size(int master, const struct container_console *args)
     return ioctl(master, TIOCSWINSZ, &size) < 0 ? -errno : 0;
 }
 
-static int mount_console(int terminal, int root, struct error *err)
+static int mount_console(int terminal, struct error *err)
 {
-    _cleanup_close_ int target = sys_openat2(
-            root, "dev/console", O_CREAT | O_EXCL | O_NOFOLLOW | O_RDONLY, 0600, RESOLVE_IN_ROOT);
+    static const char path[] = "/dev/console";
+    _cleanup_close_ int target =
+            sys_openat2(AT_FDCWD, path, O_CREAT | O_EXCL | O_RDONLY, 0600, RESOLVE_NO_SYMLINKS);
 
     if (target == -EEXIST)
-        target = sys_openat2(root, "dev/console", O_PATH | O_NOFOLLOW, 0, RESOLVE_IN_ROOT);
+        target = sys_openat2(AT_FDCWD, path, O_PATH | O_NOFOLLOW, 0, RESOLVE_NO_SYMLINKS);
     if (target < 0)
         return error_sys(err, -target, "open /dev/console");
     struct stat found;
@@ -143,7 +144,7 @@ static int console_apply(const struct step *step, struct plan_run *run, struct e
     if (r < 0)
         return error_sys(err, -r, "set the terminal's size");
     if (args->mount)
-        r = mount_console(terminal, run->fds[args->root_slot], err);
+        r = mount_console(terminal, err);
     if (r < 0)
         return r;
     static const char name[] = "/dev/pts/ptmx";

@@ -14,7 +14,6 @@ struct container_console {
     int socket_slot;         /* where the master end is sent */
     uint16_t columns, lines; /* 0: as the kernel makes it */
     bool mount;              /* on /dev/console; not for a further process (exec) */
-    int root_slot;           /* the container's root, for the mount */
 };
 
 /* Connects to a Unix stream socket by its path; the descriptor belongs to the caller. */
@@ -24,6 +23,7 @@ int container_connect(const char *path, int *ret_sock, struct error *err);
  * is returned. */
 int container_console_connect_step(struct plan *plan, const char *path, const char *because);
 
-/* Appends the child step that makes the terminal; after the mounts, before the user is changed. */
+/* Appends the child step that makes the terminal; once the root is
+ * entered, before the user is changed. */
 void container_console_step(
         struct plan *plan, const struct container_console *args, const char *because);

@@ -176,6 +176,7 @@ static int add_child_steps(struct exec_build *build, struct error *err)
             .user_slot = build->own_userns ? build->target->pidfd_slot : -1,
             .pid_slot = request->namespaces & CLONE_NEWPID ? build->target->pidfd_slot : -1,
             .cgroup_slot = build->built->cgroup.unified_slot,
+            .rootless = request->host->rootless,
             .die_with_host = request->die_with_host,
             .hide = true,
     };

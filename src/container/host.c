@@ -1,27 +1,10 @@
 #include "container/host.h"
 
-#include <fcntl.h>
 #include <stdio.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/install.h"
-#include "base/io.h"
-
-/* Root of a user namespace is no root of the host: its map says so. */
-static bool in_user_namespace(void)
-{
-    char text[128];
-    unsigned inside;
-    unsigned outside;
-    unsigned count;
-
-    if (io_read_small_at(AT_FDCWD, "/proc/self/uid_map", text, sizeof(text)) < 0)
-        return false;
-    if (sscanf(text, "%u %u %u", &inside, &outside, &count) != 3)
-        return false;
-    return !(inside == 0 && outside == 0 && count == UINT32_MAX);
-}
+#include "sys/userns.h"
 
 static bool have_program(const char *name)
 {
@@ -58,7 +41,7 @@ int container_host_detect(struct arena *arena, struct container_host *ret, struc
     if (r < 0)
         return r;
     host.last_capability = caps_kernel_last();
-    host.rootless = host.uid != 0 || in_user_namespace();
+    host.rootless = host.uid != 0 || sys_in_user_namespace();
     host.id_helpers = host.uid != 0 && have_program("newuidmap") && have_program("newgidmap");
     host.systemd.helper = systemd_helper(arena);
     host.systemd.user = host.uid != 0;

@@ -25,7 +25,8 @@ int store_open(struct arena *arena, const char *root, struct store *ret, struct 
 void store_close(struct store *store);
 #define _cleanup_store_ __attribute__((cleanup(store_close)))
 
-/* "/run/<program>" for root, "$XDG_RUNTIME_DIR/<program>" or "/tmp/<program>-<uid>" otherwise. */
+/* "/run/<program>" for root, "$XDG_RUNTIME_DIR/<program>" or "/tmp/<program>-<uid>" otherwise. Root
+ * of a user namespace that is there for an ordinary user counts as that user. */
 const char *store_default_root(struct arena *arena, const char *program);
 
 /* Letters, digits and "_+-.", not starting with a dot; at most 255 bytes. -EINVAL with the error.

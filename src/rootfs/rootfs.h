@@ -70,7 +70,7 @@ struct rootfs {
     bool readonly;
     bool idmapped; /* the root through the sandbox's user namespace, so no owner changes on disk */
     struct id_maps uids, gids; /* of its user namespace; empty when it has none of its own */
-    bool userns;               /* the sandbox has a user namespace that is not the host's */
+    bool userns;               /* its user namespace is not the host's first one */
     bool rootless;             /* viv is an ordinary user: sources are opened by the child */
     bool no_devices;           /* none of the default devices and links (rootfs' own /dev) */
     const char *propagation;   /* linux.rootfsPropagation; NULL: "rprivate" */

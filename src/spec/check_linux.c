@@ -2,6 +2,7 @@
 
 #include <ctype.h>
 #include <inttypes.h>
+#include <sys/stat.h>
 
 #include "base/cleanup.h"
 #include "base/path.h"
@@ -61,6 +62,34 @@ static void check_user_namespace(
     }
 }
 
+/* The type's bits of a mode; Podman writes them too, as stat(2) gives them. */
+static uint32_t type_bits(const char *type)
+{
+    switch (type ? type[0] : 0) {
+    case 'c':
+    case 'u':
+        return S_IFCHR;
+    case 'b':
+        return S_IFBLK;
+    case 'p':
+        return S_IFIFO;
+    default:
+        return 0;
+    }
+}
+
+static void check_file_mode(struct record_report *report, const struct record_place *here,
+        const struct spec_device *device)
+{
+    uint32_t mode = device->fileMode.value;
+    uint32_t type = mode & ~(uint32_t)FILE_MODE_MAX;
+
+    if (device->fileMode.set && type && type != type_bits(device->type))
+        record_fault(report, RECORD_MEMBER(here, "fileMode"),
+                "%u is larger than %d (octal 7777): the number is written in decimal", mode,
+                FILE_MODE_MAX);
+}
+
 static void check_devices(struct record_report *report, const struct record_place *place,
         const struct spec_linux *linux)
 {
@@ -77,10 +106,7 @@ static void check_devices(struct record_report *report, const struct record_plac
         rule_one_of(report, RECORD_MEMBER(here, "type"), device->type, &types, "device type");
         if (!str_equal(device->type, "p"))
             check_device_numbers(report, here, device->major, device->minor, 0);
-        if (device->fileMode.set && device->fileMode.value > FILE_MODE_MAX)
-            record_fault(report, RECORD_MEMBER(here, "fileMode"),
-                    "%u is larger than %d (octal 7777): the number is written in decimal",
-                    device->fileMode.value, FILE_MODE_MAX);
+        check_file_mode(report, here, device);
     }
 }
 

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/io.h"
 #include "sys/proc.h"
 #include "sys/process.h"
 
@@ -112,4 +113,17 @@ int sys_userns_new(const struct id_maps *uids, const struct id_maps *gids, struc
     siginfo_t info;
     sys_waitid(P_PID, (id_t)pid, &info, WEXITED | __WALL);
     return fd;
+}
+
+bool sys_in_user_namespace(void)
+{
+    char text[128];
+    unsigned inside;
+    unsigned outside;
+    unsigned count;
+
+    if (io_read_small_at(AT_FDCWD, "/proc/self/uid_map", text, sizeof(text)) < 0 ||
+            sscanf(text, "%u %u %u", &inside, &outside, &count) != 3)
+        return false;
+    return !(inside == 0 && outside == 0 && count == UINT32_MAX);
 }

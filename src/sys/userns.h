@@ -45,3 +45,7 @@ bool id_maps_inside(const struct id_maps *maps, uint32_t outside, uint32_t *ret_
  * pipe2, clone3, openat and write of uid_map and gid_map, openat of ns/user, waitid.
  */
 int sys_userns_new(const struct id_maps *uids, const struct id_maps *gids, struct error *err);
+
+/* Whether this process is in another user namespace than the host's first one, where root is no
+ * root of the host: the map of ids says so. False when that cannot be read. */
+bool sys_in_user_namespace(void);

@@ -24,6 +24,10 @@ Every test runs in a process and a directory of its own (`work()`), which go awa
 processes that it started; processes left behind make it fail, unless it says
 @leaves_processes. It runs in the namespaces that @private names: `@private("mnt", "net")`.
 
+What the tests of a file share, such as an engine that runs, is made by a context manager of the
+file: `@contextlib.contextmanager` above `def shared():`. It is entered before the first test and left
+after the last; what it starts is no leak of a test.
+
 Asserting: check(condition, text), equal(found, expected), contains(text, part), matches(text,
 regex), fails(result, status, part of stderr), skip(reason), eventually(function, seconds).
 Running: run(*argv), viv(*args), program(name) (a path in the build under test), Background(*argv).

@@ -23,8 +23,9 @@ def _text(path):
         return ""
 
 
-def descendants(pid=None):
-    """{pid: name} of all processes below one; a test is the reaper of its orphans."""
+def descendants(pid=None, without=()):
+    """{pid: name} of all processes below one; a test is the reaper of its orphans. Those of
+    `without` are left out with all below them."""
     children = {}
     for entry in os.listdir("/proc"):
         if entry.isdigit():
@@ -33,7 +34,7 @@ def descendants(pid=None):
                 children.setdefault(int(fields[1].split()[1]), []).append(int(entry))
     found, todo = {}, [pid or os.getpid()]
     while todo:
-        for child in children.get(todo.pop(), []):
+        for child in set(children.get(todo.pop(), [])) - set(without):
             found[child] = _text(f"/proc/{child}/comm").strip()
             todo.append(child)
     return found

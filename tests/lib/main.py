@@ -4,6 +4,7 @@
 Prints one line for each, as the unit tests do: "ok NAME", "FAILED NAME: …" or "skipped NAME: …".
 What a test printed is shown only if it failed.
 """
+import contextlib
 import ctypes
 import importlib.util
 import os
@@ -56,7 +57,7 @@ def body(function, note):
     return FAILED
 
 
-def kill_all(found):
+def kill_all(found, kept=()):
     """Kills the test's descendants until none is left; each is our child in the end."""
     end = time.monotonic() + 10
     while found and time.monotonic() < end:
@@ -65,18 +66,19 @@ def kill_all(found):
                 os.kill(pid, signal.SIGKILL)
             except ProcessLookupError:
                 pass
-        reap()
+        reap(kept)
         time.sleep(0.01)
-        found = leaks.descendants()
+        found = leaks.descendants(without=kept)
     return found
 
 
-def reap():
-    try:
-        while os.waitpid(-1, os.WNOHANG)[0]:
+def reap(kept=()):
+    """Waits for children that have ended, but for those that someone else waits for."""
+    for pid in set(leaks.descendants()) - set(kept):
+        try:
+            os.waitpid(pid, os.WNOHANG)
+        except ChildProcessError:
             pass
-    except ChildProcessError:
-        pass
 
 
 def wait(pid, seconds):
@@ -97,11 +99,35 @@ def unmount(top):
             ctypes.CDLL(None).umount2(line.split()[4].encode(), 2)
 
 
-def run_one(name, function, seconds):
+def make_work():
+    """A directory of its own for a test, or for what a file's tests share."""
     top = tempfile.mkdtemp(prefix="viv-test-")
     os.chmod(top, 0o755)
     os.mkdir(os.path.join(top, "work"))
     os.environ["VIV_TEST_WORK"] = os.path.join(top, "work")
+    return top
+
+
+@contextlib.contextmanager
+def shared(module):
+    """What the tests of a file share: its context manager `shared`, entered before the first of
+    them. Processes that it starts stay until its end."""
+    if not hasattr(module, "shared"):
+        yield
+        return
+    top = make_work()
+    try:
+        with module.shared():
+            yield
+    finally:
+        kill_all(leaks.descendants())
+        unmount(top)
+        shutil.rmtree(top, ignore_errors=True)
+
+
+def run_one(name, function, seconds):
+    top = make_work()
+    kept = set(leaks.descendants())
     note, log = os.path.join(top, "note"), os.path.join(top, "log")
     sys.stdout.flush()
     pid = os.fork()
@@ -120,9 +146,9 @@ def run_one(name, function, seconds):
         status, text = FAILED, f"not ended after {seconds} s"
     elif status not in (OK, FAILED, SKIPPED):
         status, text = FAILED, f"its process ended with {status}"
-    reap()
-    left = leaks.descendants()
-    stuck = kill_all(left)
+    reap(kept)
+    left = leaks.descendants(without=kept)
+    stuck = kill_all(left, kept)
     if status == OK and left and not getattr(function, "leaves_processes", False):
         status, text = FAILED, "processes left: " + ", ".join(sorted(left.values()))
     if stuck:
@@ -152,10 +178,20 @@ def main():
     module = load(path)
     factor = 3 if process.SANITIZED else 1
     failed = 0
-    for name, function in list(vars(module).items()):
-        if name.startswith("test_") and callable(function) and part in name:
-            seconds = getattr(function, "timeout", getattr(module, "TIMEOUT", 60)) * factor
-            failed += run_one(name[len("test_"):], function, seconds)
+    tests = [(name[len("test_"):], function) for name, function in list(vars(module).items())
+             if name.startswith("test_") and callable(function) and part in name]
+    try:
+        with shared(module):
+            for name, function in tests:
+                seconds = getattr(function, "timeout", getattr(module, "TIMEOUT", 60)) * factor
+                failed += run_one(name, function, seconds)
+    except asserts.Skipped as skipped:
+        for name, _ in tests:
+            print(f"skipped {name}: {skipped}")
+    except Exception:  # pylint: disable=broad-except
+        traceback.print_exc()
+        print("FAILED shared")
+        failed += 1
     sys.exit(failed > 0)
 
 
