@@ -2,6 +2,7 @@
 
 #include "cpu/flags.h"
 #include "cpu/handler.h"
+#include "cpu/mmu.h"
 #include "cpu/segment.h"
 
 /* ------------------------------------------------------------------ ways to go on */
@@ -108,6 +109,15 @@ LOOP(loopne, !(cpu->raw & RAW_ZF))
 
 /* ------------------------------------------------------------------ JMP, CALL, RET */
 
+/* A target that is no address faults here, before anything has changed. */
+static inline void check_target(struct cpu *cpu, const struct op *op, uint64_t target)
+{
+    if (likely(is_canonical(target)))
+        return;
+    cpu->op = op;
+    cpu_fault_code(cpu, VEC_GP, 0);
+}
+
 HANDLER(jmp)
 {
     return branch_direct(cpu, op);
@@ -115,7 +125,9 @@ HANDLER(jmp)
 
 HANDLER(jmp_r)
 {
-    return branch_to(cpu, op, reg_get(cpu, op->rm, op->size));
+    uint64_t target = reg_get(cpu, op->rm, op->size);
+    check_target(cpu, op, target);
+    return branch_to(cpu, op, target);
 }
 
 HANDLER(jmp_m)
@@ -125,7 +137,9 @@ HANDLER(jmp_m)
 
 HANDLER(jmp_m_64)
 {
-    return jump_linear(cpu, op, load64(cpu, op, ea(cpu, op)));
+    uint64_t target = load64(cpu, op, ea(cpu, op));
+    check_target(cpu, op, target);
+    return jump_linear(cpu, op, target);
 }
 
 HANDLER(call_64)
@@ -153,6 +167,7 @@ HANDLER(call_any)
 HANDLER(call_r_64)
 {
     uint64_t target = REG64(cpu, op->rm);
+    check_target(cpu, op, target);
     store64(cpu, op, cpu->regs[CPU_RSP] - 8, op_next_linear(cpu, op));
     cpu->regs[CPU_RSP] -= 8;
     return jump_linear(cpu, op, target);
@@ -161,6 +176,7 @@ HANDLER(call_r_64)
 HANDLER(call_m_64)
 {
     uint64_t target = load64(cpu, op, ea(cpu, op));
+    check_target(cpu, op, target);
     store64(cpu, op, cpu->regs[CPU_RSP] - 8, op_next_linear(cpu, op));
     cpu->regs[CPU_RSP] -= 8;
     return jump_linear(cpu, op, target);
@@ -179,6 +195,7 @@ HANDLER(call_m_any)
 HANDLER(ret_64)
 {
     uint64_t target = load64(cpu, op, cpu->regs[CPU_RSP]);
+    check_target(cpu, op, target);
     cpu->regs[CPU_RSP] += 8 + op->imm;
     return jump_linear(cpu, op, target);
 }
@@ -213,13 +230,13 @@ static const struct opcode table[] = {
     {.name = "loope", .code = 0xe1, .form = FORM_JB, .size = SIZE_F64, .reg = ALL(loope)},
     {.name = "loop", .code = 0xe2, .form = FORM_JB, .size = SIZE_F64, .reg = ALL(loop)},
     {.name = "jcxz", .code = 0xe3, .form = FORM_JB, .size = SIZE_F64, .reg = ALL(jcxz)},
-    {.name = "call", .code = 0xe8, .form = FORM_JZ, .size = SIZE_F64, .attr = AT_END, .reg = FAST_64(call_any, call_64)},
+    {.name = "call", .code = 0xe8, .form = FORM_JZ, .size = SIZE_F64, .attr = AT_END | AT_STACK, .reg = FAST_64(call_any, call_64)},
     {.name = "jmp", .code = 0xe9, .form = FORM_JZ, .size = SIZE_F64, .attr = AT_END, .reg = ALL(jmp)},
     {.name = "jmp", .code = 0xeb, .form = FORM_JB, .size = SIZE_F64, .attr = AT_END, .reg = ALL(jmp)},
-    {.name = "call", .code = 0xff, .ext = EXT(2), .form = FORM_E, .size = SIZE_F64, .attr = AT_END, .reg = FAST_64(call_r_any, call_r_64), .mem = FAST_64(call_m_any, call_m_64)},
+    {.name = "call", .code = 0xff, .ext = EXT(2), .form = FORM_E, .size = SIZE_F64, .attr = AT_END | AT_STACK, .reg = FAST_64(call_r_any, call_r_64), .mem = FAST_64(call_m_any, call_m_64)},
     {.name = "jmp", .code = 0xff, .ext = EXT(4), .form = FORM_E, .size = SIZE_F64, .attr = AT_END, .reg = ALL(jmp_r), .mem = FAST_64(jmp_m, jmp_m_64)},
-    {.name = "ret", .code = 0xc2, .form = FORM_IW, .size = SIZE_F64, .attr = AT_END, .reg = FAST_64(ret_any, ret_64)},
-    {.name = "ret", .code = 0xc3, .size = SIZE_F64, .attr = AT_END, .reg = FAST_64(ret_any, ret_64)},
+    {.name = "ret", .code = 0xc2, .form = FORM_IW, .size = SIZE_F64, .attr = AT_END | AT_STACK, .reg = FAST_64(ret_any, ret_64)},
+    {.name = "ret", .code = 0xc3, .size = SIZE_F64, .attr = AT_END | AT_STACK, .reg = FAST_64(ret_any, ret_64)},
 };
 /* clang-format on */
 

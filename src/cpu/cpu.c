@@ -133,6 +133,7 @@ static void set_fp(struct cpu *cpu, const struct cpu_state *state)
     cpu->x87 = (struct fsave){.cw = (state->fcw & 0x1f7fu) | 0x40u | 0xffff0000u,
             .sw = state->fsw | 0xffff0000u,
             .tw = widen_tags(state->ftwx) | 0xffff0000u};
+    fp_summarize(cpu);
     cpu->x87_opcode = state->last_opcode & 0x7ff;
     cpu->x87_ip = state->last_ip;
     cpu->x87_dp = state->last_dp;

@@ -500,6 +500,8 @@ static void fill(struct reader *reader, const struct opcode *opcode, struct op *
         fill_registers(reader, opcode, op);
     if (!is_mem)
         op->seg = reader->segment == SEG_NONE ? (uint8_t)CPU_DS : reader->segment;
+    if (!is_mem && (opcode->attr & AT_STACK))
+        op->seg = CPU_SS;
     take_immediate(reader, (enum imm_kind)form->imm, op);
     set_handler(reader, opcode, is_mem, op);
 }

@@ -76,7 +76,7 @@ enum opcode_map { MAP_1, MAP_0F, MAP_0F38, MAP_0F3A, MAP_COUNT };
 #define AT_RM8 32u     /* rm is a byte register or memory */
 #define AT_MEM 64u     /* memory forms only */
 #define AT_REG 128u    /* register forms only */
-#define AT_UD 256u     /* a defined way to raise #UD */
+#define AT_STACK 256u  /* what it accesses without naming it is the stack */
 #define AT_REP 512u    /* has its own handler with a repeat prefix (`lock` table) */
 #define AT_RM16 1024u  /* rm is 16 bits when it is memory */
 #define AT_NO66F 2048u /* F2 and F3 are ignored beside 66 */

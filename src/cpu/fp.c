@@ -68,3 +68,10 @@ void fp_check_x87(struct cpu *cpu, const struct op *op)
     if (cpu->cr0 & (CR0_EM | CR0_TS))
         cpu_fault(cpu, VEC_NM);
 }
+
+void fp_summarize(struct cpu *cpu)
+{
+    cpu->x87.sw &= ~0x8080u;
+    if (cpu->x87.sw & ~cpu->x87.cw & 0x3f)
+        cpu->x87.sw |= 0x8080;
+}

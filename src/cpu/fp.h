@@ -33,3 +33,6 @@ void fp_check_x87(struct cpu *cpu, const struct op *op);
 #define MXCSR_MASKS 0x1f80u
 #define MXCSR_FLAGS 0x3fu
 #define MXCSR_KNOWN 0xffffu
+
+/* The summary and busy bits of the status word in memory, which follow from the flags and masks. */
+void fp_summarize(struct cpu *cpu);

@@ -84,6 +84,7 @@ HANDLER(fxrstor)
     cpu->x87.cw = (area.cw & 0x1f7fu) | 0xffff0040u;
     cpu->x87.sw = area.sw | 0xffff0000u;
     cpu->x87.tw = full_tags(area.tags);
+    fp_summarize(cpu);
     cpu->x87_opcode = area.opcode & 0x7ff;
     cpu->x87_ip = area.ip;
     cpu->x87_dp = area.dp;

@@ -112,6 +112,12 @@ HANDLER(movsxd_r_16)
     NEXT;
 }
 
+HANDLER(movsxd_m_16)
+{
+    REG16(cpu, op->reg) = (uint16_t)load32(cpu, op, ea(cpu, op)); /* AMD reads all four bytes */
+    NEXT;
+}
+
 HANDLER(movsxd_r_32)
 {
     REG64(cpu, op->reg) = REG32(cpu, op->rm);
@@ -292,7 +298,7 @@ static const struct opcode table[] = {
     {.name = "movzx", .map = MAP_0F, .code = 0xb7, .form = FORM_GR, .size = SIZE_V, .attr = AT_RM16, .reg = NO_8(movzxw_r), .mem = NO_8(movzxw_m)},
     {.name = "movsx", .map = MAP_0F, .code = 0xbe, .form = FORM_GR, .size = SIZE_V, .attr = AT_RM8, .reg = NO_8(movsxb_r), .mem = NO_8(movsxb_m)},
     {.name = "movsx", .map = MAP_0F, .code = 0xbf, .form = FORM_GR, .size = SIZE_V, .attr = AT_RM16, .reg = NO_8(movsxw_r), .mem = NO_8(movsxw_m)},
-    {.name = "movsxd", .code = 0x63, .form = FORM_GR, .size = SIZE_V, .attr = AT_ONLY64, .reg = {NULL, movsxd_r_16, movsxd_r_32, movsxd_r_64}, .mem = {NULL, mov_rm_16, mov_rm_32, movsxd_m_64}, .bytes = 4},
+    {.name = "movsxd", .code = 0x63, .form = FORM_GR, .size = SIZE_V, .attr = AT_ONLY64, .reg = {NULL, movsxd_r_16, movsxd_r_32, movsxd_r_64}, .mem = {NULL, movsxd_m_16, mov_rm_32, movsxd_m_64}, .bytes = 4},
     {.name = "cbw", .code = 0x98, .size = SIZE_V, .reg = {NULL, cbw, cwde, cdqe}},
     {.name = "cwd", .code = 0x99, .size = SIZE_V, .reg = {NULL, cwd, cdq, cqo}},
     CONDITIONS(CMOV_ENTRY)

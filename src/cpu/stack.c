@@ -176,18 +176,18 @@ HANDLER(enter)
 
 /* clang-format off */
 static const struct opcode table[] = {
-    {.name = "push", .code = 0x50, .span = 8, .form = FORM_O, .size = SIZE_D64, .reg = FAST_64(push_r)},
-    {.name = "pop", .code = 0x58, .span = 8, .form = FORM_O, .size = SIZE_D64, .reg = FAST_64(pop_r)},
-    {.name = "push", .code = 0x68, .form = FORM_IZ, .size = SIZE_D64, .reg = FAST_64(push_i)},
-    {.name = "push", .code = 0x6a, .form = FORM_IB, .size = SIZE_D64, .reg = FAST_64(push_i)},
-    {.name = "push", .code = 0xff, .ext = EXT(6), .form = FORM_E, .size = SIZE_D64, .reg = FAST_64(push_r), .mem = FAST_64(push_m)},
-    {.name = "pop", .code = 0x8f, .ext = EXT(0), .form = FORM_E, .size = SIZE_D64, .attr = AT_WRITES, .reg = FAST_64(pop_r), .mem = ALL(pop_m_any)},
-    {.name = "pusha", .code = 0x60, .size = SIZE_V, .attr = AT_NO64, .reg = ALL(pusha)},
-    {.name = "popa", .code = 0x61, .size = SIZE_V, .attr = AT_NO64, .reg = ALL(popa)},
-    {.name = "pushf", .code = 0x9c, .size = SIZE_D64, .reg = ALL(pushf)},
-    {.name = "popf", .code = 0x9d, .size = SIZE_D64, .attr = AT_END, .reg = ALL(popf)},
-    {.name = "enter", .code = 0xc8, .form = FORM_IWIB, .size = SIZE_D64, .reg = ALL(enter)},
-    {.name = "leave", .code = 0xc9, .size = SIZE_D64, .reg = ALL(leave_op)},
+    {.name = "push", .code = 0x50, .span = 8, .form = FORM_O, .size = SIZE_D64, .attr = AT_STACK, .reg = FAST_64(push_r)},
+    {.name = "pop", .code = 0x58, .span = 8, .form = FORM_O, .size = SIZE_D64, .attr = AT_STACK, .reg = FAST_64(pop_r)},
+    {.name = "push", .code = 0x68, .form = FORM_IZ, .size = SIZE_D64, .attr = AT_STACK, .reg = FAST_64(push_i)},
+    {.name = "push", .code = 0x6a, .form = FORM_IB, .size = SIZE_D64, .attr = AT_STACK, .reg = FAST_64(push_i)},
+    {.name = "push", .code = 0xff, .ext = EXT(6), .form = FORM_E, .size = SIZE_D64, .attr = AT_STACK, .reg = FAST_64(push_r), .mem = FAST_64(push_m)},
+    {.name = "pop", .code = 0x8f, .ext = EXT(0), .form = FORM_E, .size = SIZE_D64, .attr = AT_STACK | AT_WRITES, .reg = FAST_64(pop_r), .mem = ALL(pop_m_any)},
+    {.name = "pusha", .code = 0x60, .size = SIZE_V, .attr = AT_STACK | AT_NO64, .reg = ALL(pusha)},
+    {.name = "popa", .code = 0x61, .size = SIZE_V, .attr = AT_STACK | AT_NO64, .reg = ALL(popa)},
+    {.name = "pushf", .code = 0x9c, .size = SIZE_D64, .attr = AT_STACK, .reg = ALL(pushf)},
+    {.name = "popf", .code = 0x9d, .size = SIZE_D64, .attr = AT_STACK | AT_END, .reg = ALL(popf)},
+    {.name = "enter", .code = 0xc8, .form = FORM_IWIB, .size = SIZE_D64, .attr = AT_STACK, .reg = ALL(enter)},
+    {.name = "leave", .code = 0xc9, .size = SIZE_D64, .attr = AT_STACK, .reg = ALL(leave_op)},
 };
 /* clang-format on */
 

@@ -82,8 +82,8 @@ static void compare(struct cpu *cpu, const struct op *op, uint64_t a, uint64_t b
 static void cmps_one(struct cpu *cpu, const struct op *op)
 {
     unsigned bytes = 1u << op->size;
+    uint64_t b = mem_load_value(cpu, op, target(cpu, op, false), bytes); /* faults first */
     uint64_t a = mem_load_value(cpu, op, source(cpu, op), bytes);
-    uint64_t b = mem_load_value(cpu, op, target(cpu, op, false), bytes);
     advance(cpu, op, CPU_RSI, step_of(cpu, op));
     advance(cpu, op, CPU_RDI, step_of(cpu, op));
     compare(cpu, op, a, b);

@@ -215,9 +215,7 @@ static void env_unpack(struct cpu *cpu, const struct op *op, const uint8_t *imag
     cpu->x87_ip = words[ENV_IP];
     cpu->x87_opcode = op->size == 1 ? 0 : (words[ENV_CS] >> 16) & 0x7ff;
     cpu->x87_dp = words[ENV_DP];
-    cpu->x87.sw &= ~0x8080u; /* the summary and busy bits follow from the others */
-    if (cpu->x87.sw & ~cpu->x87.cw & 0x3f)
-        cpu->x87.sw |= 0x8080;
+    fp_summarize(cpu);
 }
 
 /* Pieces of at most 32 bytes, since the memory access's buffer is small. */
@@ -263,6 +261,7 @@ HANDLER(fnstenv)
     env_pack(cpu, op, image);
     write_long(cpu, op, ea(cpu, op), image, ENV_WORDS * word_bytes(op));
     cpu->x87.cw |= 0x3f;
+    fp_summarize(cpu);
     return op + 1;
 }
 
