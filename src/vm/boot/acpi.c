@@ -329,7 +329,7 @@ int acpi_write_tables(
             add_filled(&layout, "APIC", 5, fill_madt, config),
     };
     write_rsdp(&layout, add_xsdt(&layout, tables, sizeof(tables)));
-    if (layout.bytes.length > ACPI_SIZE ||
+    if (layout.bytes.length > ACPI_SIZE - 16 ||
             !memory_write(memory, ACPI_BASE, layout.bytes.data, layout.bytes.length))
         return error_set(err, ENOSPC, "the ACPI tables (%zu bytes) do not fit below 1 MiB",
                 layout.bytes.length);

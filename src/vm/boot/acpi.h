@@ -12,7 +12,7 @@
 #include "vm/memory.h"
 
 #define ACPI_BASE 0xe0000U /* inside what the memory map tells as reserved */
-#define ACPI_SIZE 0x20000U
+#define ACPI_SIZE 0x20000U /* the last 16 bytes are the reset vector's */
 
 /* A virtio-mmio device as the guest finds it. */
 struct acpi_device {

@@ -7,6 +7,9 @@
 #include "vm/boot/place.h"
 #include "vm/boot/start.h"
 #include "vm/boot/unpack.h"
+#include "vm/dev/power.h"
+
+#define RESET_VECTOR 0xffff0U
 
 /* Xen's public/arch-x86/hvm/start_info.h, version 1 */
 #define START_MAGIC 0x336ec578U
@@ -45,6 +48,21 @@ static int write_command_line(
                 strlen(line), BOOT_COMMAND_LINE_MAX);
     memory_write(memory, PLACE_COMMAND_LINE, line, strlen(line) + 1);
     return 0;
+}
+
+/* What a firmware would have at its reset vector. Linux on hardware-reduced ACPI without EFI
+ * restarts by jumping there in real mode (arch/x86/kernel/reboot.c, BOOT_EFI, then BOOT_BIOS); it
+ * leads to the reset register. */
+static void write_reset_vector(const struct memory *memory)
+{
+    static const uint8_t code[] = {
+            0xba, POWER_RESET & 0xff, POWER_RESET >> 8, /* mov $POWER_RESET, %dx */
+            0xb0, POWER_RESET_VALUE,                    /* mov $POWER_RESET_VALUE, %al */
+            0xee,                                       /* out %al, %dx */
+            0xf4, 0xeb, 0xfd,                           /* hlt; jmp back */
+    };
+
+    memory_write(memory, RESET_VECTOR, code, sizeof(code));
 }
 
 static void write_start_info(const struct memory *memory, const struct start_module *module)
@@ -112,6 +130,7 @@ int boot_load(const struct memory *memory, const struct boot_config *config, str
         r = acpi_write_tables(memory, &config->acpi, err);
     if (r < 0)
         return r;
+    write_reset_vector(memory);
     if (config->module_count > BOOT_MODULES_MAX)
         return error_set(err, E2BIG, "%zu modules; a machine takes %d", config->module_count,
                 BOOT_MODULES_MAX);

@@ -4,7 +4,7 @@
  * (Multiboot specification 0.6.96), told apart by content. Used by machine_build().
  *
  * What is written, besides the kernel: start information at 0x6000, command line at 0x7000, ACPI
- * tables at 0xe0000, initramfs or modules at the top of low memory.
+ * tables at 0xe0000, a reset vector at 0xffff0, initramfs or modules at the top of low memory.
  */
 #pragma once
 
