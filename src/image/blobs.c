@@ -80,6 +80,29 @@ int blob_adopt(
     return store_place(store, path, to, err);
 }
 
+int blob_place(struct image_store *store, const char *path, const char *digest, struct error *err)
+{
+    char to[BLOB_PATH_SIZE];
+
+    blob_path(digest, to);
+    if (renameat(store->root_fd, path, store->root_fd, to) == 0)
+        return 0;
+    return error_sys(err, errno, "rename %s to %s in %s", path, to, store->options.root);
+}
+
+int blob_sync_folders(struct image_store *store, struct error *err)
+{
+    static const char *const folders[] = {"blobs/sha256", "blobs/sha512"};
+
+    for (size_t i = 0; i < ARRAY_SIZE(folders); i++) {
+        _cleanup_close_ int fd =
+                openat(store->root_fd, folders[i], O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+        if (fd < 0 || fsync(fd) < 0)
+            return error_sys(err, errno, "fsync %s/%s", store->options.root, folders[i]);
+    }
+    return 0;
+}
+
 int blob_write(struct image_store *store, const void *data, size_t length, char digest[DIGEST_SIZE],
         struct error *err)
 {

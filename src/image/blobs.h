@@ -35,6 +35,11 @@ int blob_write(struct image_store *store, const void *data, size_t length, char 
 int blob_adopt(
         struct image_store *store, int fd, const char *path, const char *digest, struct error *err);
 
+/* For several at once: a file that was verified and flushed gets its place; and then, once, the
+ * folders are flushed. */
+int blob_place(struct image_store *store, const char *path, const char *digest, struct error *err);
+int blob_sync_folders(struct image_store *store, struct error *err);
+
 /* Copies a stream to its end into a blob. `expected` NULL: whatever digest it has. */
 int blob_spool(struct image_store *store, int fd, const char *expected, char digest[DIGEST_SIZE],
         uint64_t *ret_size, struct error *err);

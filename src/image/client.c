@@ -52,7 +52,21 @@ static int open_program(struct image_store *store, struct error *err)
             places[0], places[1]);
 }
 
-static int make_folder(struct client *client, struct error *err)
+/* Its lock ends with the last process that has it open: so it is seen which folders are left over.
+ */
+static int make_one(struct image_store *store, const char *path, struct error *err)
+{
+    io_remove_tree_at(store->root_fd, path); /* of an earlier process with our number */
+    if (mkdirat(store->root_fd, path, 0700) < 0)
+        return store_advise(
+                store, error_sys(err, errno, "make %s/%s", store->options.root, path), err);
+    _cleanup_close_ int fd = openat(store->root_fd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0 || flock(fd, LOCK_EX | LOCK_NB) < 0)
+        return error_sys(err, errno, "open %s/%s", store->options.root, path);
+    return take_fd(&fd);
+}
+
+static int make_folders(struct client *client, struct error *err)
 {
     struct image_store *store = client->store;
     static unsigned counter;
@@ -61,13 +75,13 @@ static int make_folder(struct client *client, struct error *err)
     if (lock < 0)
         return lock;
     client->folder = arena_printf(&store->arena, "fetch/%d.%u", getpid(), counter++);
-    io_remove_tree_at(store->root_fd, client->folder); /* of an earlier process with our number */
-    if (mkdirat(store->root_fd, client->folder, 0700) < 0)
-        return store_advise(store,
-                error_sys(err, errno, "make %s/%s", store->options.root, client->folder), err);
-    client->folder_fd = openat(store->root_fd, client->folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (client->folder_fd < 0 || flock(client->folder_fd, LOCK_EX | LOCK_NB) < 0)
-        return error_sys(err, errno, "open %s/%s", store->options.root, client->folder);
+    client->taken = arena_printf(&store->arena, "%s+", client->folder);
+    client->folder_fd = make_one(store, client->folder, err);
+    if (client->folder_fd < 0)
+        return client->folder_fd;
+    client->taken_fd = make_one(store, client->taken, err);
+    if (client->taken_fd < 0)
+        return client->taken_fd;
     if (geteuid() == 0 && fchown(client->folder_fd, NOBODY, NOBODY) < 0)
         return error_sys(err, errno, "give %s away", client->folder);
     return 0;
@@ -118,11 +132,12 @@ int client_start(struct image_store *store, const struct image_access *access, s
             .access = access ? access : &no_access,
             .socket = -1,
             .folder_fd = -1,
+            .taken_fd = -1,
             .pid = -1,
             .next_id = 1};
 
     client_sweep(store);
-    int r = make_folder(&client, err);
+    int r = make_folders(&client, err);
     if (r == 0)
         r = spawn(&client, err);
     if (r < 0)
@@ -172,8 +187,12 @@ void client_stop(struct client *client)
         save_partials(client->store, client->folder_fd, client->folder);
         close(client->folder_fd);
     }
+    if (client->taken_fd >= 0) {
+        save_partials(client->store, client->taken_fd, client->taken);
+        close(client->taken_fd);
+    }
     client->pid = -1;
-    client->socket = client->folder_fd = -1;
+    client->socket = client->folder_fd = client->taken_fd = -1;
 }
 
 void client_sweep(struct image_store *store)
@@ -354,10 +373,10 @@ int client_take_file(
         struct client *client, const char *name, const char **ret_path, struct error *err)
 {
     struct image_store *store = client->store;
-    const char *path = store_temporary(store);
+    const char *path = arena_printf(&store->arena, "%s/%s", client->taken, name);
     struct stat st;
 
-    if (renameat(client->folder_fd, name, store->root_fd, path) < 0)
+    if (renameat(client->folder_fd, name, client->taken_fd, name) < 0)
         return error_sys(err, errno, "take the download %s", name);
     _cleanup_close_ int fd =
             openat(store->root_fd, path, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);

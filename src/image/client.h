@@ -19,7 +19,9 @@ struct client {
     pid_t pid;
     int socket;
     int folder_fd;
-    const char *folder; /* "fetch/PID.N" */
+    const char *folder; /* "fetch/PID.N", which viv-fetch may write to */
+    int taken_fd;
+    const char *taken; /* "fetch/PID.N+", for what was taken out of it */
     uint32_t next_id;
 };
 

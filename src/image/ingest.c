@@ -1,5 +1,6 @@
 #include "image/ingest.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <time.h>
@@ -95,6 +96,8 @@ void ingest_deliver(struct ingest *ingest, size_t index, const char *path, int f
     layer->state = INGEST_HERE;
     layer->path = path;
     layer->fd = fd;
+    if (fd >= 0) /* on its way to the disk while it is unpacked */
+        sync_file_range(fd, 0, 0, SYNC_FILE_RANGE_WRITE);
     ingest_tell(ingest, IMAGE_VERIFYING, layer->blob->digest, (uint64_t)layer->blob->size,
             (uint64_t)layer->blob->size);
 }
@@ -119,11 +122,10 @@ int ingest_advance(struct ingest *ingest, struct error *err)
         struct ingest_layer *layer = &ingest->layers[i];
         if (layer->state != INGEST_HERE)
             continue;
-        int r = worker_start(ingest->store, layer->blob->digest, layer->path, layer->fd,
-                layer->diff_id, &layer->worker, err);
+        int r = worker_start(
+                ingest->store, layer->blob->digest, layer->fd, layer->diff_id, &layer->worker, err);
         if (r < 0)
             return r;
-        close_file(layer);
         layer->state = INGEST_WORKING;
         ingest->working++;
     }
@@ -141,17 +143,50 @@ size_t ingest_poll(const struct ingest *ingest, struct pollfd *fds)
     return count;
 }
 
+static void drop_file(struct ingest *ingest, struct ingest_layer *layer)
+{
+    if (layer->path)
+        unlinkat(ingest->store->root_fd, layer->path, 0);
+    layer->path = NULL;
+    close_file(layer);
+}
+
 static int finish_layer(struct ingest *ingest, struct ingest_layer *layer, struct error *err)
 {
     ingest->working--;
-    layer->state = INGEST_DONE;
     int r = worker_finish(ingest->store, &layer->worker, err);
-    if (r < 0 && layer->path)
-        unlinkat(ingest->store->root_fd, layer->path, 0);
-    if (r == 0)
+    layer->state = r < 0 ? INGEST_MISSING : INGEST_DONE;
+    if (r < 0)
+        drop_file(ingest, layer);
+    else
         ingest_tell(ingest, IMAGE_DONE, layer->blob->digest, (uint64_t)layer->blob->size,
                 (uint64_t)layer->blob->size);
     return r;
+}
+
+/* The verified files become blobs: all are flushed, then all are renamed, so that the disk's
+ * journal is waited for once and not once for each. */
+static int adopt_files(struct ingest *ingest, struct error *err)
+{
+    size_t count = ingest->layers ? ingest->manifest.count : 0;
+    int r = 0;
+
+    for (size_t i = 0; i < count; i++) {
+        struct ingest_layer *layer = &ingest->layers[i];
+        if (layer->state == INGEST_DONE && layer->fd >= 0 && fsync(layer->fd) < 0)
+            return store_advise(ingest->store,
+                    error_sys(err, errno, "flush blob %s to the disk", layer->blob->digest), err);
+    }
+    for (size_t i = 0; i < count && r == 0; i++) {
+        struct ingest_layer *layer = &ingest->layers[i];
+        if (layer->state != INGEST_DONE || !layer->path)
+            continue;
+        r = blob_place(ingest->store, layer->path, layer->blob->digest, err);
+        if (r == 0)
+            layer->path = NULL;
+        close_file(layer);
+    }
+    return r < 0 ? r : blob_sync_folders(ingest->store, err);
 }
 
 int ingest_reap(struct ingest *ingest, const struct pollfd *fds, size_t count, struct error *err)
@@ -235,7 +270,9 @@ int ingest_commit(struct ingest *ingest, const struct strv *names, const struct 
     char written[DIGEST_SIZE];
     struct platform platform = manifest_config_platform(ingest->config);
 
-    int r = blob_write(ingest->store, ingest->text, ingest->length, written, err);
+    int r = adopt_files(ingest, err);
+    if (r == 0)
+        r = blob_write(ingest->store, ingest->text, ingest->length, written, err);
     if (r < 0)
         return r;
     struct catalog_image image = {.id = ingest->manifest.config.digest,
@@ -254,13 +291,12 @@ int ingest_commit(struct ingest *ingest, const struct strv *names, const struct 
 
 void ingest_free(struct ingest *ingest)
 {
+    adopt_files(ingest, NULL); /* what is verified need not come again, even if the rest failed */
     for (size_t i = 0; ingest->layers && i < ingest->manifest.count; i++) {
         struct ingest_layer *layer = &ingest->layers[i];
         if (layer->state == INGEST_WORKING)
             worker_cancel(ingest->store, &layer->worker);
-        if (layer->state != INGEST_DONE && layer->path)
-            unlinkat(ingest->store->root_fd, layer->path, 0);
-        close_file(layer);
+        drop_file(ingest, layer);
     }
     if (ingest->config)
         json_object_put(ingest->config);

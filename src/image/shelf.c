@@ -108,7 +108,7 @@ int shelf_unpack(
 {
     struct worker worker;
 
-    int r = worker_start(store, digest, NULL, -1, diff_id, &worker, err);
+    int r = worker_start(store, digest, -1, diff_id, &worker, err);
     return r < 0 ? r : worker_finish(store, &worker, err);
 }
 

@@ -34,16 +34,6 @@ static int open_lock(struct image_store *store, const char *diff_id, struct erro
     return fd < 0 ? error_sys(err, errno, "open the lock %s/%s", store->options.root, path) : fd;
 }
 
-/* Verified first; nothing has looked inside before. */
-static int verify(struct image_store *store, const struct worker *worker, const char *blob_path,
-        int blob_fd, struct error *err)
-{
-    if (!blob_path)
-        return 0;
-    int r = digest_check_fd(blob_fd, worker->digest, err);
-    return r < 0 ? r : blob_adopt(store, blob_fd, blob_path, worker->digest, err);
-}
-
 static int check_diff_id(
         const struct worker *worker, const struct layer_result *layer, struct error *err)
 {
@@ -67,14 +57,14 @@ static int wait_for_others(struct image_store *store, const struct worker *worke
     return 0;
 }
 
-static int work(struct image_store *store, const struct worker *worker, const char *blob_path,
-        int blob_fd, int diff_fd, struct report *report)
+static int work(struct image_store *store, const struct worker *worker, bool verify, int blob_fd,
+        int diff_fd, struct report *report)
 {
     struct layer_options options = shelf_options(store);
     struct error *err = &report->error;
 
     options.owners_ignored |= !worker->diff_id;
-    int r = verify(store, worker, blob_path, blob_fd, err);
+    int r = verify ? digest_check_fd(blob_fd, worker->digest, err) : 0;
     if (r == 0)
         r = wait_for_others(store, worker, report, err);
     if (r < 0 || report->present)
@@ -87,7 +77,7 @@ static int work(struct image_store *store, const struct worker *worker, const ch
     return r < 0 ? r : check_diff_id(worker, &report->layer, err);
 }
 
-static void run_child(struct image_store *store, const struct worker *worker, const char *blob_path,
+static void run_child(struct image_store *store, const struct worker *worker, bool verify,
         int blob_fd, int diff_fd, int out_fd, pid_t parent)
 {
     struct report *report = calloc(1, sizeof(*report));
@@ -96,12 +86,12 @@ static void run_child(struct image_store *store, const struct worker *worker, co
     signal(SIGINT, SIG_IGN); /* the parent decides */
     if (!report || getppid() != parent)
         _exit(1);
-    report->result = work(store, worker, blob_path, blob_fd, diff_fd, report);
+    report->result = work(store, worker, verify, blob_fd, diff_fd, report);
     io_write_all(out_fd, report, sizeof(*report));
     _exit(0);
 }
 
-static int spawn(struct image_store *store, const char *blob_path, int blob_fd, int diff_fd,
+static int spawn(struct image_store *store, bool verify, int blob_fd, int diff_fd,
         struct worker *worker, struct error *err)
 {
     pid_t parent = getpid();
@@ -111,7 +101,7 @@ static int spawn(struct image_store *store, const char *blob_path, int blob_fd, 
         return error_sys(err, errno, "pipe");
     worker->pid = fork();
     if (worker->pid == 0)
-        run_child(store, worker, blob_path, blob_fd, diff_fd, ends[1], parent);
+        run_child(store, worker, verify, blob_fd, diff_fd, ends[1], parent);
     int why = errno;
     close(ends[1]);
     if (worker->pid < 0) {
@@ -122,7 +112,7 @@ static int spawn(struct image_store *store, const char *blob_path, int blob_fd, 
     return 0;
 }
 
-static int prepare_and_spawn(struct image_store *store, const char *blob_path, int blob_fd,
+static int prepare_and_spawn(struct image_store *store, bool verify, int blob_fd,
         struct worker *worker, struct error *err)
 {
     int diff_fd = -1;
@@ -137,7 +127,7 @@ static int prepare_and_spawn(struct image_store *store, const char *blob_path, i
         r = worker->lock_fd < 0 ? worker->lock_fd : 0;
     }
     if (r == 0)
-        r = spawn(store, blob_path, blob_fd, diff_fd, worker, err);
+        r = spawn(store, verify, blob_fd, diff_fd, worker, err);
     if (r < 0) {
         if (worker->lock_fd >= 0)
             close(worker->lock_fd);
@@ -146,19 +136,20 @@ static int prepare_and_spawn(struct image_store *store, const char *blob_path, i
     return r;
 }
 
-int worker_start(struct image_store *store, const char *digest, const char *blob_path, int blob_fd,
-        const char *diff_id, struct worker *ret, struct error *err)
+int worker_start(struct image_store *store, const char *digest, int blob_fd, const char *diff_id,
+        struct worker *ret, struct error *err)
 {
     struct worker worker = {.digest = digest, .diff_id = diff_id};
     _cleanup_close_ int own_fd = -1;
 
-    if (!blob_path) {
+    bool verify = blob_fd >= 0;
+    if (!verify) {
         own_fd = blob_open(store, digest, err);
         if (own_fd < 0)
             return own_fd;
         blob_fd = own_fd;
     }
-    int r = prepare_and_spawn(store, blob_path, blob_fd, &worker, err);
+    int r = prepare_and_spawn(store, verify, blob_fd, &worker, err);
     if (r == 0)
         *ret = worker;
     return r;
@@ -169,7 +160,7 @@ int worker_start_archive(
 {
     struct worker worker = {.digest = NULL};
 
-    int r = prepare_and_spawn(store, NULL, archive_fd, &worker, err);
+    int r = prepare_and_spawn(store, false, archive_fd, &worker, err);
     if (r == 0)
         *ret = worker;
     return r;

@@ -22,12 +22,11 @@ struct worker {
 };
 
 /*
- * Starts one for a layer. The blob is in the store, or is the file `blob_path` of the store, open
- * as blob_fd, which will be verified, and then be the blob. Strings must live until
- * worker_finish().
+ * Starts one for a layer. The blob is in the store (blob_fd -1), or is an open file that is
+ * verified before anything looks inside. Strings must live until worker_finish().
  */
-int worker_start(struct image_store *store, const char *digest, const char *blob_path, int blob_fd,
-        const char *diff_id, struct worker *ret, struct error *err);
+int worker_start(struct image_store *store, const char *digest, int blob_fd, const char *diff_id,
+        struct worker *ret, struct error *err);
 
 /* Starts one that unpacks a whole archive of images, with owners ignored; the folder is the
  * caller's after worker_finish(). */
