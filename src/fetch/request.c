@@ -16,15 +16,15 @@ struct request {
 static int setup_get(struct session *session, struct endpoint *endpoint, struct http *http,
         void *data, struct error *err)
 {
-    static const char *const accepted[] = {
-            MANIFEST_OCI, MANIFEST_OCI_INDEX, MANIFEST_DOCKER, MANIFEST_DOCKER_LIST};
+    static const char accepted[] =
+            MANIFEST_OCI ", " MANIFEST_OCI_INDEX ", " MANIFEST_DOCKER ", " MANIFEST_DOCKER_LIST;
     const struct request *request = data;
     char *url = session_url(
             session, endpoint, "v2/%s/manifests/%s", endpoint->at.path, request->want->reference);
 
     int r = session_start(session, endpoint, http, "GET", url, err);
-    for (size_t i = 0; r == 0 && i < sizeof(accepted) / sizeof(accepted[0]); i++)
-        http_header(http, "Accept", accepted[i]);
+    if (r == 0)
+        http_header(http, "Accept", accepted);
     return r;
 }
 
@@ -71,7 +71,7 @@ static int setup_catalog(struct session *session, struct endpoint *endpoint, str
 {
     (void)data;
     return session_start(session, endpoint, http, "GET",
-            session_url(session, endpoint, "v2/_catalog?n=10000"), err);
+            session_url(session, endpoint, "v2/_catalog?n=1000"), err);
 }
 
 static int keep_body(

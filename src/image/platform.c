@@ -63,7 +63,7 @@ int platform_parse(const char *text, struct arena *arena, struct platform *ret, 
         return 0;
     }
     strv_split(arena, &parts, text, '/');
-    bool good = parts.count >= 1 && parts.count <= 3;
+    bool good = parts.count >= 1 && parts.count <= 3 && !str_ends(text, "/");
     strv_foreach (part, &parts)
         good = good && good_word(part);
     if (!good)
