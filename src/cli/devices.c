@@ -8,16 +8,27 @@
 #include "base/path.h"
 #include "spec/defaults.h"
 
+/* In a user namespace of its own the sandbox cannot make a device: the host's is bound. */
+static void show_device(struct arena *arena, struct spec *spec, const struct stat *found,
+        const char *host, const char *inside)
+{
+    if (spec_namespace_find(spec, "user") && !str_equal(host, inside)) {
+        spec_add_mount(arena, spec, inside, "bind", host, "bind,rprivate");
+        return;
+    }
+    struct spec_device *device = spec_add_device(arena, spec, inside,
+            S_ISBLK(found->st_mode) ? "b" : "c", major(found->st_rdev), minor(found->st_rdev));
+    device->fileMode = (struct opt_u32){true, found->st_mode & 07777};
+}
+
 static void add_device(struct arena *arena, struct spec *spec, const struct stat *found,
-        const char *inside, const char *access)
+        const char *host, const char *inside, const char *access)
 {
     const char *type = S_ISBLK(found->st_mode) ? "b" : "c";
-    struct spec_device *device = spec_add_device(
-            arena, spec, inside, type, major(found->st_rdev), minor(found->st_rdev));
     struct spec_device_rule *rule =
             spec_add_device_rule(arena, &spec->linux.resources, true, access ? access : "rwm");
 
-    device->fileMode = (struct opt_u32){true, found->st_mode & 07777};
+    show_device(arena, spec, found, host, inside);
     rule->type = type;
     rule->major = (struct opt_i64){true, major(found->st_rdev)};
     rule->minor = (struct opt_i64){true, minor(found->st_rdev)};
@@ -39,7 +50,8 @@ static int add_directory(
                 !(S_ISCHR(found.st_mode) || S_ISBLK(found.st_mode)))
             continue;
         const char *inside = device->inside ? device->inside : device->host;
-        add_device(arena, spec, &found, path_join(arena, inside, entry->d_name), device->access);
+        add_device(arena, spec, &found, path_join(arena, device->host, entry->d_name),
+                path_join(arena, inside, entry->d_name), device->access);
         any = true;
     }
     return any ? 0 : error_set(err, ENODEV, "--device %s: no device in it", device->host);
@@ -57,7 +69,8 @@ static int add_one(
     if (!S_ISCHR(found.st_mode) && !S_ISBLK(found.st_mode))
         return error_set(err, ENODEV, "--device %s: it is no device; a file is shared with -v",
                 device->host);
-    add_device(arena, spec, &found, device->inside ? device->inside : device->host, device->access);
+    add_device(arena, spec, &found, device->host, device->inside ? device->inside : device->host,
+            device->access);
     return 0;
 }
 

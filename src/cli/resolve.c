@@ -180,6 +180,21 @@ static int resolve_init(struct cli *cli, struct spec *spec, struct error *err)
     return 0;
 }
 
+/* With the host's IPC its message queues are shown, if the host has them mounted. */
+static void drop_missing_queues(struct spec *spec)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < spec->mounts.count; i++) {
+        const struct spec_mount *mount = &spec->mounts.items[i];
+        bool queues = str_equal(mount->type, "bind") && str_equal(mount->source, "/dev/mqueue") &&
+                      str_equal(mount->destination, "/dev/mqueue");
+        if (!queues || access(mount->source, F_OK) == 0)
+            spec->mounts.items[kept++] = *mount;
+    }
+    spec->mounts.count = kept;
+}
+
 /* ---- volumes --------------------------------------------------------------------------------- */
 
 static int resolve_volumes(struct cli *cli, struct engine *engine, struct spec *spec,
@@ -246,6 +261,7 @@ int resolve_run(struct cli *cli, struct engine *engine, struct spec *spec,
     int r = resolve_namespaces(cli, engine, spec, choices, &run, err);
     if (r == 0)
         r = resolve_devices(cli->arena, spec, choices, err);
+    drop_missing_queues(spec);
     if (r == 0)
         r = resolve_volumes(cli, engine, spec, choices, err);
     if (r == 0)

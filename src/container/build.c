@@ -179,6 +179,26 @@ static int add_child(struct build *build, struct error *err)
     return r;
 }
 
+/* Comes before the change of identity, after which the process's own files in procfs belong to the
+ * host's root and not to the sandbox's. */
+static void add_clocks(struct build *build)
+{
+    const struct spec_time_offsets *from = &build->request->spec->linux.timeOffsets;
+    struct ns_clock_offset offsets[2];
+    size_t count = 0;
+
+    if (!has(build, NS_TIME, NS_NEW))
+        return;
+    if (from->monotonic)
+        offsets[count++] = (struct ns_clock_offset){
+                "monotonic", from->monotonic->secs, from->monotonic->nanosecs};
+    if (from->boottime)
+        offsets[count++] = (struct ns_clock_offset){
+                "boottime", from->boottime->secs, from->boottime->nanosecs};
+    int proc = rootfs_add_proc(build->plan, STEP_CHILD);
+    ns_add_time(build->plan, offsets, count, proc, "/linux/timeOffsets");
+}
+
 /* The namespaces other than mount, and what is set in them. */
 static void add_namespaces(struct build *build)
 {
@@ -189,6 +209,7 @@ static void add_namespaces(struct build *build)
     ns_add_joins(plan, &joins);
     if (has(build, NS_NET, NS_JOIN))
         add_net_devices(build);
+    add_clocks(build);
     if (!has(build, NS_USER, NS_HOST))
         ns_add_become_root(plan, build->id_maps.deny_setgroups, because(build, NS_USER));
     if (has(build, NS_CGROUP, NS_NEW))
@@ -203,18 +224,6 @@ static int add_kernel_settings(struct build *build, struct error *err)
     struct plan *plan = build->plan;
     int proc = build->rootfs->proc_slot;
 
-    if (has(build, NS_TIME, NS_NEW)) {
-        struct ns_clock_offset offsets[2];
-        size_t count = 0;
-        const struct spec_time_offsets *from = &spec->linux.timeOffsets;
-        if (from->monotonic)
-            offsets[count++] = (struct ns_clock_offset){
-                    "monotonic", from->monotonic->secs, from->monotonic->nanosecs};
-        if (from->boottime)
-            offsets[count++] = (struct ns_clock_offset){
-                    "boottime", from->boottime->secs, from->boottime->nanosecs};
-        ns_add_time(plan, offsets, count, proc, "/linux/timeOffsets");
-    }
     if (!str_empty(spec->hostname))
         ns_add_hostname(plan, spec->hostname, "/hostname");
     if (!str_empty(spec->domainname))

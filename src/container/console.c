@@ -161,8 +161,17 @@ static void console_describe(const struct step *step, struct step_text *text)
 
     step_call(text, "openat2(AT_FDCWD, \"/dev/pts/ptmx\", {flags=O_RDWR|O_NOCTTY|O_CLOEXEC, "
                     "resolve=RESOLVE_NO_SYMLINKS}, 24)");
+    step_call(text, "ioctl(<master>, TIOCGPTN, <number>)");
+    step_call(text, "ioctl(<master>, TIOCSPTLCK, [0])");
     step_call(text, "ioctl(<master>, TIOCGPTPEER, O_RDWR|O_NOCTTY|O_CLOEXEC)");
+    if (args->lines || args->columns)
+        step_call(text,
+                "ioctl(<master>, TIOCSWINSZ, {ws_row=%u, ws_col=%u, ws_xpixel=0, "
+                "ws_ypixel=0})",
+                args->lines, args->columns);
     if (args->mount) {
+        step_call(text, "openat2(AT_FDCWD, \"/dev/console\", {flags=O_RDONLY|O_CREAT|O_EXCL|"
+                        "O_CLOEXEC, mode=0600, resolve=RESOLVE_NO_SYMLINKS}, 24)");
         step_call(text, "open_tree(<terminal>, \"\", "
                         "OPEN_TREE_CLONE|OPEN_TREE_CLOEXEC|AT_EMPTY_PATH)");
         step_call(text, "move_mount(<tree>, \"\", <dev/console>, \"\", "

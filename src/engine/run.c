@@ -329,5 +329,7 @@ int engine_plan(struct engine *engine, struct engine_run *run, struct container_
     struct running running = {.engine = engine, .run = run, .dir_fd = -1};
     int r = prepare(&running, false, err);
 
+    if (run->meta.tty)
+        running.request.console_fd = 0; /* there will be one */
     return r < 0 ? r : container_plan(&running.request, ret, err);
 }

@@ -54,7 +54,10 @@ static void add_hierarchy(struct plan *plan, struct rootfs *rootfs, size_t index
             .root_slot = rootfs->root_slot,
             .proc_slot = rootfs->proc_slot,
             .source_slot = -1,
+            .foresight = rootfs->foresight,
+            .when = foresight_now(rootfs->foresight),
             .follow = INROOT_NO_SYMLINKS};
+    foresight_mount(rootfs->foresight, target, "cgroup", NULL);
     mount->options.set = attributes(rootfs, options);
     if (!rootfs->cgroups->own_namespace) {
         mount->source = cgroup->path;
@@ -149,7 +152,10 @@ static void add_tmpfs(
             .root_slot = rootfs->root_slot,
             .proc_slot = rootfs->proc_slot,
             .source_slot = -1,
+            .foresight = rootfs->foresight,
+            .when = foresight_now(rootfs->foresight),
             .follow = INROOT_NO_SYMLINKS};
+    foresight_mount(rootfs->foresight, target, "tmpfs", NULL);
     mount->options.set = CGROUP_ATTRIBUTES;
     strv_add(plan->arena, &mount->options.data, "mode=755");
     mount_add_new(plan, mount, because);

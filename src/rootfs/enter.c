@@ -324,6 +324,8 @@ void rootfs_add_cwd(struct plan *plan, const char *path, const char *because)
 struct bind_fd {
     const char *name, *target;
     int slot, root_slot;
+    const struct foresight *foresight; /* for the description */
+    size_t when;
 };
 
 static int bind_fd_apply(const struct step *step, struct plan_run *run, struct error *err)
@@ -347,7 +349,8 @@ static void bind_fd_describe(const struct step *step, struct step_text *text)
 
     step_call(text, "open_tree(<%s>, \"\", OPEN_TREE_CLONE|OPEN_TREE_CLOEXEC|AT_EMPTY_PATH)",
             bind->name);
-    inroot_call(text, bind->target, INROOT_NO_SYMLINKS);
+    inroot_make_calls(text, bind->target, INROOT_FILE, INROOT_NO_SYMLINKS,
+            foresight_missing(bind->foresight, bind->when, bind->target, NULL));
     mount_attach_call(text);
     step_why(text, "%s is %s inside, bound by descriptor and never by a path", bind->target,
             bind->name);
@@ -361,6 +364,7 @@ void rootfs_add_bind_fd(struct plan *plan, const struct rootfs *rootfs, int slot
 {
     struct bind_fd *bind = arena_new(plan->arena, struct bind_fd);
 
-    *bind = (struct bind_fd){name, target, slot, rootfs->root_slot};
+    *bind = (struct bind_fd){name, target, slot, rootfs->root_slot, rootfs->foresight,
+            foresight_now(rootfs->foresight)};
     plan_add(plan, STEP_CHILD, &bind_fd_ops, because, bind);
 }

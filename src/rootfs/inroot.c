@@ -73,7 +73,7 @@ static int make_part(int root_fd, char path[PATH_MAX], size_t start, size_t end,
 }
 
 /* Walks the path, making what is missing; each part is looked up anew from the root. */
-static int make_missing(int root_fd, const char *wanted, bool directory)
+static int walk_missing(int root_fd, const char *wanted, bool directory)
 {
     char path[PATH_MAX];
     int links = 0;
@@ -99,6 +99,55 @@ static int make_missing(int root_fd, const char *wanted, bool directory)
     return 0;
 }
 
+/* The length of the part of the path before its last name. */
+static size_t parent_length(const char *path, size_t length)
+{
+    while (length && path[length - 1] != '/')
+        length--;
+    while (length > 1 && path[length - 1] == '/')
+        length--;
+    return length;
+}
+
+/* Makes path[..length) in its parent, and first the parent when that is missing too. 1: something
+ * dangling is in the way, which takes a careful walk. */
+static int make_in_parent(int root_fd, char path[PATH_MAX], size_t length, bool directory)
+{
+    char name[NAME_MAX + 1];
+    size_t end = parent_length(path, length);
+    size_t start = end + strspn(path + end, "/");
+
+    if (length < start || length - start > NAME_MAX)
+        return length < start ? 1 : -ENAMETOOLONG;
+    memcpy(name, path + start, length - start);
+    name[length - start] = '\0';
+    char saved = path[end];
+    path[end] = '\0';
+    int dir = open_existing(root_fd, end ? path : ".", O_DIRECTORY, INROOT_FOLLOW);
+    int r = dir == -ENOENT ? make_in_parent(root_fd, path, end, true) : 0;
+    if (dir == -ENOENT && r == 0)
+        dir = open_existing(root_fd, path, O_DIRECTORY, INROOT_FOLLOW);
+    path[end] = saved;
+    if (r == 0)
+        r = dir < 0 ? dir : make_entry(dir, name, directory);
+    cleanup_close(&dir);
+    return r;
+}
+
+static int make_missing(int root_fd, const char *wanted, bool directory)
+{
+    char path[PATH_MAX];
+    size_t length = strlen(wanted);
+
+    if (length >= sizeof(path))
+        return -ENAMETOOLONG;
+    memcpy(path, wanted, length + 1);
+    while (length > 1 && path[length - 1] == '/')
+        path[--length] = '\0';
+    int r = make_in_parent(root_fd, path, length, directory);
+    return r == 1 ? walk_missing(root_fd, wanted, directory) : r;
+}
+
 static int fail(struct error *err, int errnum, const char *path, enum inroot_follow follow)
 {
     const char *hint = NULL;
@@ -114,21 +163,28 @@ static int fail(struct error *err, int errnum, const char *path, enum inroot_fol
     return error_sys_hint(err, errnum, hint, "open %s inside the root", path);
 }
 
+int inroot_make(int root_fd, const char *path, enum inroot_make make, enum inroot_follow follow,
+        struct error *err)
+{
+    int r = make_missing(root_fd, path, make == INROOT_DIRECTORY);
+
+    if (r < 0) {
+        fail(err, -r, path, follow);
+        error_prefix(err, "make what is missing");
+        return r;
+    }
+    int fd = open_existing(root_fd, path, 0, follow);
+    return fd < 0 ? fail(err, -fd, path, follow) : fd;
+}
+
 int inroot_open(int root_fd, const char *path, enum inroot_make make, enum inroot_follow follow,
         struct error *err)
 {
     const char *name = *path ? path : "/";
     int fd = open_existing(root_fd, name, 0, follow);
 
-    if (fd == -ENOENT && make != INROOT_MUST_EXIST) {
-        int r = make_missing(root_fd, name, make == INROOT_DIRECTORY);
-        if (r < 0) {
-            fail(err, -r, path, follow);
-            error_prefix(err, "make what is missing");
-            return r;
-        }
-        fd = open_existing(root_fd, name, 0, follow);
-    }
+    if (fd == -ENOENT && make != INROOT_MUST_EXIST)
+        return inroot_make(root_fd, name, make, follow, err);
     return fd < 0 ? fail(err, -fd, path, follow) : fd;
 }
 
@@ -152,4 +208,36 @@ void inroot_call(struct step_text *text, const char *path, enum inroot_follow fo
             step_quote(text->arena, *path ? path : "/"),
             follow == INROOT_NO_LAST ? "|O_NOFOLLOW" : "",
             follow == INROOT_NO_SYMLINKS ? "RESOLVE_NO_SYMLINKS|" : "");
+}
+
+static void directory_call(struct step_text *text, const char *path)
+{
+    step_call(text,
+            "openat2(<root>, %s, {flags=O_PATH|O_DIRECTORY|O_CLOEXEC, resolve=RESOLVE_IN_ROOT}, "
+            "24)",
+            step_quote(text->arena, path));
+}
+
+void inroot_make_calls(struct step_text *text, const char *path, enum inroot_make make,
+        enum inroot_follow follow, size_t missing)
+{
+    struct strv parts = {0}; /* the path, its parent, that one's parent … */
+
+    inroot_call(text, path, follow);
+    if (!missing)
+        return;
+    strv_add(text->arena, &parts, path_clean(text->arena, path));
+    for (size_t i = 0; i < missing; i++) {
+        strv_add(text->arena, &parts, path_dir(text->arena, parts.words[i]));
+        directory_call(text, parts.words[i + 1]);
+    }
+    for (size_t i = missing; i-- > 0;) {
+        bool file = i == 0 && make == INROOT_FILE;
+        const char *name = step_quote(text->arena, path_base(parts.words[i]));
+        step_call(
+                text, file ? "mknodat(<dir>, %s, S_IFREG|0644)" : "mkdirat(<dir>, %s, 0755)", name);
+        if (i > 0)
+            directory_call(text, parts.words[i]);
+    }
+    inroot_call(text, path, follow);
 }

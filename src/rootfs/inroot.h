@@ -33,5 +33,13 @@ int inroot_open(int root_fd, const char *path, enum inroot_make make, enum inroo
  * path. */
 int inroot_open_parent(int root_fd, const char *path, const char **ret_name, struct error *err);
 
+/* As inroot_open, for what the caller has just found missing. */
+int inroot_make(int root_fd, const char *path, enum inroot_make make, enum inroot_follow follow,
+        struct error *err);
+
 /* The openat2 call of inroot_open on what exists, for a description. */
 void inroot_call(struct step_text *text, const char *path, enum inroot_follow follow);
+
+/* The calls of inroot_open when so many parts at the end of the path are missing. */
+void inroot_make_calls(struct step_text *text, const char *path, enum inroot_make make,
+        enum inroot_follow follow, size_t missing);

@@ -90,7 +90,8 @@ static const struct step_ops covers_ops = {
 
 struct covered {
     const char *path;
-    const char *root_path; /* on the host, for descriptions */
+    const struct foresight *foresight; /* for descriptions */
+    size_t when;
     int root_slot, null_slot, empty_slot;
 };
 
@@ -121,15 +122,10 @@ static int mask_apply(const struct step *step, struct plan_run *run, struct erro
     return cover(run->fds[slot], target, covered->path, err);
 }
 
-/* What the path will be: procfs and sysfs look alike everywhere, the rest is looked up in the root.
- * False: nothing is there. */
-static bool foresee(const struct covered *covered, struct step_text *text, struct stat *st)
+/* What the path will be; false: nothing is there. */
+static bool foresee(const struct covered *covered, struct stat *st)
 {
-    bool kernel = path_is_below(covered->path, "/proc") || path_is_below(covered->path, "/sys");
-    const char *path =
-            kernel ? covered->path : path_join(text->arena, covered->root_path, covered->path);
-
-    return stat(path, st) == 0;
+    return foresight_missing(covered->foresight, covered->when, covered->path, st) == 0;
 }
 
 static void mask_describe(const struct step *step, struct step_text *text)
@@ -138,7 +134,7 @@ static void mask_describe(const struct step *step, struct step_text *text)
     struct stat st;
 
     inroot_call(text, covered->path, INROOT_FOLLOW);
-    if (foresee(covered, text, &st)) {
+    if (foresee(covered, &st)) {
         step_call(text, "fstat(<target>)");
         step_call(text, "open_tree(<%s>, \"\", OPEN_TREE_CLONE|OPEN_TREE_CLOEXEC|AT_EMPTY_PATH)",
                 S_ISDIR(st.st_mode) ? "empty" : "null");
@@ -177,7 +173,7 @@ static void readonly_describe(const struct step *step, struct step_text *text)
     struct stat st;
 
     inroot_call(text, covered->path, INROOT_FOLLOW);
-    if (foresee(covered, text, &st)) {
+    if (foresee(covered, &st)) {
         step_call(text, "open_tree(<target>, \"\", "
                         "OPEN_TREE_CLONE|OPEN_TREE_CLOEXEC|AT_EMPTY_PATH|AT_RECURSIVE)");
         step_call(text, "mount_setattr(<mount>, \"\", AT_EMPTY_PATH, {attr_set=MOUNT_ATTR_RDONLY, "
@@ -195,8 +191,12 @@ static void add_covered(struct plan *plan, const struct rootfs *rootfs, const st
 {
     struct covered *covered = arena_new(plan->arena, struct covered);
 
-    *covered = (struct covered){
-            path, rootfs->path, rootfs->root_slot, rootfs->null_slot, rootfs->empty_slot};
+    *covered = (struct covered){.path = path,
+            .foresight = rootfs->foresight,
+            .when = foresight_now(rootfs->foresight),
+            .root_slot = rootfs->root_slot,
+            .null_slot = rootfs->null_slot,
+            .empty_slot = rootfs->empty_slot};
     plan_add(plan, STEP_CHILD, ops,
             str_empty(list) ? "" : plan_pointer(plan, "%s/%zu", list, index), covered);
 }

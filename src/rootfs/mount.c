@@ -195,7 +195,7 @@ static int open_target(const struct mount *mount, int root, char mode[16], struc
 
     mode[0] = '\0';
     if (fd == -ENOENT)
-        return inroot_open(root, mount->target, INROOT_DIRECTORY, mount->follow, err);
+        return inroot_make(root, mount->target, INROOT_DIRECTORY, mount->follow, err);
     if (fd < 0)
         return inroot_open(root, mount->target, INROOT_MUST_EXIST, mount->follow, err);
     if (wants_mode(mount) && fstat(fd, &st) == 0)
@@ -246,15 +246,30 @@ static int new_apply(const struct step *step, struct plan_run *run, struct error
     return r < 0 ? r : set_propagation(mount, fd, err);
 }
 
+/* The calls that find or make the target; what it is, all zero when that is not known. */
+static void describe_target(const struct mount *mount, enum inroot_make make, struct stat *ret_st,
+        struct step_text *text)
+{
+    size_t missing = 0;
+
+    *ret_st = (struct stat){0};
+    if (mount->foresight)
+        missing = foresight_missing(mount->foresight, mount->when, mount->target, ret_st);
+    inroot_make_calls(text, mount->target, make, mount->follow, missing);
+}
+
 static void new_describe(const struct step *step, struct step_text *text)
 {
     const struct mount *mount = step->args;
     struct strv words = {0};
+    struct stat st;
     const char *word;
 
-    inroot_call(text, mount->target, mount->follow);
+    describe_target(mount, INROOT_DIRECTORY, &st, text);
     step_call(text, "fsopen(%s, FSOPEN_CLOEXEC)", step_quote(text->arena, mount->type));
     config_words(mount, text->arena, &words);
+    if (st.st_mode && wants_mode(mount))
+        strv_add(text->arena, &words, arena_printf(text->arena, "mode=%o", st.st_mode & 07777u));
     strv_foreach (word, &words) {
         const char *value = strchr(word, '=');
         const char *key = value ? arena_strndup(text->arena, word, (size_t)(value - word)) : word;
@@ -329,7 +344,7 @@ static int open_bind_target(const struct mount *mount, int root, int source, str
     if (fd != -ENOENT)
         return fd >= 0 ? fd
                        : inroot_open(root, mount->target, INROOT_MUST_EXIST, mount->follow, err);
-    return inroot_open(root, mount->target,
+    return inroot_make(root, mount->target,
             source_is_file(mount, source) ? INROOT_FILE : INROOT_DIRECTORY, mount->follow, err);
 }
 
@@ -383,8 +398,9 @@ static int bind_apply(const struct step *step, struct plan_run *run, struct erro
 static void bind_describe(const struct step *step, struct step_text *text)
 {
     const struct mount *mount = step->args;
+    struct stat st;
 
-    inroot_call(text, mount->target, mount->follow);
+    describe_target(mount, source_is_file(mount, -1) ? INROOT_FILE : INROOT_DIRECTORY, &st, text);
     mount_attach_call(text);
     step_why(text, "%s is seen as %s", mount->source, mount->target);
 }

@@ -6,6 +6,7 @@
 #pragma once
 
 #include "plan/plan.h"
+#include "rootfs/foresee.h"
 #include "rootfs/inroot.h"
 #include "rootfs/options.h"
 
@@ -16,10 +17,12 @@ struct mount {
     struct mount_options options;
     const char *label; /* SELinux context; NULL: none */
     enum inroot_follow follow;
-    uint64_t base;   /* propagation that a bind gets when its options name none */
-    int root_slot;   /* the root, where the target is looked up */
-    int proc_slot;   /* procfs handle, for mount(2) */
-    int source_slot; /* a held source; -1: none */
+    uint64_t base;                     /* propagation that a bind gets when its options name none */
+    int root_slot;                     /* the root, where the target is looked up */
+    int proc_slot;                     /* procfs handle, for mount(2) */
+    int source_slot;                   /* a held source; -1: none */
+    const struct foresight *foresight; /* for the description; NULL: the target is there */
+    size_t when;
 };
 
 /* Each takes a struct that lives in the plan's arena. */

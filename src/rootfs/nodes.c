@@ -34,6 +34,8 @@ struct node {
     struct rootfs_device device;
     bool bind; /* from the host's node of that path */
     int root_slot, dev_slot;
+    const struct foresight *foresight; /* for descriptions */
+    size_t when;
 };
 
 static mode_t node_type(const struct rootfs_device *device)
@@ -180,6 +182,14 @@ static void describe_node(
     mount_attach_call(text);
 }
 
+static void describe_parent(const struct node *node, struct step_text *text)
+{
+    const char *dir = path_dir(text->arena, node->device.path);
+
+    inroot_make_calls(text, dir, INROOT_DIRECTORY, INROOT_FOLLOW,
+            foresight_missing(node->foresight, node->when, dir, NULL));
+}
+
 static void node_describe(const struct step *step, struct step_text *text)
 {
     const struct node *node = step->args;
@@ -188,7 +198,7 @@ static void node_describe(const struct step *step, struct step_text *text)
     bool in_dev = name && *name && !strchr(name, '/');
 
     if (!in_dev)
-        inroot_call(text, path_dir(text->arena, path), INROOT_FOLLOW);
+        describe_parent(node, text);
     describe_node(node, in_dev ? "<dev>" : "<dir>",
             step_quote(text->arena, in_dev ? name : path_base(path)), text);
     step_why(text, "%s, a %s", path, type_name(node->device.type));
@@ -201,6 +211,8 @@ static const struct step_ops node_ops = {
 
 struct dev_dir {
     int root_slot, dev_slot;
+    const struct foresight *foresight; /* for descriptions */
+    size_t when;
 };
 
 static int dev_apply(const struct step *step, struct plan_run *run, struct error *err)
@@ -216,8 +228,10 @@ static int dev_apply(const struct step *step, struct plan_run *run, struct error
 
 static void dev_describe(const struct step *step, struct step_text *text)
 {
-    (void)step;
-    inroot_call(text, "/dev", INROOT_NO_SYMLINKS);
+    const struct dev_dir *dev = step->args;
+
+    inroot_make_calls(text, "/dev", INROOT_DIRECTORY, INROOT_NO_SYMLINKS,
+            foresight_missing(dev->foresight, dev->when, "/dev", NULL));
     step_why(text, "/dev is held open, so that all devices are made in one and the same directory");
 }
 
@@ -278,8 +292,12 @@ static void add_node(
 {
     struct node *node = arena_new(plan->arena, struct node);
 
-    *node = (struct node){
-            *device, rootfs->userns && device->type != 'p', rootfs->root_slot, rootfs->dev_slot};
+    *node = (struct node){.device = *device,
+            .bind = rootfs->userns && device->type != 'p',
+            .root_slot = rootfs->root_slot,
+            .dev_slot = rootfs->dev_slot,
+            .foresight = rootfs->foresight,
+            .when = foresight_now(rootfs->foresight)};
     plan_add(plan, STEP_CHILD, &node_ops, device->because ? device->because : "", node);
 }
 
@@ -297,7 +315,8 @@ void nodes_add(struct plan *plan, struct rootfs *rootfs)
     struct dev_dir *dev = arena_new(plan->arena, struct dev_dir);
 
     rootfs->dev_slot = plan_new_slot(plan);
-    *dev = (struct dev_dir){rootfs->root_slot, rootfs->dev_slot};
+    *dev = (struct dev_dir){rootfs->root_slot, rootfs->dev_slot, rootfs->foresight,
+            foresight_now(rootfs->foresight)};
     if (!rootfs->no_devices) {
         plan_add(plan, STEP_CHILD, &dev_ops, "", dev);
         for (size_t i = 0; i < ARRAY_SIZE(defaults); i++)

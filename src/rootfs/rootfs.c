@@ -254,6 +254,8 @@ static int add_mount(struct plan *plan, struct rootfs *rootfs, size_t index, str
     mount->root_slot = rootfs->root_slot;
     mount->proc_slot = rootfs->proc_slot;
     mount->source_slot = rootfs->source_slots[index];
+    mount->foresight = rootfs->foresight;
+    mount->when = foresight_now(rootfs->foresight);
     if (str_equal(wanted->type, "tmpfs"))
         mount->label = rootfs->mount_label;
     if (mount->options.remount)
@@ -266,6 +268,9 @@ static int add_mount(struct plan *plan, struct rootfs *rootfs, size_t index, str
                 because_of(wanted), wanted->target);
     else
         mount_add_new(plan, mount, because_of(wanted));
+    if (!mount->options.remount)
+        foresight_mount(rootfs->foresight, path_clean(plan->arena, wanted->target), wanted->type,
+                is_bind(&mount->options) ? wanted->source : NULL);
     return 0;
 }
 
@@ -275,6 +280,7 @@ int rootfs_add_mounts(struct plan *plan, struct rootfs *rootfs, struct error *er
 
     if (rootfs->enter == ROOTFS_STAY)
         return 0;
+    rootfs->foresight = foresight_new(plan->arena, rootfs->path);
     for (size_t i = 0; i < rootfs->mounts_count && r == 0; i++)
         r = add_mount(plan, rootfs, i, err);
     if (r < 0)

@@ -85,12 +85,13 @@ struct rootfs {
     const struct rootfs_cgroups *cgroups;
     const char *mount_label; /* SELinux, as context=; NULL: none */
 
-    /* filled by the rootfs_add_ functions: slots */
+    /* filled by the rootfs_add_ functions: slots, and what descriptions need */
     int root_slot;
     int proc_slot; /* procfs handle in the child, from rootfs_add_prepare on */
     int dev_slot, null_slot, empty_slot;
-    int *cgroup_slots; /* one for each hierarchy that is bound */
-    int *source_slots; /* one for each mount; -1: none */
+    int *cgroup_slots;           /* one for each hierarchy that is bound */
+    int *source_slots;           /* one for each mount; -1: none */
+    struct foresight *foresight; /* what the steps so far will have made of the root */
 };
 
 /* Each: 0, or negative with the error filled when the configuration cannot be met (a contradictory

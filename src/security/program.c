@@ -281,6 +281,11 @@ static void find_describe(const struct step *step, struct step_text *text)
 
     step_call(text, "newfstatat(AT_FDCWD, %s, <status>, 0)", step_quote(text->arena, shown));
     step_call(text, "faccessat2(AT_FDCWD, %s, X_OK, AT_EACCESS)", step_quote(text->arena, shown));
+    if (str_empty(env_value(&args->env, "HOME"))) {
+        step_call(text, "openat(AT_FDCWD, \"/\", O_PATH|O_DIRECTORY|O_CLOEXEC)");
+        step_call(text, "openat2(<root>, \"etc/passwd\", {flags=O_RDONLY|O_NONBLOCK|O_NOCTTY|"
+                        "O_CLOEXEC, resolve=RESOLVE_NO_MAGICLINKS|RESOLVE_IN_ROOT}, 24)");
+    }
     step_why(text, "Whether the program is there and may be executed, known before it is started.");
 }
 
