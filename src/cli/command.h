@@ -26,6 +26,7 @@ struct cli_command {
 };
 
 int cli_attach(struct cli *cli, int argc, char **argv, struct error *err);
+int cli_boot(struct cli *cli, int argc, char **argv, struct error *err);
 int cli_check(struct cli *cli, int argc, char **argv, struct error *err);
 int cli_exec(struct cli *cli, int argc, char **argv, struct error *err);
 int cli_explain(struct cli *cli, int argc, char **argv, struct error *err);

@@ -29,6 +29,7 @@ static const struct cli_command commands[] = {
         {"stop", "Sandboxes", "end sandboxes, politely first", cli_stop},
         {"wait", "Sandboxes", "wait until sandboxes have ended, and print how", cli_wait},
         {"rm", "Sandboxes", "take sandboxes away", cli_rm},
+        {"boot", "Machines", "boot a machine of your own", cli_boot},
         {"explain", "Understanding", "tell what would be asked of the kernel, and why",
                 cli_explain},
         {"check", "Understanding", "tell what this host can and cannot do", cli_check},

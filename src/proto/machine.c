@@ -1,6 +1,5 @@
 #include "proto/machine.h"
 
-#define CPUS_MAX 64
 #define TAG_MAX 35
 
 static const struct field rate_fields[] = {
@@ -91,9 +90,9 @@ static void check(const struct proto_machine *machine, struct record_report *rep
 {
     const struct record_place *top = RECORD_TOP("");
 
-    if (machine->cpus > CPUS_MAX)
+    if (machine->cpus > PROTO_CPUS_MAX)
         record_fault(report, RECORD_MEMBER(top, "cpus"), "%u; a machine has 1 to %d", machine->cpus,
-                CPUS_MAX);
+                PROTO_CPUS_MAX);
     if (machine->vsock && (machine->vsock->cid < 3 || machine->vsock->cid >= UINT32_MAX))
         record_fault(report, RECORD_MEMBER(top, "vsock"), "context ids go from 3 to 4294967294");
     for (size_t i = 0; i < machine->shares.count; i++) {

@@ -10,6 +10,8 @@
 
 #include "base/record.h"
 
+#define PROTO_CPUS_MAX 64
+
 /* A token bucket; 0 means no limit. */
 struct proto_rate {
     uint64_t bytes_per_second;

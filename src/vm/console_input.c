@@ -10,8 +10,12 @@ static void on_input(struct loop *loop, int fd, uint32_t events, void *data);
 
 static void listen_again(struct console_input *input)
 {
-    if (!input->source && input->fd >= 0 && serial_room(input->serial) > 0 &&
-            loop_add_fd(input->loop, input->fd, EPOLLIN, on_input, input, &input->source) < 0)
+    if (input->source || input->fd < 0 || serial_room(input->serial) == 0)
+        return;
+    int r = loop_add_fd(input->loop, input->fd, EPOLLIN, on_input, input, &input->source);
+    if (r == -EPERM) /* a plain file cannot be listened to, and is always ready */
+        on_input(input->loop, input->fd, EPOLLIN, input);
+    else if (r < 0)
         input->fd = -1;
 }
 
@@ -39,7 +43,7 @@ static void on_input(struct loop *loop, int fd, uint32_t events, void *data)
         if (n > 0)
             serial_put(input->serial, bytes, (size_t)n);
     }
-    if (serial_room(input->serial) == 0) {
+    if (input->source && serial_room(input->serial) == 0) {
         stop_listening(input);
         listen_again(input); /* the guest may have read in between */
     }

@@ -17,7 +17,7 @@ struct console_input {
     int room_fd; /* eventfd: the guest has read */
 };
 
-/* A descriptor that cannot be listened to (a plain file) gives no input. */
+/* The descriptor stays the caller's. */
 void console_input_init(
         struct console_input *input, struct loop *loop, int fd, struct serial *serial);
 void console_input_free(struct console_input *input);

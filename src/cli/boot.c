@@ -1,0 +1,118 @@
+/* boot: a machine of the user's own, with its console on the terminal. */
+#include "engine/boot.h"
+#include "cli/command.h"
+
+struct boot_flags {
+    const char *kernel, *initrd, *append, *accel, *vsock;
+    struct strv disks, modules, nets;
+    struct opt_u64 cpus, memory;
+    bool debug_exit;
+};
+
+static const struct option_row boot_rows[] = {
+        OPTION(0, "kernel", OPTION_TEXT, struct boot_flags, kernel, "FILE",
+                "a bzImage, an ELF kernel with a PVH entry, or a Multiboot image"),
+        OPTION(0, "initrd", OPTION_TEXT, struct boot_flags, initrd, "FILE", "its initramfs"),
+        OPTION(0, "module", OPTION_LIST, struct boot_flags, modules, "FILE",
+                "a module of a Multiboot image"),
+        OPTION(0, "append", OPTION_TEXT, struct boot_flags, append, "TEXT",
+                "the kernel's command line (console=ttyS0)"),
+        OPTION(0, "disk", OPTION_LIST, struct boot_flags, disks, "FILE[:ro]",
+                "a disk: raw or qcow2"),
+        OPTION(0, "net", OPTION_LIST, struct boot_flags, nets, "TAP",
+                "a network device on a tap device of the host"),
+        OPTION(0, "vsock", OPTION_TEXT, struct boot_flags, vsock, "SOCKET",
+                "a vsock device that ends at this Unix socket"),
+        OPTION(0, "cpus", OPTION_COUNT, struct boot_flags, cpus, "N", "virtual CPUs (1)"),
+        OPTION('m', "memory", OPTION_BYTES, struct boot_flags, memory, "SIZE", "memory (256m)"),
+        OPTION(0, "accel", OPTION_CHOICE, struct boot_flags, accel, "auto|kvm|emu",
+                "what runs the CPUs (auto)"),
+        OPTION(0, "debug-exit", OPTION_FLAG, struct boot_flags, debug_exit, NULL,
+                "a byte written to port 0xf4 ends the machine with that status"),
+};
+static const struct option_table boot_table = OPTION_TABLE("Options", boot_rows);
+static const struct option_command boot_command = {.name = "viv boot",
+        .usage = NULL,
+        .about =
+                "Boots a machine of your own; ctrl-a x ends it. The exit status is 0 after a power "
+                "off, and 1 after a reset, a panic or a crash.",
+        .tables = {&boot_table}};
+
+static void add_disks(
+        struct cli *cli, const struct boot_flags *flags, struct proto_machine *machine)
+{
+    struct proto_disk *disks = arena_new_array(cli->arena, struct proto_disk, flags->disks.count);
+
+    for (size_t i = 0; i < flags->disks.count; i++) {
+        const char *text = flags->disks.words[i];
+        bool read_only = str_ends(text, ":ro");
+        disks[i].file.path =
+                arena_strndup(cli->arena, text, strlen(text) - (read_only ? strlen(":ro") : 0));
+        disks[i].read_only = read_only;
+    }
+    machine->disks.items = disks;
+    machine->disks.count = flags->disks.count;
+}
+
+static void add_nets(struct cli *cli, const struct boot_flags *flags, struct proto_machine *machine)
+{
+    struct proto_net *nets = arena_new_array(cli->arena, struct proto_net, flags->nets.count);
+
+    for (size_t i = 0; i < flags->nets.count; i++)
+        nets[i].tap = flags->nets.words[i];
+    machine->nets.items = nets;
+    machine->nets.count = flags->nets.count;
+}
+
+static void add_modules(
+        struct cli *cli, const struct boot_flags *flags, struct proto_machine *machine)
+{
+    struct proto_file *files = arena_new_array(cli->arena, struct proto_file, flags->modules.count);
+
+    for (size_t i = 0; i < flags->modules.count; i++)
+        files[i].path = flags->modules.words[i];
+    machine->modules.items = files;
+    machine->modules.count = flags->modules.count;
+}
+
+static int fill_machine(struct cli *cli, const struct boot_flags *flags,
+        struct proto_machine *machine, struct error *err)
+{
+    if (!flags->kernel)
+        return error_set(err, EINVAL, "viv boot needs a kernel: --kernel FILE");
+    if (flags->cpus.set && (flags->cpus.value == 0 || flags->cpus.value > PROTO_CPUS_MAX))
+        return error_set(err, EINVAL, "--cpus: a machine has 1 to %d", PROTO_CPUS_MAX);
+    machine->kernel.path = flags->kernel;
+    machine->initrd.path = flags->initrd;
+    machine->append = flags->append ? flags->append : "console=ttyS0";
+    machine->accel = flags->accel;
+    machine->cpus = (uint32_t)flags->cpus.value;
+    machine->memory = flags->memory.value;
+    machine->debug_exit = flags->debug_exit;
+    add_disks(cli, flags, machine);
+    add_nets(cli, flags, machine);
+    add_modules(cli, flags, machine);
+    if (flags->vsock) {
+        machine->vsock = arena_new(cli->arena, struct proto_vsock);
+        machine->vsock->cid = 3;
+        machine->vsock->path = flags->vsock;
+    }
+    return 0;
+}
+
+int cli_boot(struct cli *cli, int argc, char **argv, struct error *err)
+{
+    struct boot_flags flags = {0};
+    struct proto_machine machine = {0};
+    struct proto_machine_end end;
+    struct strv rest = {0};
+    int status = 0;
+    int r = cli_parse(cli, &boot_command, argc, argv, &flags, &rest, err);
+
+    if (r != 0)
+        return r < 0 ? r : 0;
+    r = fill_machine(cli, &flags, &machine, err);
+    if (r == 0)
+        r = engine_boot(cli->arena, &machine, &end, &status, err);
+    return r < 0 ? r : status;
+}
