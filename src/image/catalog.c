@@ -193,8 +193,8 @@ static int find_by_id(
         return 0;
     for (size_t i = 0; i < catalog->images.count; i++) {
         struct catalog_image *image = &catalog->images.items[i];
-        bool fits = str_starts(str_after(image->id, ":"), hex) ||
-                    (strlen(hex) == 64 && str_equal(str_after(image->manifest, ":"), hex));
+        bool fits = str_starts(strchr(image->id, ':') + 1, hex) ||
+                    (strlen(hex) == 64 && str_equal(strchr(image->manifest, ':') + 1, hex));
         if (!fits)
             continue;
         if (found)

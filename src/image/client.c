@@ -334,7 +334,9 @@ void client_claim_partial(struct client *client, const char *digest)
     char from[DIGEST_SIZE + 16];
 
     snprintf(from, sizeof(from), "partial/%s", hex);
-    renameat(client->store->root_fd, from, client->folder_fd, hex);
+    if (renameat(client->store->root_fd, from, client->folder_fd, hex) == 0 && geteuid() == 0 &&
+            fchownat(client->folder_fd, hex, NOBODY, NOBODY, AT_SYMLINK_NOFOLLOW) < 0)
+        unlinkat(client->folder_fd, hex, 0); /* then it comes again from the start */
 }
 
 /* A lease on reading is only given while nobody has the file open for writing (fcntl(2)). */

@@ -24,6 +24,7 @@ struct codec_reader {
     size_t in_used;
     bool in_ended;
     bool between; /* no member or frame is open */
+    bool begun;   /* one was */
     char *out;
     z_stream gzip;
     ZSTD_DStream *zstd;
@@ -155,13 +156,14 @@ enum codec codec_kind(const struct codec_reader *reader)
 static int gzip_step(struct codec_reader *r, size_t *made, struct error *err)
 {
     /* what follows the last member is padding (zeros), as gzip(1) takes it */
-    if (r->between && r->total && r->in[r->in_used] != '\x1f') {
+    if (r->between && r->begun && r->in[r->in_used] != '\x1f') {
         r->in_used = r->in_length;
         return 0;
     }
-    if (r->between && r->total)
+    if (r->between && r->begun)
         inflateReset(&r->gzip);
     r->between = false;
+    r->begun = true;
     r->gzip.next_in = (unsigned char *)r->in + r->in_used;
     r->gzip.avail_in = (unsigned)(r->in_length - r->in_used);
     r->gzip.next_out = (unsigned char *)r->out + *made;

@@ -39,10 +39,11 @@ void gc_mark_image(struct image_store *store, const struct catalog_image *image,
         struct arena *arena, struct gc_live *live)
 {
     _cleanup_content_ struct content content = {0};
+    struct error ignored = ERROR_NONE;
 
     gc_set_add(&live->blobs, arena, image->manifest);
     gc_set_add(&live->blobs, arena, image->id);
-    if (content_load(store, image, arena, &content, NULL) < 0)
+    if (content_load(store, image, arena, &content, &ignored) < 0)
         return; /* damaged: image_check() has something to say about it */
     for (size_t i = 0; i < content.manifest.count; i++) {
         gc_set_add(&live->blobs, arena, content.manifest.items[i].digest);

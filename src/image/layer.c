@@ -21,7 +21,7 @@
 
 /* What a layer may unpack to when nobody says: a bomb has a thousand times its size, and what
  * people keep in images has seldom ten times. */
-#define BOMB_FLOOR ((uint64_t)1 << 30)
+#define BOMB_FLOOR ((uint64_t)256 << 20)
 #define BOMB_RATIO 200u
 
 static uint64_t output_limit(int fd, const struct layer_options *options)

@@ -301,21 +301,30 @@ static int describe(
     return r;
 }
 
+/* "a/b:1" as Docker means it: "docker.io/a/b:1". */
+static const char *docker_name(struct loading *l, const char *text)
+{
+    struct reference name;
+
+    if (!text || reference_parse(text, l->arena, &name, NULL) < 0)
+        return NULL;
+    if (!name.domain)
+        name.domain = "docker.io";
+    name = reference_complete(&name, l->arena);
+    return reference_text(&name, l->arena);
+}
+
 static int add_tags(struct loading *l, struct json_object *tags, struct strv *names)
 {
     size_t count = json_object_is_type(tags, json_type_array) ? json_object_array_length(tags) : 0;
     int fits = 0;
 
     for (size_t i = 0; i < count && i < IMAGES_MAX; i++) {
-        const char *text = json_object_get_string(json_object_array_get_idx(tags, i));
-        struct reference name;
-        if (!text || reference_parse(text, l->arena, &name, NULL) < 0)
+        const char *full =
+                docker_name(l, json_object_get_string(json_object_array_get_idx(tags, i)));
+        if (!full)
             continue;
-        if (!name.domain)
-            name.domain = "docker.io";
-        name = reference_complete(&name, l->arena);
-        const char *full = reference_text(&name, l->arena);
-        fits |= !l->wanted || str_equal(l->wanted, text) || str_equal(l->wanted, full);
+        fits |= str_equal(docker_name(l, l->wanted), full);
         strv_add(l->arena, names, full);
     }
     return fits || !l->wanted;

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/path.h"
 #include "image/roots.h"
 #include "image/shelf.h"
 #include "image/tarout.h"
@@ -49,6 +50,32 @@ static int set_folder(
     return r < 0 ? error_sys(err, -r, "overlay option %s=<%s>", key, path) : 0;
 }
 
+/* The upper folder and overlayfs's work folder have to be on one mount: both are taken from a
+ * mapped clone of the folder that holds them. */
+static int set_upper(int fs_fd, const struct image_root *root, int userns_fd, struct error *err)
+{
+    static const char *const keys[] = {"upperdir", "workdir"};
+    _cleanup_arena_ struct arena arena = {0};
+    const char *const paths[] = {root->upper, root->work};
+    int r = 0;
+
+    for (size_t i = 0; i < ARRAY_SIZE(keys) && userns_fd < 0 && r == 0; i++)
+        r = set(fs_fd, keys[i], paths[i], err);
+    if (userns_fd < 0)
+        return r;
+    _cleanup_close_ int parent = map_folder(path_dir(&arena, root->upper), userns_fd, err);
+    if (parent < 0)
+        return parent;
+    for (size_t i = 0; i < ARRAY_SIZE(keys) && r == 0; i++) {
+        _cleanup_close_ int fd =
+                openat(parent, path_base(paths[i]), O_PATH | O_DIRECTORY | O_CLOEXEC);
+        r = fd < 0 ? -errno : sys_fsconfig(fs_fd, FSCONFIG_SET_FD, keys[i], NULL, fd);
+        if (r < 0)
+            r = error_sys(err, -r, "overlay option %s=<%s>", keys[i], paths[i]);
+    }
+    return r;
+}
+
 static int set_layers(
         int fs_fd, const struct image_root *root, int userns_fd, bool read_only, struct error *err)
 {
@@ -59,10 +86,7 @@ static int set_layers(
         r = set_folder(fs_fd, "lowerdir+", root->upper, userns_fd, err);
     for (size_t i = 0; i < root->lower.count && r == 0; i++)
         r = set_folder(fs_fd, "lowerdir+", root->lower.words[i], userns_fd, err);
-    if (read_only || r < 0)
-        return r;
-    r = set_folder(fs_fd, "upperdir", root->upper, userns_fd, err);
-    return r < 0 ? r : set_folder(fs_fd, "workdir", root->work, userns_fd, err);
+    return r < 0 || read_only ? r : set_upper(fs_fd, root, userns_fd, err);
 }
 
 int image_root_mount(const struct image_root *root, int userns_fd, bool read_only, int *ret_fd,

@@ -97,6 +97,9 @@ static int enter_parent(struct place *place, char *parent, struct error *err)
         int r = make_parents(place, parent);
         fd = r < 0 ? r : open_parent(place, parent);
     }
+    if (fd == -EEXIST)
+        return error_set(err, EINVAL,
+                "its folder \"%s\" is, or leads through, a link to nothing in the layer", parent);
     if (fd < 0)
         return error_sys(err, -fd, "open its folder \"%s\" inside the layer", parent);
     memcpy(place->parent, parent, strlen(parent) + 1);

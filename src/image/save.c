@@ -336,7 +336,7 @@ static int save_all(struct image_store *store, const struct strv *list, const st
         r = outgoing_prepare(store, list->words[count], NULL, false, arena, image, err);
         if (r < 0)
             break;
-        bool by_id = str_starts(str_after(image->image.id, ":"), list->words[count]);
+        bool by_id = str_starts(strchr(image->image.id, ':') + 1, list->words[count]);
         names[count] = image->image.names.count ? image->image.names.words[0] : NULL;
         for (size_t i = 0; i < image->image.names.count && !by_id; i++)
             if (str_ends(image->image.names.words[i], list->words[count]))

@@ -154,9 +154,15 @@ int shelf_ensure(
     if (there && str_equal(info.boot, store->boot))
         return 0;
     if (there) {
-        int r = shelf_compare(store, digest, diff_id, NULL);
-        if (r != -EBADMSG)
+        struct error reason = ERROR_NONE;
+        int r = shelf_compare(store, digest, diff_id, &reason);
+        if (r == 0)
+            return 0;
+        if (r != -EBADMSG) {
+            if (err)
+                *err = reason;
             return r;
+        }
     }
     int r = shelf_remove(store, diff_id, err);
     return r < 0 ? r : shelf_unpack(store, digest, diff_id, err);
