@@ -336,11 +336,12 @@ int container_sweep(const struct store *store, struct error *err)
     _cleanup_arena_ struct arena arena = {0};
     struct strv ids = {0};
     const char *id;
-    int result = store_list_abandoned(store, &arena, &ids);
+    int r = store_list_abandoned(store, &arena, &ids);
+    int result = r < 0 ? r : (int)ids.count;
 
     strv_foreach (id, &ids) {
-        int r = sweep_one(store, id, err);
-        if (r < 0 && result == 0)
+        r = sweep_one(store, id, err);
+        if (r < 0 && result >= 0)
             result = r;
     }
     return result;

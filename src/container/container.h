@@ -79,7 +79,8 @@ int container_resume(const struct container *container, struct error *err);
 /* Takes everything away. A container that still runs is an error unless `force`. */
 int container_delete(struct container *container, bool force, struct error *err);
 
-/* Takes away what makers that were killed have left. Failures are told, the rest is done. */
+/* Takes away what makers that were killed have left; how many there were. Failures are told, the
+ * rest is done. */
 int container_sweep(const struct store *store, struct error *err);
 
 /* Milliseconds that killing and removing wait at most. */

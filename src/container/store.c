@@ -96,21 +96,42 @@ int store_check_id(const char *id, struct error *err)
     return 0;
 }
 
-/* The mark holds the maker's pid and start time. */
-static int make_mark(const struct store *store, const char *id)
+int store_mark(const struct store *store, const char *folder, const char *name, const char *text)
 {
-    const int flags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC;
-    char name[ID_MAX + 16];
-    char text[64];
+    char path[ID_MAX + 16];
+    char full[ID_MAX + 64];
     uint64_t start = 0;
 
-    snprintf(name, sizeof(name), MARKS "/%s", id);
+    snprintf(path, sizeof(path), "%s/%s", folder, name);
     sys_process_start_time(getpid(), &start);
-    int length = snprintf(text, sizeof(text), "%d %" PRIu64, getpid(), start);
-    _cleanup_close_ int fd = openat(store->fd, name, flags, 0600);
-    if (fd < 0 && errno == ENOENT && (mkdirat(store->fd, MARKS, 0700) == 0 || errno == EEXIST))
-        fd = openat(store->fd, name, flags, 0600);
-    return fd < 0 ? -errno : io_write_all(fd, text, (size_t)length);
+    snprintf(full, sizeof(full), "%d %" PRIu64 " %s", getpid(), start, text);
+    if (symlinkat(full, store->fd, path) == 0)
+        return 0;
+    if (errno == ENOENT && (mkdirat(store->fd, folder, 0700) == 0 || errno == EEXIST) &&
+            symlinkat(full, store->fd, path) == 0)
+        return 0;
+    return -errno;
+}
+
+int store_read_mark(
+        const struct store *store, const char *folder, const char *name, char *text, size_t size)
+{
+    char path[ID_MAX + 16];
+    char full[ID_MAX + 64];
+    pid_t pid = 0;
+    uint64_t start = 0;
+    uint64_t now = 0;
+    int used = 0;
+
+    snprintf(path, sizeof(path), "%s/%s", folder, name);
+    ssize_t length = readlinkat(store->fd, path, full, sizeof(full) - 1);
+    if (length < 0)
+        return -errno;
+    full[length] = '\0';
+    if (sscanf(full, "%d %" SCNu64 " %n", &pid, &start, &used) != 2)
+        return -EINVAL;
+    snprintf(text, size, "%s", full + used);
+    return sys_process_start_time(pid, &now) == 0 && now == start;
 }
 
 void store_settle(const struct store *store, const char *id)
@@ -127,7 +148,7 @@ int store_reserve(const struct store *store, const char *id, int *ret_fd, struct
 
     if (r < 0)
         return r;
-    r = make_mark(store, id);
+    r = store_mark(store, MARKS, id, "");
     if (r == -EEXIST)
         return error_set(err, EEXIST, "container with id %s already exists", id);
     if (r < 0)
@@ -174,9 +195,10 @@ static int compare_words(const void *a, const void *b)
     return strcmp(*(char *const *)a, *(char *const *)b);
 }
 
-static int list_names(int dirfd, const char *path, struct arena *arena, struct strv *ret)
+int store_list_folder(
+        const struct store *store, const char *path, struct arena *arena, struct strv *ret)
 {
-    int fd = openat(dirfd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    int fd = openat(store->fd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     struct dirent *entry;
 
     if (fd < 0)
@@ -196,32 +218,25 @@ static int list_names(int dirfd, const char *path, struct arena *arena, struct s
 
 int store_list(const struct store *store, struct arena *arena, struct strv *ret, struct error *err)
 {
-    int r = list_names(store->fd, ".", arena, ret);
+    int r = store_list_folder(store, ".", arena, ret);
 
     return r < 0 ? error_sys(err, -r, "list %s", store->root) : 0;
 }
 
+/* A mark that is gone was settled meanwhile. */
 static bool maker_lives(const struct store *store, const char *id)
 {
-    char name[ID_MAX + 16];
-    char text[64];
-    pid_t pid = 0;
-    uint64_t start = 0;
-    uint64_t now = 0;
+    char text[1];
+    int r = store_read_mark(store, MARKS, id, text, sizeof(text));
 
-    snprintf(name, sizeof(name), MARKS "/%s", id);
-    if (io_read_small_at(store->fd, name, text, sizeof(text)) < 0)
-        return true; /* settled meanwhile */
-    if (sscanf(text, "%d %" SCNu64, &pid, &start) != 2)
-        return false; /* killed between making the mark and filling it */
-    return sys_process_start_time(pid, &now) == 0 && now == start;
+    return r == -ENOENT || r > 0;
 }
 
 int store_list_abandoned(const struct store *store, struct arena *arena, struct strv *ret)
 {
     struct strv marks = {0};
     const char *id;
-    int r = list_names(store->fd, MARKS, arena, &marks);
+    int r = store_list_folder(store, MARKS, arena, &marks);
 
     if (r < 0)
         return r == -ENOENT ? 0 : r;

@@ -49,5 +49,17 @@ int store_remove(const struct store *store, const char *id, struct error *err);
 /* The ids of all sandboxes, sorted. */
 int store_list(const struct store *store, struct arena *arena, struct strv *ret, struct error *err);
 
+/* The names in a folder of the store, sorted. -ENOENT when there is none. */
+int store_list_folder(
+        const struct store *store, const char *path, struct arena *arena, struct strv *ret);
+
+/* Takes a name in a folder of the store (made when missing) by a link that holds this process's pid
+ * and start time, and a text: there at once and whole, or not at all. -EEXIST when it is taken. */
+int store_mark(const struct store *store, const char *folder, const char *name, const char *text);
+
+/* Reads a mark's text. 1: who made it lives, 0: not any more; -ENOENT: there is none. */
+int store_read_mark(
+        const struct store *store, const char *folder, const char *name, char *text, size_t size);
+
 /* The ids of sandboxes whose maker has died before it was done. */
 int store_list_abandoned(const struct store *store, struct arena *arena, struct strv *ret);

@@ -30,6 +30,8 @@ int engine_open(struct arena *arena, const char *root, struct engine *ret, struc
     r = container_host_detect(arena, &engine.host, err);
     if (r == 0)
         r = container_sweep(&engine.store, err);
+    if (r > 0)
+        idrange_sweep(&engine.store);
     if (r < 0) {
         store_close(&engine.store);
         return r;

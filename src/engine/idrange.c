@@ -22,29 +22,36 @@ static uint32_t hash_name(const char *name)
     return hash;
 }
 
-/* A range whose sandbox is gone without having given it back (a monitor was killed). */
-static bool is_stale(const struct store *store, const char *path)
+/* A range whose sandbox is gone without having given it back: neither is there a sandbox of that
+ * name, nor does the process live that is about to make it. */
+static bool is_stale(const struct store *store, const char *number)
 {
     char owner[256];
     struct stat found;
 
-    ssize_t length = io_read_small_at(store->fd, path, owner, sizeof(owner));
-    return length > 0 && store_check_id(owner, NULL) == 0 &&
+    return store_read_mark(store, FOLDER, number, owner, sizeof(owner)) == 0 &&
+           store_check_id(owner, NULL) == 0 &&
            fstatat(store->fd, owner, &found, AT_SYMLINK_NOFOLLOW) < 0 && errno == ENOENT;
+}
+
+static void drop(const struct store *store, const char *number)
+{
+    char path[64];
+
+    snprintf(path, sizeof(path), FOLDER "/%.32s", number);
+    unlinkat(store->fd, path, 0);
 }
 
 static int try_slot(const struct store *store, const char *id, uint32_t slot)
 {
-    const int flags = O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC;
-    char path[64];
+    char number[16];
 
-    snprintf(path, sizeof(path), FOLDER "/%u", slot);
-    _cleanup_close_ int fd = openat(store->fd, path, flags, 0600);
-    if (fd < 0 && errno == ENOENT && (mkdirat(store->fd, FOLDER, 0700) == 0 || errno == EEXIST))
-        fd = openat(store->fd, path, flags, 0600);
-    if (fd < 0 && errno == EEXIST && is_stale(store, path) && unlinkat(store->fd, path, 0) == 0)
-        fd = openat(store->fd, path, flags, 0600);
-    return fd < 0 ? -errno : io_write_all(fd, id, strlen(id));
+    snprintf(number, sizeof(number), "%u", slot);
+    int r = store_mark(store, FOLDER, number, id);
+    if (r != -EEXIST || !is_stale(store, number))
+        return r;
+    drop(store, number);
+    return store_mark(store, FOLDER, number, id);
 }
 
 int idrange_take(const struct store *store, const char *id, uint32_t *ret_first, struct error *err)
@@ -73,10 +80,23 @@ uint32_t idrange_guess(const char *id)
 
 void idrange_release(const struct store *store, uint32_t first)
 {
-    char path[64];
+    char number[16];
 
     if (first < FIRST)
         return;
-    snprintf(path, sizeof(path), FOLDER "/%u", (first - FIRST) / IDRANGE_SIZE);
-    unlinkat(store->fd, path, 0);
+    snprintf(number, sizeof(number), "%u", (first - FIRST) / IDRANGE_SIZE);
+    drop(store, number);
+}
+
+void idrange_sweep(const struct store *store)
+{
+    _cleanup_arena_ struct arena arena = {0};
+    struct strv numbers = {0};
+    const char *number;
+
+    store_list_folder(store, FOLDER, &arena, &numbers);
+    strv_foreach (number, &numbers) {
+        if (is_stale(store, number))
+            drop(store, number);
+    }
 }

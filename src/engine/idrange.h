@@ -18,3 +18,6 @@ uint32_t idrange_guess(const char *id);
 
 /* Gives a range back. One that is not taken is fine. */
 void idrange_release(const struct store *store, uint32_t first);
+
+/* Gives back the ranges that nobody has any more. */
+void idrange_sweep(const struct store *store);
