@@ -158,17 +158,19 @@ static void tlb_fill(struct cpu *cpu, uint64_t linear, const struct walk *walk,
 
 /* ------------------------------------------------------------------ data accesses */
 
-/* PUSH, POP, CALL with a memory operand reach the stack as well: told apart by the address. */
-static bool is_stack(const struct cpu *cpu, const struct op *op, uint64_t linear)
+/* With a memory operand, PUSH and CALL write to the stack only, and POP only reads from it. */
+static bool is_stack(const struct op *op, unsigned access)
 {
     unsigned extension = op->reg & 7u;
-    bool both = (op->opcode == 0xff && (extension == 2 || extension == 6)) || op->opcode == 0x8f;
-    return op->seg == CPU_SS || (both && linear - (cpu->regs[CPU_RSP] - 16) < 32);
+    bool write = access & ACCESS_WRITE;
+    if (op->opcode == 0xff && (extension == 2 || extension == 6) && write)
+        return true;
+    return op->seg == CPU_SS || (op->opcode == 0x8f && !write);
 }
 
-static _Noreturn void not_canonical(struct cpu *cpu, const struct op *op, uint64_t linear)
+static _Noreturn void not_canonical(struct cpu *cpu, const struct op *op, unsigned access)
 {
-    cpu_fault_code(cpu, is_stack(cpu, op, linear) ? VEC_SS : VEC_GP, 0);
+    cpu_fault_code(cpu, is_stack(op, access) ? VEC_SS : VEC_GP, 0);
 }
 
 /* Translates one page's part of an access; faults as the guest would see it. */
@@ -179,7 +181,7 @@ static uint64_t translate(
     cpu->op = op;
     cpu->stats.tlb_misses++;
     if (cpu_long_mode(cpu) && !is_canonical(linear))
-        not_canonical(cpu, op, linear);
+        not_canonical(cpu, op, access);
     if (cpu->tlb == cpu->tlbs[TLB_USER].entry)
         access |= ACCESS_USER;
     if (mmu_walk(cpu, linear, access, walk, &code) < 0)

@@ -200,7 +200,8 @@ static void run_single(struct cpu *cpu)
 static void run_slice(struct cpu *cpu)
 {
     cpu->chain_from = NULL; /* an interrupt may have come between that branch and its target */
-    cpu->slice = cpu->left = cpu->budget < SLICE ? cpu->budget : SLICE;
+    int64_t room = cpu->budget - BLOCK_MAX; /* the last block may go past its end */
+    cpu->slice = cpu->left = room < SLICE ? room : SLICE;
     do {
         uint64_t linear = code_linear(cpu);
         check_fetch(cpu);

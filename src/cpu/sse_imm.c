@@ -38,9 +38,7 @@
     X(roundps, PREFIX_66, MAP_0F3A, 0x08, 16, 0, 0)                                                \
     X(roundpd, PREFIX_66, MAP_0F3A, 0x09, 16, 0, 0)                                                \
     X(roundss, PREFIX_66, MAP_0F3A, 0x0a, 4, 0, 0)                                                 \
-    X(roundsd, PREFIX_66, MAP_0F3A, 0x0b, 8, 0, 0)                                                 \
-    X(dpps, PREFIX_66, MAP_0F3A, 0x40, 16, 4, 4)                                                   \
-    X(dppd, PREFIX_66, MAP_0F3A, 0x41, 16, 8, 2)
+    X(roundsd, PREFIX_66, MAP_0F3A, 0x0b, 8, 0, 0)
 
 /* The stack below is skipped because the compiler may keep values there. */
 static inline vec call_stub(const char *stubs, vec dst, vec src, uint64_t immediate)
@@ -95,6 +93,66 @@ static const struct op *float_do(struct cpu *cpu, const struct op *op, vec b, co
         return float_do(cpu, op, sse_operand(cpu, op, bytes_), name##_stubs, lane, lanes);         \
     }
 FLOAT(FLOAT_HANDLERS)
+
+/*
+ * DPPS and DPPD: products of the chosen elements, then their sum. With an exception unmasked each
+ * of the steps may raise it, so they are done once more one by one to see.
+ */
+static vec choose(vec value, unsigned chosen, unsigned lane)
+{
+    uint8_t bytes[16];
+    memcpy(bytes, &value, 16);
+    for (unsigned i = 0; i < 16; i++)
+        if (!(chosen >> (i / lane) & 1))
+            bytes[i] = 0;
+    memcpy(&value, bytes, 16);
+    return value;
+}
+
+#define CHECKED(insn, a, b, lane, lanes)                                                           \
+    do {                                                                                           \
+        sse_begin(cpu);                                                                            \
+        __asm__ volatile(insn " %[y], %[x]" : [x] "+x"(a) : [y] "x"(b) : "memory");                \
+        sse_end(cpu, op, a, lane, lanes);                                                          \
+    } while (0)
+
+static void dpps_steps(struct cpu *cpu, const struct op *op, vec b)
+{
+    unsigned chosen = (unsigned)(op->imm >> 4) & 15;
+    vec a = choose(XMM(op->reg), chosen, 4), c = choose(b, chosen, 4);
+    CHECKED("mulps", a, c, 4, 4);
+    CHECKED("haddps", a, a, 4, 2);
+    CHECKED("haddps", a, a, 4, 1);
+}
+
+static void dppd_steps(struct cpu *cpu, const struct op *op, vec b)
+{
+    unsigned chosen = (unsigned)(op->imm >> 4) & 3;
+    vec a = choose(XMM(op->reg), chosen, 8), c = choose(b, chosen, 8);
+    CHECKED("mulpd", a, c, 8, 2);
+    CHECKED("haddpd", a, a, 8, 1);
+}
+
+#define DOT(name, lane, lanes)                                                                     \
+    STUBS(name)                                                                                    \
+    static const struct op *name##_do(struct cpu *cpu, const struct op *op, vec b)                 \
+    {                                                                                              \
+        if (unlikely(sse_unmasked(cpu)))                                                           \
+            name##_steps(cpu, op, b);                                                              \
+        return float_do(cpu, op, b, name##_stubs, lane, lanes);                                    \
+    }                                                                                              \
+    HANDLER(name##_r)                                                                              \
+    {                                                                                              \
+        sse_check(cpu, op);                                                                        \
+        return name##_do(cpu, op, XMM(op->rm));                                                    \
+    }                                                                                              \
+    HANDLER(name##_m)                                                                              \
+    {                                                                                              \
+        sse_check(cpu, op);                                                                        \
+        return name##_do(cpu, op, sse_load(cpu, op));                                              \
+    }
+DOT(dpps, 4, 1)
+DOT(dppd, 8, 1)
 
 /* INSERTPS takes one element of memory, or any of a register's. */
 STUBS(insertps)
@@ -293,6 +351,8 @@ HANDLER(pextrw_g)
 static const struct opcode table[] = {
     PLAIN(PLAIN_ENTRY)
     FLOAT(FLOAT_ENTRY)
+    VWI("dpps", MAP_0F3A, PREFIX_66, 0x40, dpps, 16, SIZE_B),
+    VWI("dppd", MAP_0F3A, PREFIX_66, 0x41, dppd, 16, SIZE_B),
     VWI("insertps", MAP_0F3A, PREFIX_66, 0x21, insertps, 4, SIZE_B),
     VWI("pcmpestrm", MAP_0F3A, PREFIX_66, 0x60, pcmpestrm, 16, SIZE_Y),
     VWI("pcmpestri", MAP_0F3A, PREFIX_66, 0x61, pcmpestri, 16, SIZE_Y),
