@@ -36,40 +36,72 @@ static int map_folder(const char *path, int userns_fd, struct error *err)
     return take_fd(&fd);
 }
 
-/* By descriptor from Linux 6.13 on; only so can a folder be a mapped mount that is nowhere
- * attached. */
-static int set_folder(
-        int fs_fd, const char *key, const char *path, int userns_fd, struct error *err)
+/* A mount that is being made. A mapped clone is gone with its last descriptor, so they are kept
+ * until the overlay has taken clones of its own. */
+struct overlay {
+    int fs_fd;
+    int userns_fd; /* -1: nothing is mapped */
+    int *clones;
+    size_t clone_count;
+    size_t clone_room;
+    struct arena arena;
+};
+
+static void overlay_end(struct overlay *overlay)
 {
-    if (userns_fd < 0)
-        return set(fs_fd, key, path, err);
-    _cleanup_close_ int fd = map_folder(path, userns_fd, err);
+    for (size_t i = 0; i < overlay->clone_count; i++)
+        close(overlay->clones[i]);
+    if (overlay->fs_fd >= 0)
+        close(overlay->fs_fd);
+    arena_free(&overlay->arena);
+}
+
+static int keep_clone(struct overlay *o, const char *path, struct error *err)
+{
+    int fd = map_folder(path, o->userns_fd, err);
+
     if (fd < 0)
         return fd;
-    int r = sys_fsconfig(fs_fd, FSCONFIG_SET_FD, key, NULL, fd);
-    return r < 0 ? error_sys(err, -r, "overlay option %s=<%s>", key, path) : 0;
+    o->clones =
+            arena_grow(&o->arena, o->clones, o->clone_count, &o->clone_room, sizeof(*o->clones));
+    o->clones[o->clone_count++] = fd;
+    return fd;
+}
+
+/* By descriptor from Linux 6.13 on; only so can a folder be a mapped mount that is nowhere
+ * attached. */
+static int set_lower(struct overlay *o, const char *path, struct error *err)
+{
+    if (o->userns_fd < 0)
+        return set(o->fs_fd, "lowerdir+", path, err);
+    int fd = keep_clone(o, path, err);
+    if (fd < 0)
+        return fd;
+    int r = sys_fsconfig(o->fs_fd, FSCONFIG_SET_FD, "lowerdir+", NULL, fd);
+    return r < 0 ? error_sys(err, -r, "overlay option lowerdir+=<%s>", path) : 0;
 }
 
 /* The upper folder and overlayfs's work folder have to be on one mount: both are taken from a
  * mapped clone of the folder that holds them. */
-static int set_upper(int fs_fd, const struct image_root *root, int userns_fd, struct error *err)
+static int set_upper(struct overlay *o, const struct image_root *root, struct error *err)
 {
     static const char *const keys[] = {"upperdir", "workdir"};
-    _cleanup_arena_ struct arena arena = {0};
     const char *const paths[] = {root->upper, root->work};
+    int parent = -1;
     int r = 0;
 
-    for (size_t i = 0; i < ARRAY_SIZE(keys) && userns_fd < 0 && r == 0; i++)
-        r = set(fs_fd, keys[i], paths[i], err);
-    if (userns_fd < 0)
-        return r;
-    _cleanup_close_ int parent = map_folder(path_dir(&arena, root->upper), userns_fd, err);
-    if (parent < 0)
+    if (o->userns_fd >= 0)
+        parent = keep_clone(o, path_dir(&o->arena, root->upper), err);
+    if (o->userns_fd >= 0 && parent < 0)
         return parent;
     for (size_t i = 0; i < ARRAY_SIZE(keys) && r == 0; i++) {
+        if (o->userns_fd < 0) {
+            r = set(o->fs_fd, keys[i], paths[i], err);
+            continue;
+        }
         _cleanup_close_ int fd =
                 openat(parent, path_base(paths[i]), O_PATH | O_DIRECTORY | O_CLOEXEC);
-        r = fd < 0 ? -errno : sys_fsconfig(fs_fd, FSCONFIG_SET_FD, keys[i], NULL, fd);
+        r = fd < 0 ? -errno : sys_fsconfig(o->fs_fd, FSCONFIG_SET_FD, keys[i], NULL, fd);
         if (r < 0)
             r = error_sys(err, -r, "overlay option %s=<%s>", keys[i], paths[i]);
     }
@@ -77,44 +109,54 @@ static int set_upper(int fs_fd, const struct image_root *root, int userns_fd, st
 }
 
 static int set_layers(
-        int fs_fd, const struct image_root *root, int userns_fd, bool read_only, struct error *err)
+        struct overlay *o, const struct image_root *root, bool read_only, struct error *err)
 {
     int r = 0;
 
     /* with nothing above it, the upper folder is only one more to read */
     if (read_only)
-        r = set_folder(fs_fd, "lowerdir+", root->upper, userns_fd, err);
+        r = set_lower(o, root->upper, err);
     for (size_t i = 0; i < root->lower.count && r == 0; i++)
-        r = set_folder(fs_fd, "lowerdir+", root->lower.words[i], userns_fd, err);
-    return r < 0 || read_only ? r : set_upper(fs_fd, root, userns_fd, err);
+        r = set_lower(o, root->lower.words[i], err);
+    return r < 0 || read_only ? r : set_upper(o, root, err);
 }
 
-int image_root_mount(const struct image_root *root, int userns_fd, bool read_only, int *ret_fd,
-        struct error *err)
+static int create(struct overlay *o, const struct image_root *root, struct error *err)
 {
     static const struct {
         const char *key;
         const char *value;
     } options[] = {
             {"source", "vivarium"}, {"redirect_dir", "off"}, {"metacopy", "off"}, {"index", "off"}};
+    int r = 0;
 
-    _cleanup_close_ int fs_fd = sys_fsopen("overlay", 0);
-    if (fs_fd < 0)
-        return error_sys(err, -fs_fd, "fsopen overlay");
-    int r = set_layers(fs_fd, root, userns_fd, read_only, err);
     for (size_t i = 0; i < ARRAY_SIZE(options) && r == 0; i++)
-        r = set(fs_fd, options[i].key, options[i].value, err);
-    if (r == 0 && geteuid() != 0)
-        r = sys_fsconfig(fs_fd, FSCONFIG_SET_FLAG, "userxattr", NULL, 0);
-    if (r == 0) {
-        r = sys_fsconfig(fs_fd, FSCONFIG_CMD_CREATE, NULL, NULL, 0);
-        if (r < 0)
-            r = error_sys(err, -r, "mount the overlay of root \"%s\" (%zu layers)", root->id,
-                    root->lower.count);
-    }
+        r = set(o->fs_fd, options[i].key, options[i].value, err);
     if (r < 0)
         return r;
-    int fd = sys_fsmount(fs_fd, 0, read_only ? MOUNT_ATTR_RDONLY : 0);
+    if (geteuid() != 0)
+        r = sys_fsconfig(o->fs_fd, FSCONFIG_SET_FLAG, "userxattr", NULL, 0);
+    if (r == 0)
+        r = sys_fsconfig(o->fs_fd, FSCONFIG_CMD_CREATE, NULL, NULL, 0);
+    return r < 0 ? error_sys(err, -r, "mount the overlay of root \"%s\" (%zu layers)", root->id,
+                           root->lower.count)
+                 : 0;
+}
+
+int image_root_mount(const struct image_root *root, int userns_fd, bool read_only, int *ret_fd,
+        struct error *err)
+{
+    _cleanup_(overlay_end) struct overlay o = {.userns_fd = userns_fd};
+
+    o.fs_fd = sys_fsopen("overlay", 0);
+    if (o.fs_fd < 0)
+        return error_sys(err, -o.fs_fd, "fsopen overlay");
+    int r = set_layers(&o, root, read_only, err);
+    if (r == 0)
+        r = create(&o, root, err);
+    if (r < 0)
+        return r;
+    int fd = sys_fsmount(o.fs_fd, 0, read_only ? MOUNT_ATTR_RDONLY : 0);
     if (fd < 0)
         return error_sys(err, -fd, "fsmount the overlay of root \"%s\"", root->id);
     *ret_fd = fd;
