@@ -1,6 +1,7 @@
 /* run and explain: the same flags; one applies the plan, the other tells it. */
 #include <fcntl.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -73,15 +74,21 @@ static int read_env_files(
 static const char *absolute_dir(
         struct cli *cli, const char *path, const char *what, struct error *err)
 {
+    struct stat found;
     char *absolute = realpath(path, NULL);
 
-    if (!absolute) {
-        error_sys(err, errno, "%s %s", what, path);
+    if (!absolute || stat(absolute, &found) < 0) {
+        error_sys_hint(
+                err, errno, "name a directory of this host that can be read", "%s %s", what, path);
+        free(absolute);
         return NULL;
     }
     const char *copy = arena_strdup(cli->arena, absolute);
     free(absolute);
-    return copy;
+    if (S_ISDIR(found.st_mode))
+        return copy;
+    error_set(err, ENOTDIR, "%s %s: that is not a directory", what, path);
+    return NULL;
 }
 
 static int load_bundle(struct cli *cli, struct run_flags *flags, struct spec *bundle,

@@ -142,6 +142,13 @@ void store_settle(const struct store *store, const char *id)
     unlinkat(store->fd, name, 0);
 }
 
+static const char *room_hint(int r)
+{
+    return r == -ENOSPC || r == -EDQUOT
+                   ? "make room there, or keep sandboxes elsewhere with --root DIR"
+                   : NULL;
+}
+
 int store_reserve(const struct store *store, const char *id, int *ret_fd, struct error *err)
 {
     int r = store_check_id(id, err);
@@ -152,10 +159,11 @@ int store_reserve(const struct store *store, const char *id, int *ret_fd, struct
     if (r == -EEXIST)
         return error_set(err, EEXIST, "container with id %s already exists", id);
     if (r < 0)
-        return error_sys(err, -r, "write into %s", store->root);
+        return error_sys_hint(err, -r, room_hint(r), "write into %s", store->root);
     if (mkdirat(store->fd, id, 0711) < 0) {
-        r = errno == EEXIST ? error_set(err, EEXIST, "container with id %s already exists", id)
-                            : error_sys(err, errno, "make %s/%s", store->root, id);
+        r = errno == EEXIST
+                    ? error_set(err, EEXIST, "container with id %s already exists", id)
+                    : error_sys_hint(err, errno, room_hint(-errno), "make %s/%s", store->root, id);
         store_settle(store, id);
         return r;
     }

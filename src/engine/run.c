@@ -120,6 +120,11 @@ static int prepare(struct running *running, bool take, struct error *err)
     if (!run->meta.name)
         run->meta.name = sandbox_name_new(engine->arena, &engine->store);
     int r = store_check_id(run->meta.name, err);
+    if (r == 0 && take && faccessat(engine->store.fd, run->meta.name, F_OK, 0) == 0)
+        return error_set(err, EEXIST,
+                "--name %s: there is a sandbox of that name already; choose another name, or take "
+                "that one away with `viv rm -f %s`",
+                run->meta.name, run->meta.name);
     const struct spec_namespace *names = spec_namespace_find(run->spec, "uts");
     if (names && str_empty(names->path) && str_empty(run->spec->hostname))
         run->spec->hostname = run->meta.name;
