@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include "cli/command.h"
+#include "cli/detachkeys.h"
 
 struct exec_flags {
     bool interactive, tty, detach, privileged;
@@ -67,9 +68,10 @@ int cli_exec(struct cli *cli, int argc, char **argv, struct error *err)
             .interactive = flags.interactive,
             .tty = flags.tty,
             .detach = flags.detach,
-            .privileged = flags.privileged,
-            .detach_keys = flags.detach_keys};
-    r = engine_open(cli->arena, cli->root, &engine, err);
+            .privileged = flags.privileged};
+    r = detach_keys_read(cli->arena, flags.detach_keys, &exec.detach_keys, err);
+    if (r == 0)
+        r = engine_open(cli->arena, cli->root, &engine, err);
     if (r == 0)
         r = protect(cli, &engine, exec.name, err);
     if (r == 0)
@@ -107,9 +109,12 @@ int cli_attach(struct cli *cli, int argc, char **argv, struct error *err)
 
     if (r != 0)
         return r < 0 ? r : 0;
-    r = engine_open(cli->arena, cli->root, &engine, err);
+    const char *keys;
+    r = detach_keys_read(cli->arena, flags.detach_keys, &keys, err);
     if (r == 0)
-        r = engine_attach(&engine, rest.words[0], !flags.no_stdin, flags.detach_keys, &status, err);
+        r = engine_open(cli->arena, cli->root, &engine, err);
+    if (r == 0)
+        r = engine_attach(&engine, rest.words[0], !flags.no_stdin, keys, &status, err);
     if (r == -ECANCELED)
         return 0;
     return r < 0 ? r : status;

@@ -3,6 +3,7 @@
 #include <ctype.h>
 
 #include "base/cleanup.h"
+#include "cli/detachkeys.h"
 #include "cli/runbuild.h"
 #include "cli/runmounts.h"
 #include "cli/runnamespaces.h"
@@ -66,39 +67,6 @@ static int check_name(const char *name, struct error *err)
                 "--name \"%.128s\": write up to %d letters, digits, \"_\", \".\" and \"-\", a "
                 "letter or digit first",
                 name, NAME_MAX_LENGTH);
-    return 0;
-}
-
-/* "a" is itself, "ctrl-a" is 1, "ctrl-@" is 0. */
-static int read_key(const char *text, char *ret)
-{
-    const char *letter = str_after(text, "ctrl-");
-
-    if (!letter) {
-        *ret = text[0];
-        return text[0] && !text[1] ? 0 : -EINVAL;
-    }
-    char upper = (char)toupper((unsigned char)letter[0]);
-    *ret = (char)(upper - '@');
-    return upper > '@' && upper <= '_' && !letter[1] ? 0 : -EINVAL;
-}
-
-static int read_keys(struct run_build *build, const char *text, struct error *err)
-{
-    struct strv words = {0};
-    _cleanup_buf_ struct buf keys = {0};
-
-    strv_split(build->arena, &words, text, ',');
-    for (size_t i = 0; i < words.count; i++) {
-        char key;
-        if (read_key(words.words[i], &key) < 0)
-            return error_set(err, EINVAL,
-                    "--detach-keys %s: write keys with commas between, each a letter or ctrl- and "
-                    "a letter or one of [ \\ ] ^ _",
-                    text);
-        buf_add_char(&keys, key);
-    }
-    build->choices->detach_keys = arena_strdup(build->arena, buf_text(&keys));
     return 0;
 }
 
@@ -189,7 +157,7 @@ static int apply_sandbox(struct run_build *build, struct error *err)
     choices->pidfile = flags->pidfile;
     choices->trace = flags->trace;
     choices->step = flags->step;
-    if (read_keys(build, flags->detach_keys ? flags->detach_keys : "ctrl-p,ctrl-q", err) < 0 ||
+    if (detach_keys_read(build->arena, flags->detach_keys, &choices->detach_keys, err) < 0 ||
             read_labels(build, err) < 0)
         return -EINVAL;
     return read_stop_signal(build, err);

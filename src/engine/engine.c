@@ -9,6 +9,7 @@
 #include "base/cleanup.h"
 #include "base/path.h"
 #include "base/str.h"
+#include "cgroup/group.h"
 #include "engine/attach.h"
 #include "engine/idrange.h"
 #include "engine/session.h"
@@ -76,6 +77,23 @@ static int complete_name(
     return 0;
 }
 
+/*
+ * The workload has ended and its monitor was killed before it could tidy up: gives back what the
+ * sandbox holds, and takes away one that was run with --rm. 1 when it is gone.
+ */
+static int bury(struct engine *engine, struct sandbox *sandbox)
+{
+    if (flock(sandbox->container.dir_fd, LOCK_EX | LOCK_NB) < 0)
+        return 0; /* a monitor is at it */
+    bool gone = sandbox->meta.remove && container_delete(&sandbox->container, true, NULL) == 0;
+    if (!gone)
+        cgroup_remove(&sandbox->container.state.cgroup, CONTAINER_PATIENCE_MS, NULL);
+    if (sandbox->meta.id_first)
+        idrange_release(&engine->store, (uint32_t)sandbox->meta.id_first);
+    flock(sandbox->container.dir_fd, LOCK_UN);
+    return gone;
+}
+
 int engine_find(struct engine *engine, const char *name, struct sandbox *ret, struct error *err)
 {
     struct sandbox sandbox = {0};
@@ -95,6 +113,10 @@ int engine_find(struct engine *engine, const char *name, struct sandbox *ret, st
     sandbox_meta_load(dir_fd, engine->arena, &sandbox.meta, NULL);
     sandbox.status = container_status(&sandbox.container);
     sandbox.ended = sandbox_exit_load(dir_fd, engine->arena, &sandbox.end, NULL) == 0;
+    if (sandbox.status == SPEC_STOPPED && !sandbox.ended && bury(engine, &sandbox) > 0) {
+        sandbox_close(&sandbox);
+        return error_set(err, ENOENT, "no such sandbox: \"%s\"; `viv ps -a` lists them", name);
+    }
     *ret = sandbox;
     return 0;
 }

@@ -35,7 +35,7 @@ struct engine_run {
     bool seccomp_default;      /* the default profile, when the configuration has none */
     bool unconfined_devices;   /* --privileged */
     bool detach;
-    const char *detach_keys; /* of the foreground terminal; NULL: ctrl-p ctrl-q */
+    const char *detach_keys; /* the bytes that leave the terminal; see session.h */
     unsigned preserve_fds;
     struct container_apply apply;
     struct strv *told; /* filled: warnings for the user */

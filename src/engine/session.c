@@ -1,6 +1,5 @@
 #include "engine/session.h"
 
-#include <ctype.h>
 #include <signal.h>
 #include <string.h>
 #include <sys/ioctl.h>
@@ -12,55 +11,15 @@
 #include "engine/attach.h"
 #include "sys/tty.h"
 
-#define DEFAULT_KEYS "ctrl-p,ctrl-q"
-
 struct near_end {
     const struct session *session;
     struct loop *loop;
     struct loop_source *input;
     struct sys_tty_saved saved;
-    char keys[SESSION_KEYS_MAX];
+    const char *keys;
     size_t keys_count;
     size_t keys_typed; /* so many of them have been typed, and not been passed on */
 };
-
-static int parse_key(const char *word, size_t length, char *ret)
-{
-    if (length == 1 && isalnum((unsigned char)word[0])) {
-        *ret = word[0];
-        return 0;
-    }
-    if (length == 6 && str_starts(word, "ctrl-") && strchr("@[\\]^_", word[5])) {
-        *ret = (char)(word[5] & 0x1f);
-        return 0;
-    }
-    if (length == 6 && str_starts(word, "ctrl-") && islower((unsigned char)word[5])) {
-        *ret = (char)(word[5] & 0x1f);
-        return 0;
-    }
-    return -EINVAL;
-}
-
-int session_parse_keys(
-        const char *text, char keys[SESSION_KEYS_MAX], size_t *ret_count, struct error *err)
-{
-    const char *at = text ? text : DEFAULT_KEYS;
-    size_t count = 0;
-
-    while (*at) {
-        size_t length = strcspn(at, ",");
-        if (count == SESSION_KEYS_MAX || parse_key(at, length, &keys[count]) < 0)
-            return error_set(err, EINVAL,
-                    "invalid detach keys \"%s\": write letters or ctrl-<letter>, divided by "
-                    "commas, "
-                    "%d at most",
-                    text, SESSION_KEYS_MAX);
-        count++;
-        at += length + (at[length] == ',');
-    }
-    *ret_count = count;
-    return 0;
-}
 
 static void send_size(struct near_end *end)
 {
@@ -79,15 +38,17 @@ static bool pass_input(struct near_end *end, const char *data, size_t length)
     size_t used = 0;
 
     for (size_t i = 0; i < length; i++) {
+        if (end->keys_count && data[i] != end->keys[end->keys_typed]) {
+            /* it was no detach after all: what was held back belongs to the workload */
+            memcpy(out + used, end->keys, end->keys_typed);
+            used += end->keys_typed;
+            end->keys_typed = 0;
+        }
         if (end->keys_count && data[i] == end->keys[end->keys_typed]) {
             if (++end->keys_typed == end->keys_count)
                 return true;
             continue;
         }
-        /* it was no detach after all: what was held back belongs to the workload */
-        memcpy(out + used, end->keys, end->keys_typed);
-        used += end->keys_typed;
-        end->keys_typed = 0;
         out[used++] = data[i];
     }
     if (used)
@@ -175,13 +136,11 @@ static int set_up(struct near_end *end, struct error *err)
 
 int session_run(const struct session *session, struct error *err)
 {
-    struct near_end end = {.session = session, .saved = {.fd = -1}};
-    int r = 0;
+    struct near_end end = {.session = session, .saved = {.fd = -1}, .keys = session->detach_keys};
+    int r;
 
-    if (session->terminal)
-        r = session_parse_keys(session->detach_keys, end.keys, &end.keys_count, err);
-    if (r < 0)
-        return r;
+    if (session->terminal && session->detach_keys)
+        end.keys_count = strnlen(session->detach_keys, SESSION_KEYS_MAX);
     r = set_up(&end, err);
     if (r == 0 && session->terminal) {
         send_size(&end);
