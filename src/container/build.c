@@ -1,6 +1,7 @@
 #include "container/build.h"
 
 #include "base/str.h"
+#include "container/annotations.h"
 #include "container/build_parts.h"
 #include "container/clone.h"
 #include "container/console.h"
@@ -31,7 +32,7 @@ static const char *because(const struct build *build, enum ns_kind kind)
     return build->namespaces.of[kind].because;
 }
 
-static void prepare_cgroup(struct build *build)
+static int prepare_cgroup(struct build *build, struct error *err)
 {
     const struct container_request *request = build->request;
     const struct spec_linux *linux_part = &request->spec->linux;
@@ -55,6 +56,8 @@ static void prepare_cgroup(struct build *build)
         build->cgroup.delegate_uid = root;
     if (build->new_userns && id_maps_outside(&build->id_maps.gids, 0, &root))
         build->cgroup.delegate_gid = root;
+    return container_systemd_properties(
+            request->arena, &request->spec->annotations, &build->cgroup.systemd.properties, err);
 }
 
 static int prepare(struct build *build, struct error *err)
@@ -73,6 +76,9 @@ static int prepare(struct build *build, struct error *err)
         return r;
     build->security.id = request->id;
     build->security.process_at = "/process";
+    build->security.user.keep_groups =
+            !str_empty(spec_annotation(spec, "run.oci.keep_original_groups")) &&
+            !str_equal(spec_annotation(spec, "run.oci.keep_original_groups"), "0");
     build->security.no_new_keyring = request->no_new_keyring;
     build->security.preserve_fds = request->preserve_fds;
     build->security.death_signal = request->die_with_host ? 9 : 0;
@@ -87,8 +93,7 @@ static int prepare(struct build *build, struct error *err)
         };
         json_object_put(state);
     }
-    prepare_cgroup(build);
-    return 0;
+    return prepare_cgroup(build, err);
 }
 
 /* Whether a step needs the host's procfs: what the security module writes there. */
@@ -146,6 +151,29 @@ static void add_net_devices(struct build *build)
     }
 }
 
+static int add_resctrl(struct build *build, struct error *err)
+{
+    const struct container_request *request = build->request;
+    const struct spec_intel_rdt *from = request->spec->linux.intelRdt;
+    const char *line;
+
+    if (!from)
+        return 0;
+    struct resctrl_request resctrl = {.root = resctrl_root(),
+            .clos_id = from->closID,
+            .id = request->id,
+            .monitor = from->enableMonitoring};
+    if (!str_empty(from->l3CacheSchema))
+        strv_add(request->arena, &resctrl.lines, from->l3CacheSchema);
+    if (!str_empty(from->memBwSchema))
+        strv_add(request->arena, &resctrl.lines, from->memBwSchema);
+    strv_foreach (line, &from->schemata) {
+        strv_add(request->arena, &resctrl.lines, line);
+    }
+    int r = resctrl_add(build->plan, &resctrl, &build->built->resctrl, err);
+    return r < 0 ? error_prefix(err, "config.json: /linux/intelRdt") : 0;
+}
+
 static int add_child(struct build *build, struct error *err)
 {
     const struct container_request *request = build->request;
@@ -171,6 +199,8 @@ static int add_child(struct build *build, struct error *err)
         r = security_steps_limits(plan, STEP_HOST, &build->security, err);
     if (r == 0 && !request->host->rootless)
         r = rootfs_add_idmaps(plan, build->rootfs, err);
+    if (r == 0)
+        r = add_resctrl(build, err);
     if (!has(build, NS_NET, NS_JOIN))
         add_net_devices(build);
     if (r == 0)
@@ -295,6 +325,7 @@ static int add_workload(struct build *build, struct error *err)
     add_console(build);
     if (has(build, NS_USER, NS_HOST))
         r = security_steps_limits(plan, STEP_CHILD, &build->security, err);
+    rootfs_add_cwd(plan, request->spec->process->cwd, "/process/cwd");
     if (r == 0)
         r = security_steps_confine(plan, STEP_CHILD, &build->security, err);
     if (r < 0)

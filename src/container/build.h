@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#include "cgroup/resctrl.h"
 #include "cgroup/steps.h"
 #include "container/gate.h"
 #include "plan/plan.h"
@@ -55,6 +56,7 @@ struct container_request {
 /* What the caller needs to know of the plan that was built. */
 struct container_built {
     struct cgroup_result cgroup;
+    struct resctrl_saved resctrl;
     int console_slot;     /* where a connected console socket goes; -1: there is no terminal */
     struct strv warnings; /* what was left out or made smaller, one sentence each */
 };

@@ -113,6 +113,7 @@ int container_plan(
     start_state(request, &ret->state);
     int r = container_build(request, &ret->plan, &ret->built, err);
     ret->state.cgroup = ret->built.cgroup.saved;
+    ret->state.resctrl = ret->built.resctrl;
     return r;
 }
 
@@ -184,11 +185,9 @@ static int run_hooks(const struct container *container, const struct spec_hook_l
     int result = 0;
 
     container_state_as_spec(&container->state, status, &told);
-    _cleanup_json_ struct json_object *json = spec_state_write(&told);
     for (size_t i = 0; i < hooks->count; i++) {
         struct error hook_error = ERROR_NONE;
-        int r = container_hook_run(
-                &hooks->items[i], json_text(json), container->state.bundle, &hook_error);
+        int r = container_hook_run(&hooks->items[i], &told, container->state.bundle, &hook_error);
         if (r < 0 && result == 0) {
             result = r;
             if (err)
@@ -309,6 +308,8 @@ int container_delete(struct container *container, bool force, struct error *err)
     int r = end_process(state, err);
     if (r == 0)
         r = cgroup_remove(&state->cgroup, CONTAINER_PATIENCE_MS, err);
+    if (r == 0)
+        r = resctrl_remove(&state->resctrl, err);
     if (r < 0)
         return error_prefix(err, "delete container %s", state->id);
     r = store_remove(container->store, state->id, err);

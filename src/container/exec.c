@@ -151,7 +151,16 @@ static int add_host_steps(struct exec_build *build, struct error *err)
     const struct security *security = &build->security;
     struct plan *plan = build->plan;
 
+    const struct spec_cpu_affinity *affinity = request->process->execCPUAffinity;
     plan_add(plan, STEP_HOST, &open_ops, "", build->target);
+    if (affinity && !str_empty(affinity->initial)) {
+        /* before the child is made, which so begins on these CPUs */
+        int r = security_step_affinity(plan, STEP_HOST,
+                plan_pointer(plan, "%s/execCPUAffinity/initial", request->process_at),
+                affinity->initial, err);
+        if (r < 0)
+            return r;
+    }
     if (security->oom_score_adj.set || !str_empty(security->apparmor_profile) ||
             !str_empty(security->selinux_label) || security->listener.path)
         build->security.proc_slot = rootfs_add_proc(plan, STEP_HOST);

@@ -17,9 +17,8 @@ static int hook_apply(const struct step *step, struct plan_run *run, struct erro
 
     state.status = spec_status_name(args->status);
     state.pid = run->child;
-    _cleanup_json_ struct json_object *json = spec_state_write(&state);
     const char *directory = step->place == STEP_HOST ? state.bundle : NULL;
-    int r = container_hook_run(args->hook, json_text(json), directory, err);
+    int r = container_hook_run(args->hook, &state, directory, err);
     return r < 0 ? error_prefix(err, "%s", args->name) : 0;
 }
 

@@ -36,15 +36,30 @@ static int state_file(const char *state)
     return take_fd(&fd);
 }
 
-static void become_hook(const struct spec_hook *hook, const char *directory, int input, int output)
+/* Where an annotation wants a hook's output; -1: nowhere else. */
+static int output_file(const struct spec_state *state, const char *name)
 {
+    for (size_t i = 0; i < state->annotations.count; i++)
+        if (str_equal(state->annotations.items[i].key, name))
+            return open(state->annotations.items[i].value,
+                    O_WRONLY | O_CREAT | O_APPEND | O_NOCTTY | O_CLOEXEC, 0700);
+    return -1;
+}
+
+static void become_hook(const struct spec_hook *hook, const struct spec_state *state,
+        const char *directory, int input, int output)
+{
+    int own_output = output_file(state, "run.oci.hooks.stdout");
+    int own_errors = output_file(state, "run.oci.hooks.stderr");
     char *no_environment[] = {NULL};
     char *own_name[] = {(char *)(uintptr_t)hook->path, NULL};
     sigset_t none;
 
+    setpgid(0, 0); /* what it starts is killed with it when it is late */
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
-    if (dup2(input, 0) < 0 || dup2(output, 2) < 0 || (directory && chdir(directory) < 0))
+    if (dup2(input, 0) < 0 || dup2(own_errors >= 0 ? own_errors : output, 2) < 0 ||
+            (own_output >= 0 && dup2(own_output, 1) < 0) || (directory && chdir(directory) < 0))
         _exit(127);
     sys_close_range(3, ~0U, CLOSE_RANGE_CLOEXEC);
     execve(hook->path, hook->args.count ? hook->args.words : own_name,
@@ -97,11 +112,12 @@ static int judge_hook(const struct spec_hook *hook, const siginfo_t *info, bool 
     return -EIO;
 }
 
-int container_hook_run(
-        const struct spec_hook *hook, const char *state, const char *directory, struct error *err)
+int container_hook_run(const struct spec_hook *hook, const struct spec_state *state,
+        const char *directory, struct error *err)
 {
+    _cleanup_json_ struct json_object *json = spec_state_write(state);
     _cleanup_buf_ struct buf text = {.max = 4 * STDERR_KEPT};
-    _cleanup_close_ int input = state_file(state);
+    _cleanup_close_ int input = state_file(json_text(json));
     _cleanup_close_ int pidfd = -1;
     siginfo_t info = {0};
     int output[2];
@@ -115,13 +131,13 @@ int container_hook_run(
             .flags = CLONE_PIDFD, .pidfd = (uint64_t)(uintptr_t)&pidfd, .exit_signal = SIGCHLD};
     pid_t pid = sys_clone3(&args);
     if (pid == 0)
-        become_hook(hook, directory, input, output[1]);
+        become_hook(hook, state, directory, input, output[1]);
     close(output[1]);
     if (pid < 0)
         return error_sys(err, -pid, "hook %s: make a process", hook->path);
     int64_t timeout_ms = hook->timeout.set ? hook->timeout.value * 1000 : 0;
     bool in_time = watch_hook(pidfd, read_end, timeout_ms, &text);
-    if (!in_time)
+    if (!in_time && kill(-pid, SIGKILL) < 0)
         sys_pidfd_send_signal(pidfd, SIGKILL);
     sys_waitid(P_PIDFD, (id_t)pidfd, &info, WEXITED);
     return judge_hook(hook, &info, in_time, &text, err);

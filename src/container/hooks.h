@@ -4,11 +4,13 @@
 
 #include "base/error.h"
 #include "spec/spec.h"
+#include "spec/state.h"
 
 /*
- * Runs one hook with the container's state (JSON text) on its standard input, in the given working
- * directory (NULL: stays), and waits for it, at most `hook->timeout` seconds if that is set. A hook
- * that fails, dies by a signal or is late is an error with what it wrote to stderr.
+ * Runs one hook with the container's state on its standard input, in the given working directory
+ * (NULL: stays), and waits for it, at most `hook->timeout` seconds if that is set. A hook that
+ * fails, dies by a signal or is late is an error with what it wrote to stderr. The annotations
+ * run.oci.hooks.stdout and run.oci.hooks.stderr name files that its output is appended to.
  */
-int container_hook_run(
-        const struct spec_hook *hook, const char *state, const char *directory, struct error *err);
+int container_hook_run(const struct spec_hook *hook, const struct spec_state *state,
+        const char *directory, struct error *err);

@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#include "cgroup/resctrl.h"
 #include "cgroup/saved.h"
 #include "spec/spec.h"
 #include "spec/state.h"
@@ -24,6 +25,7 @@ struct container_state {
     uint64_t namespaces; /* CLONE_NEW* of the kinds that are not the host's, for exec */
     bool own_pids;       /* its first process takes all others along when it ends */
     struct cgroup_saved cgroup;
+    struct resctrl_saved resctrl;
     struct spec_hook_list poststart;
     struct spec_hook_list poststop;
 };

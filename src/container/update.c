@@ -55,3 +55,9 @@ int container_update(const struct container *container, const struct spec_resour
     int r = cgroup_update(&container->state.cgroup, &limits, "", err);
     return r < 0 ? r : remember(container, resources, err);
 }
+
+int container_update_resctrl(
+        const struct container *container, const struct strv *lines, struct error *err)
+{
+    return resctrl_update(&container->state.resctrl, lines, err);
+}

@@ -10,3 +10,8 @@
  */
 int container_update(const struct container *container, const struct spec_resources *resources,
         struct error *err);
+
+/* Writes lines ("L3:0=f") into the schemata of the container's resctrl group. -EINVAL when it has
+ * none. */
+int container_update_resctrl(
+        const struct container *container, const struct strv *lines, struct error *err);

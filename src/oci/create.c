@@ -4,21 +4,12 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
-#include "base/io.h"
 #include "base/path.h"
 #include "base/str.h"
-#include "container/console.h"
-#include "container/host.h"
-#include "container/seccomp.h"
-#include "engine/monitor.h"
-#include "engine/session.h"
-#include "engine/streams.h"
+#include "container/annotations.h"
 #include "oci/command.h"
 #include "oci/words.h"
-#include "security/seccomp_cache.h"
 #include "spec/check.h"
-
-#define PRESERVE_MAX 1024
 
 /* The options of both. */
 struct create {
@@ -28,92 +19,34 @@ struct create {
     const char *console_socket;
     const char *pid_file;
     const char *pidfd_socket;
-    int64_t preserve_fds;
-    bool no_pivot, no_new_keyring;
-    bool detach, keep, no_subreaper; /* of run */
+    struct opt_u64 preserve_fds;
+    bool no_pivot, no_new_keyring, no_subreaper;
+    bool detach, keep; /* of run */
     struct spec spec;
     struct container_host host;
     struct container_request request;
 };
 
-enum {
-    OPT_CONFIG = 256,
-    OPT_CONSOLE,
-    OPT_PID,
-    OPT_PIDFD,
-    OPT_PRESERVE,
-    OPT_NO_PIVOT,
-    OPT_NO_KEYRING,
-    OPT_NO_SUBREAPER,
-    OPT_KEEP
+#define ROW(letter_, name_, kind_, member_, value_, help_)                                         \
+    OPTION(letter_, name_, OPTION_##kind_, struct create, member_, value_, help_)
+
+static const struct option_row create_rows[] = {
+        ROW('b', "bundle", TEXT, bundle, "DIR", "the bundle (default: the working directory)"),
+        ROW('f', "config", TEXT, config, "FILE", "the configuration, in place of config.json"),
+        ROW(0, "console-socket", TEXT, console_socket, "SOCKET", "receives the terminal"),
+        ROW(0, "pid-file", TEXT, pid_file, "FILE", "where the first process's pid is written"),
+        ROW(0, "pidfd-socket", TEXT, pidfd_socket, "SOCKET", "receives a pidfd of it"),
+        ROW(0, "preserve-fds", COUNT, preserve_fds, "N", "so many descriptors more go to it"),
+        ROW(0, "no-pivot", FLAG, no_pivot, NULL, "for a root on an initramfs"),
+        ROW(0, "no-new-keyring", FLAG, no_new_keyring, NULL, "keeps the caller's session keyring"),
+        ROW(0, "no-subreaper", FLAG, no_subreaper, NULL, "accepted: orphans never come to us"),
 };
-
-static const struct option options[] = {
-        {"bundle", required_argument, NULL, 'b'},
-        {"config", required_argument, NULL, 'f'},
-        {"console-socket", required_argument, NULL, OPT_CONSOLE},
-        {"pid-file", required_argument, NULL, OPT_PID},
-        {"pidfd-socket", required_argument, NULL, OPT_PIDFD},
-        {"preserve-fds", required_argument, NULL, OPT_PRESERVE},
-        {"no-pivot", no_argument, NULL, OPT_NO_PIVOT},
-        {"no-new-keyring", no_argument, NULL, OPT_NO_KEYRING},
-        {"no-subreaper", no_argument, NULL, OPT_NO_SUBREAPER},
-        {"keep", no_argument, NULL, OPT_KEEP},
-        {"detach", no_argument, NULL, 'd'},
-        {0},
+static const struct option_row run_rows[] = {
+        ROW('d', "detach", FLAG, detach, NULL, "returns once the container runs"),
+        ROW(0, "keep", FLAG, keep, NULL, "keeps the container when it has ended"),
 };
-
-static int set_option(struct create *create, int option, struct error *err)
-{
-    switch (option) {
-    case 'b':
-        create->bundle = optarg;
-        return 0;
-    case 'f':
-        create->config = optarg;
-        return 0;
-    case 'd':
-        create->detach = true;
-        return 0;
-    case OPT_CONSOLE:
-        create->console_socket = optarg;
-        return 0;
-    case OPT_PID:
-        create->pid_file = optarg;
-        return 0;
-    case OPT_PIDFD:
-        create->pidfd_socket = optarg;
-        return 0;
-    case OPT_PRESERVE:
-        return oci_number("preserve-fds", optarg, 0, PRESERVE_MAX, &create->preserve_fds, err);
-    case OPT_NO_PIVOT:
-        create->no_pivot = true;
-        return 0;
-    case OPT_NO_KEYRING:
-        create->no_new_keyring = true;
-        return 0;
-    case OPT_KEEP:
-        create->keep = true;
-        return 0;
-    default:
-        create->no_subreaper = true;
-        return 0;
-    }
-}
-
-static int parse(struct create *create, int argc, char **argv, struct error *err)
-{
-    int option;
-    int r;
-
-    while ((option = oci_getopt(argc, argv, "b:f:d", options, false, err)) != -1) {
-        r = option == '?' ? -EINVAL : set_option(create, option, err);
-        if (r < 0)
-            return r;
-    }
-    r = oci_one_word(argc, argv, &create->id, err);
-    return r < 0 ? r : store_check_id(create->id, err);
-}
+static const struct option_table create_table = OPTION_TABLE("Options", create_rows);
+static const struct option_table run_table = OPTION_TABLE("Options of run", run_rows);
 
 static int load_config(struct oci *oci, struct create *create, struct error *err)
 {
@@ -140,96 +73,114 @@ static int load_config(struct oci *oci, struct create *create, struct error *err
     return r;
 }
 
-static int compile_filter(struct oci *oci, struct create *create, struct error *err)
-{
-    struct seccomp_profile profile;
-    struct seccomp_filter *filter = arena_new(oci->arena, struct seccomp_filter);
-
-    if (!create->spec.linux.seccomp)
-        return 0;
-    container_seccomp_profile(oci->arena, create->spec.linux.seccomp, &profile);
-    _cleanup_close_ int cache =
-            seccomp_cache_open(path_join(oci->arena, oci->root, ".seccomp"), NULL);
-    int r = seccomp_get_filter(oci->arena, &profile, cache, filter, err);
-    create->request.seccomp = filter;
-    return r;
-}
-
 /* systemd's socket activation: the descriptors go on to the workload. */
 static void pass_listen_fds(struct oci *oci, struct create *create)
 {
     const char *count = getenv("LISTEN_FDS");
+    const char *names = getenv("LISTEN_FDNAMES");
     uint32_t fds;
 
-    if (str_empty(count) || str_to_u32(count, &fds) < 0 || fds > PRESERVE_MAX)
+    if (str_empty(count) || str_to_u32(count, &fds) < 0 || fds > OCI_PRESERVE_MAX)
         return;
     struct strv *env = &create->spec.process->env;
     strv_add(oci->arena, env, arena_printf(oci->arena, "LISTEN_FDS=%u", fds));
     strv_add(oci->arena, env, "LISTEN_PID=1");
-    create->preserve_fds += fds;
+    if (!str_empty(names))
+        strv_add(oci->arena, env, arena_printf(oci->arena, "LISTEN_FDNAMES=%s", names));
+    create->preserve_fds.value += fds;
 }
 
-static int prepare(struct oci *oci, struct create *create, int argc, char **argv, struct error *err)
+static int check_config(struct oci *oci, const struct create *create, struct error *err)
 {
-    int r = parse(create, argc, argv, err);
-
-    if (r == 0)
-        r = load_config(oci, create, err);
-    if (r < 0)
-        return r;
     if (!create->spec.process)
         return error_set(err, EINVAL, "config.json: /process: required to create a container");
-    const struct spec_namespace *user = spec_namespace_find(&create->spec, "user");
-    if (!user) /* without a user namespace the workload's root owns our program file */
-        r = oci_protect(oci, err);
-    if (r == 0)
-        r = container_host_detect(oci->arena, &create->host, err);
-    if (r == 0)
-        r = compile_filter(oci, create, err);
-    if (r < 0)
-        return r;
-    pass_listen_fds(oci, create);
-    create->request.arena = oci->arena;
-    create->request.host = &create->host;
-    create->request.spec = &create->spec;
-    create->request.id = create->id;
-    create->request.bundle = create->bundle;
-    create->request.dir_fd = -1;
-    create->request.cgroup_manager = oci->manager;
-    create->request.default_cgroup =
-            oci->manager == CGROUP_MANAGER_SYSTEMD
-                    ? arena_printf(oci->arena, ":viv:%s", create->id)
-                    : arena_printf(oci->arena, create->host.rootless ? "%s" : "/%s", create->id);
-    create->request.cgroup_strict = true;
-    create->request.console_socket = create->spec.process->terminal ? create->console_socket : NULL;
-    create->request.console_fd = -1;
-    create->request.no_pivot = create->no_pivot;
-    create->request.no_new_keyring = create->no_new_keyring;
-    create->request.preserve_fds = (unsigned)create->preserve_fds;
+    if (create->preserve_fds.value > OCI_PRESERVE_MAX)
+        return error_set(err, EINVAL, "flag --preserve-fds takes a number up to %d, not %llu",
+                OCI_PRESERVE_MAX, (unsigned long long)create->preserve_fds.value);
+    if (create->spec.vm || oci->machine)
+        return error_set(err, EOPNOTSUPP,
+                "%s: a virtual machine is asked for, and viv-oci makes containers only; "
+                "`viv run --isolation vm` makes machines",
+                create->spec.vm ? "config.json: /vm" : "viv-oci-vm");
     return 0;
 }
 
-static void warn_about(struct oci *oci, const struct container_built *built)
+static const char *default_cgroup(const struct oci *oci, const struct create *create)
 {
-    const char *warning;
-
-    strv_foreach (warning, &built->warnings) {
-        log_write(&oci->log, LOG_WARN, "%s", warning);
-    }
+    if (oci->manager == CGROUP_MANAGER_SYSTEMD)
+        return arena_printf(oci->arena, ":viv:%s", create->id);
+    return arena_printf(oci->arena, create->host.rootless ? "%s" : "/%s", create->id);
 }
 
-static int send_pidfd(const char *path, int pidfd, struct error *err)
+static void fill_request(struct oci *oci, struct create *create)
 {
-    int sock = -1;
+    struct container_request *request = &create->request;
 
-    if (!path)
-        return 0;
-    int r = container_connect(path, &sock, err);
+    request->arena = oci->arena;
+    request->host = &create->host;
+    request->spec = &create->spec;
+    request->id = create->id;
+    request->bundle = create->bundle;
+    request->dir_fd = -1;
+    request->cgroup_manager = oci->manager;
+    request->default_cgroup = default_cgroup(oci, create);
+    request->cgroup_strict = true;
+    request->console_socket = create->spec.process->terminal ? create->console_socket : NULL;
+    request->console_fd = -1;
+    request->no_pivot = create->no_pivot;
+    request->no_new_keyring = create->no_new_keyring;
+    request->preserve_fds = (unsigned)create->preserve_fds.value;
+}
+
+/* The filter, unless an annotation brings one that is compiled already. */
+static int find_filter(struct oci *oci, struct create *create, struct error *err)
+{
+    const struct seccomp_filter **filter = &create->request.seccomp;
+    int r = container_annotated_filter(oci->arena, &create->spec, filter, err);
+
+    if (r != 0)
+        return r < 0 ? r : 0;
+    r = oci_filter(oci, create->spec.linux.seccomp, filter, err);
+    if (r == 0 && *filter && (*filter)->notes.count &&
+            spec_annotation(&create->spec, "run.oci.seccomp_fail_unknown_syscall"))
+        return error_set(err, EINVAL, "config.json: /linux/seccomp: %s", (*filter)->notes.words[0]);
+    return r;
+}
+
+static int prepare(struct oci *oci, struct create *create, struct error *err)
+{
+    int r = store_check_id(create->id, err);
+
+    if (r == 0)
+        r = load_config(oci, create, err);
+    if (r == 0)
+        r = check_config(oci, create, err);
+    if (r == 0)
+        r = container_annotations_apply(oci->arena, &create->spec, err);
     if (r < 0)
         return r;
-    r = io_send_fds(sock, "pidfd", 5, &pidfd, 1);
-    close(sock);
-    return r < 0 ? error_sys(err, -r, "send the pidfd to %s", path) : 0;
+    if (!create->pidfd_socket)
+        create->pidfd_socket = spec_annotation(&create->spec, "run.oci.pidfd_receiver");
+    /* without a user namespace the workload's root owns our program file */
+    if (!spec_namespace_find(&create->spec, "user"))
+        r = oci_protect(oci, err);
+    if (r == 0)
+        r = oci_host(oci, &create->host, err);
+    if (r == 0)
+        r = find_filter(oci, create, err);
+    if (r < 0)
+        return r;
+    pass_listen_fds(oci, create);
+    fill_request(oci, create);
+    return 0;
+}
+
+static int delete_it(struct oci *oci, const char *id, struct error *err)
+{
+    _cleanup_container_ struct container container = {0};
+    int r = container_open(&oci->store, id, oci->arena, &container, err);
+
+    return r < 0 ? r : container_delete(&container, true, err);
 }
 
 /* Makes it, and tells its pid; on failure nothing is left. */
@@ -237,20 +188,19 @@ static int make(
         struct oci *oci, struct create *create, struct container_making *making, struct error *err)
 {
     struct container_apply apply = {0};
+    const char *warning;
     int r = container_make(&oci->store, &create->request, &apply, making, err);
 
     if (r < 0)
         return r;
-    warn_about(oci, &making->built);
+    strv_foreach (warning, &making->built.warnings) {
+        log_write(&oci->log, LOG_WARN, "%s", warning);
+    }
     r = oci_write_pid(create->pid_file, making->run.child, err);
     if (r == 0)
-        r = send_pidfd(create->pidfd_socket, making->run.child_pidfd, err);
-    if (r < 0) {
-        struct container container = {0};
-        if (container_open(&oci->store, create->id, oci->arena, &container, NULL) == 0)
-            container_delete(&container, true, NULL);
-        container_close(&container);
-    }
+        r = oci_send_pidfd(create->pidfd_socket, making->run.child_pidfd, err);
+    if (r < 0)
+        delete_it(oci, create->id, NULL);
     return r;
 }
 
@@ -269,10 +219,21 @@ static int check_terminal(const struct create *create, bool detached, struct err
 
 int oci_create(struct oci *oci, int argc, char **argv, struct error *err)
 {
+    static const struct option_command command = {.name = "viv-oci create",
+            .usage = "CONTAINER-ID",
+            .about = "Makes a container from a bundle; its workload waits to be started.",
+            .least = 1,
+            .most = 1,
+            .tables = {&create_table}};
     struct create create = {0};
     struct container_making making;
-    int r = prepare(oci, &create, argc, argv, err);
+    struct strv rest = {0};
+    int r = oci_read(&command, argc, argv, oci, &create, &rest, err);
 
+    if (r != 0)
+        return r < 0 ? r : 0;
+    create.id = rest.words[0];
+    r = prepare(oci, &create, err);
     if (r == 0)
         r = check_terminal(&create, true, err);
     if (r < 0)
@@ -283,51 +244,44 @@ int oci_create(struct oci *oci, int argc, char **argv, struct error *err)
 
 /* ---- run ------------------------------------------------------------------------------------- */
 
-/* In the foreground: our streams are the workload's, signals are passed on. */
-static int watch(struct container_making *making, struct streams *streams, struct error *err)
+/* The streams, of which a terminal's kind is known only once the configuration is read. */
+static int start(struct oci *oci, struct create *create, struct streams *streams,
+        struct container_making *making, struct error *err)
 {
-    struct monitor_config config = {.dir_fd = -1,
-            .pidfd = making->run.child_pidfd,
-            .streams = streams,
-            .local = true,
-            .client = -1,
-            .signals = true};
-    int status = 0;
-    int r = monitor_run(&config, &status, err);
+    int r = prepare(oci, create, err);
 
-    return r < 0 ? r : status;
-}
-
-static int delete_it(struct oci *oci, const char *id, struct error *err)
-{
-    _cleanup_container_ struct container container = {0};
-    int r = container_open(&oci->store, id, oci->arena, &container, err);
-
-    return r < 0 ? r : container_delete(&container, true, err);
+    if (r == 0)
+        r = check_terminal(create, create->detach || create->console_socket, err);
+    if (r == 0 && create->spec.process->terminal && !create->console_socket) {
+        r = streams_open(STREAMS_TERMINAL, true, streams, err);
+        create->request.console_fd = streams->console_peer;
+    }
+    return r < 0 ? r : make(oci, create, making, err);
 }
 
 int oci_run(struct oci *oci, int argc, char **argv, struct error *err)
 {
+    static const struct option_command command = {.name = "viv-oci run",
+            .usage = "CONTAINER-ID",
+            .about = "Makes a container from a bundle, starts it, and takes it away at its end.",
+            .least = 1,
+            .most = 1,
+            .tables = {&create_table, &run_table}};
     struct create create = {0};
     struct container_making making;
     _cleanup_streams_ struct streams streams;
+    struct strv rest = {0};
     int r = streams_open(STREAMS_INHERIT, true, &streams, err);
 
     if (r == 0)
-        r = prepare(oci, &create, argc, argv, err);
-    if (r == 0)
-        r = check_terminal(&create, create.detach || create.console_socket, err);
-    if (r == 0 && create.spec.process->terminal && !create.console_socket) {
-        r = streams_open(STREAMS_TERMINAL, true, &streams, err);
-        create.request.console_fd = streams.console_peer;
-    }
-    if (r == 0)
-        r = make(oci, &create, &making, err);
+        r = oci_read(&command, argc, argv, oci, &create, &rest, err);
+    if (r != 0)
+        return r < 0 ? r : 0;
+    create.id = rest.words[0];
+    r = start(oci, &create, &streams, &making, err);
     if (r < 0 || create.detach)
         return r;
-    r = streams_settle(&streams, err);
-    if (r == 0)
-        r = watch(&making, &streams, err);
+    r = oci_watch(&making, &streams, err);
     if (!create.keep) {
         struct error delete_error = ERROR_NONE;
         int deleted = delete_it(oci, create.id, &delete_error);

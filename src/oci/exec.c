@@ -5,135 +5,87 @@
 
 #include "base/cleanup.h"
 #include "base/io.h"
-#include "base/path.h"
 #include "base/str.h"
-#include "container/host.h"
-#include "container/seccomp.h"
-#include "engine/monitor.h"
-#include "engine/streams.h"
+#include "container/annotations.h"
 #include "oci/command.h"
 #include "oci/words.h"
 #include "security/passwd.h"
-#include "security/seccomp_cache.h"
 #include "spec/check.h"
-
-#define EXEC_FAILED 255 /* runc's status for an exec that did not come about */
-#define PRESERVE_MAX 1024
 
 struct exec {
     const char *process_file;
     const char *cwd, *user, *console_socket, *pid_file, *pidfd_socket;
     const char *label, *apparmor, *cgroup;
-    struct strv env, caps;
-    RECORD_LIST(uint32_t) gids;
-    size_t gids_capacity;
-    int64_t preserve_fds;
+    struct strv env, caps, gids;
+    struct opt_u64 preserve_fds;
     bool tty, detach, no_new_privs, ignore_paused;
+    struct strv words; /* the id, then the command */
     struct container container;
     struct spec spec;
     struct container_host host;
     struct container_exec_request request;
 };
 
-enum {
-    OPT_CONSOLE = 256,
-    OPT_CWD,
-    OPT_PID,
-    OPT_PIDFD,
-    OPT_LABEL,
-    OPT_APPARMOR,
-    OPT_NO_NEW_PRIVS,
-    OPT_PRESERVE,
-    OPT_CGROUP,
-    OPT_IGNORE_PAUSED
+#define ROW(letter_, name_, kind_, member_, value_, help_)                                         \
+    OPTION(letter_, name_, OPTION_##kind_, struct exec, member_, value_, help_)
+
+static const struct option_row rows[] = {
+        ROW('p', "process", TEXT, process_file, "FILE", "the process, as in config.json"),
+        ROW(0, "console-socket", TEXT, console_socket, "SOCKET", "receives the terminal"),
+        ROW(0, "cwd", TEXT, cwd, "DIR", "working directory"),
+        ROW('e', "env", LIST, env, "NAME=VALUE", "one more variable"),
+        ROW('t', "tty", FLAG, tty, NULL, "with a terminal"),
+        ROW('u', "user", TEXT, user, "UID[:GID]", "who runs it, by number or by name"),
+        ROW('g', "additional-gids", LIST, gids, "GID", "one more group"),
+        ROW('d', "detach", FLAG, detach, NULL, "returns once it runs"),
+        ROW(0, "pid-file", TEXT, pid_file, "FILE", "where its pid is written"),
+        ROW(0, "pidfd-socket", TEXT, pidfd_socket, "SOCKET", "receives a pidfd of it"),
+        ROW(0, "process-label", TEXT, label, "LABEL", "its SELinux label"),
+        ROW(0, "apparmor", TEXT, apparmor, "PROFILE", "its AppArmor profile"),
+        ROW(0, "no-new-privs", FLAG, no_new_privs, NULL, "gains no privileges by execve"),
+        ROW('c', "cap", LIST, caps, "CAPABILITY", "one more capability"),
+        ROW(0, "preserve-fds", COUNT, preserve_fds, "N", "so many descriptors more go to it"),
+        ROW(0, "cgroup", TEXT, cgroup, "PATH", "in this cgroup below the container's"),
+        ROW(0, "ignore-paused", FLAG, ignore_paused, NULL, "also while the container is paused"),
 };
-
-static const struct option options[] = {
-        {"process", required_argument, NULL, 'p'},
-        {"console-socket", required_argument, NULL, OPT_CONSOLE},
-        {"cwd", required_argument, NULL, OPT_CWD},
-        {"env", required_argument, NULL, 'e'},
-        {"tty", no_argument, NULL, 't'},
-        {"user", required_argument, NULL, 'u'},
-        {"additional-gids", required_argument, NULL, 'g'},
-        {"detach", no_argument, NULL, 'd'},
-        {"pid-file", required_argument, NULL, OPT_PID},
-        {"pidfd-socket", required_argument, NULL, OPT_PIDFD},
-        {"process-label", required_argument, NULL, OPT_LABEL},
-        {"apparmor", required_argument, NULL, OPT_APPARMOR},
-        {"no-new-privs", no_argument, NULL, OPT_NO_NEW_PRIVS},
-        {"cap", required_argument, NULL, 'c'},
-        {"preserve-fds", required_argument, NULL, OPT_PRESERVE},
-        {"cgroup", required_argument, NULL, OPT_CGROUP},
-        {"ignore-paused", no_argument, NULL, OPT_IGNORE_PAUSED},
-        {0},
-};
-
-static int add_gid(struct oci *oci, struct exec *exec, struct error *err)
-{
-    int64_t gid;
-    int r = oci_number("additional-gids", optarg, 0, UINT32_MAX - 1, &gid, err);
-
-    if (r < 0)
-        return r;
-    exec->gids.items = arena_grow(
-            oci->arena, exec->gids.items, exec->gids.count, &exec->gids_capacity, sizeof(uint32_t));
-    exec->gids.items[exec->gids.count++] = (uint32_t)gid;
-    return 0;
-}
-
-/* Options that are a text or a switch: where they go. */
-static bool set_simple(struct exec *exec, int option)
-{
-    const struct {
-        int option;
-        const char **text;
-        bool *flag;
-    } rows[] = {{'p', &exec->process_file, NULL}, {OPT_CONSOLE, &exec->console_socket, NULL},
-            {OPT_CWD, &exec->cwd, NULL}, {'u', &exec->user, NULL}, {OPT_PID, &exec->pid_file, NULL},
-            {OPT_PIDFD, &exec->pidfd_socket, NULL}, {OPT_LABEL, &exec->label, NULL},
-            {OPT_APPARMOR, &exec->apparmor, NULL}, {OPT_CGROUP, &exec->cgroup, NULL},
-            {'t', NULL, &exec->tty}, {'d', NULL, &exec->detach},
-            {OPT_NO_NEW_PRIVS, NULL, &exec->no_new_privs},
-            {OPT_IGNORE_PAUSED, NULL, &exec->ignore_paused}};
-
-    for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
-        if (rows[i].option != option)
-            continue;
-        if (rows[i].text)
-            *rows[i].text = optarg;
-        else
-            *rows[i].flag = true;
-        return true;
-    }
-    return false;
-}
+static const struct option_table table = OPTION_TABLE("Options", rows);
 
 static int parse(struct oci *oci, struct exec *exec, int argc, char **argv, struct error *err)
 {
-    int option;
+    static const struct option_command command = {.name = "viv-oci exec",
+            .usage = "CONTAINER-ID [COMMAND [ARGUMENT...]]",
+            .about = "Runs one more process in a container.",
+            .order = OPTIONS_FIRST,
+            .least = 1,
+            .most = SIZE_MAX,
+            .tables = {&table}};
+    int r = oci_read(&command, argc, argv, oci, exec, &exec->words, err);
 
-    while ((option = oci_getopt(argc, argv, "p:e:tu:g:dc:", options, true, err)) != -1) {
-        int r = 0;
-        if (option == '?')
-            return -EINVAL;
-        if (set_simple(exec, option))
-            continue;
-        if (option == 'e')
-            strv_add(oci->arena, &exec->env, optarg);
-        else if (option == 'c')
-            strv_add(oci->arena, &exec->caps, optarg);
-        else if (option == 'g')
-            r = add_gid(oci, exec, err);
-        else
-            r = oci_number("preserve-fds", optarg, 0, PRESERVE_MAX, &exec->preserve_fds, err);
-        if (r < 0)
-            return r;
-    }
-    if (optind >= argc)
-        return error_set(err, EINVAL, "exec: requires a container's id");
-    if (!exec->process_file && argc - optind < 2)
+    if (r != 0)
+        return r;
+    if (!exec->process_file && exec->words.count < 2)
         return error_set(err, EINVAL, "process args cannot be empty");
+    if (exec->preserve_fds.value > OCI_PRESERVE_MAX)
+        return error_set(err, EINVAL, "flag --preserve-fds takes a number up to %d, not %llu",
+                OCI_PRESERVE_MAX, (unsigned long long)exec->preserve_fds.value);
+    return 0;
+}
+
+static int set_gids(
+        struct oci *oci, struct exec *exec, struct spec_process *process, struct error *err)
+{
+    uint32_t *gids = arena_new_array(oci->arena, uint32_t, exec->gids.count + 1);
+
+    for (size_t i = 0; i < exec->gids.count; i++)
+        if (str_to_u32(exec->gids.words[i], &gids[i]) < 0 || gids[i] == UINT32_MAX)
+            return error_set(err, EINVAL,
+                    "flag --additional-gids wants a group's number, not "
+                    "\"%s\"",
+                    exec->gids.words[i]);
+    if (exec->gids.count) {
+        process->user.additionalGids.items = gids;
+        process->user.additionalGids.count = exec->gids.count;
+    }
     return 0;
 }
 
@@ -159,16 +111,15 @@ static int set_user(
 }
 
 /* Without --process: the container's own process, with what the options change. */
-static int change_process(
-        struct oci *oci, struct exec *exec, int argc, char **argv, struct error *err)
+static int change_process(struct oci *oci, struct exec *exec, struct error *err)
 {
     struct spec_process *process = exec->spec.process;
     struct spec_capabilities *caps = process->capabilities;
     const char *word;
 
     process->args = (struct strv){0};
-    for (int i = optind + 1; i < argc; i++)
-        strv_add(oci->arena, &process->args, argv[i]);
+    for (size_t i = 1; i < exec->words.count; i++)
+        strv_add(oci->arena, &process->args, exec->words.words[i]);
     process->terminal = exec->tty;
     if (exec->cwd)
         process->cwd = exec->cwd;
@@ -188,11 +139,7 @@ static int change_process(
         strv_add(oci->arena, &caps->permitted, word);
     }
     int r = set_user(oci, exec, process, err);
-    if (exec->gids.count) {
-        process->user.additionalGids.items = exec->gids.items;
-        process->user.additionalGids.count = exec->gids.count;
-    }
-    return r;
+    return r < 0 ? r : set_gids(oci, exec, process, err);
 }
 
 static int load_process(struct oci *oci, struct exec *exec, struct error *err)
@@ -223,44 +170,27 @@ static int check_status(const struct exec *exec, struct error *err)
     return 0;
 }
 
-static int compile_filter(struct oci *oci, struct exec *exec, struct error *err)
+static int load(struct oci *oci, struct exec *exec, struct error *err)
 {
-    struct seccomp_profile profile;
-    struct seccomp_filter *filter = arena_new(oci->arena, struct seccomp_filter);
-
-    if (!exec->spec.linux.seccomp)
-        return 0;
-    container_seccomp_profile(oci->arena, exec->spec.linux.seccomp, &profile);
-    _cleanup_close_ int cache =
-            seccomp_cache_open(path_join(oci->arena, oci->root, ".seccomp"), NULL);
-    int r = seccomp_get_filter(oci->arena, &profile, cache, filter, err);
-    exec->request.seccomp = filter;
-    exec->request.seccomp_config = exec->spec.linux.seccomp;
-    return r;
-}
-
-static int prepare(struct oci *oci, struct exec *exec, int argc, char **argv, struct error *err)
-{
-    int r = parse(oci, exec, argc, argv, err);
-
-    if (r == 0)
-        r = oci_open(oci, argv[optind], &exec->container, err);
-    if (r == 0)
-        r = check_status(exec, err);
     const struct container_state *state = &exec->container.state;
-    if (r == 0 && !(state->namespaces & CLONE_NEWUSER))
-        r = oci_protect(oci, err);
+    int r = state->namespaces & CLONE_NEWUSER ? 0 : oci_protect(oci, err);
+
     if (r == 0)
         r = spec_load_at(exec->container.dir_fd, "config.json", oci->arena, &exec->spec, NULL, err);
     if (r == 0)
-        r = exec->process_file ? load_process(oci, exec, err)
-                               : change_process(oci, exec, argc, argv, err);
+        r = exec->process_file ? load_process(oci, exec, err) : change_process(oci, exec, err);
     if (r == 0)
-        r = container_host_detect(oci->arena, &exec->host, err);
+        r = oci_host(oci, &exec->host, err);
     if (r == 0)
-        r = compile_filter(oci, exec, err);
-    if (r < 0)
-        return r;
+        r = container_annotated_filter(oci->arena, &exec->spec, &exec->request.seccomp, err);
+    if (r == 0)
+        r = oci_filter(oci, exec->spec.linux.seccomp, &exec->request.seccomp, err);
+    return r < 0 ? r : 0;
+}
+
+static void fill_request(struct oci *oci, struct exec *exec)
+{
+    const struct container_state *state = &exec->container.state;
     struct spec_state *told = arena_new(oci->arena, struct spec_state);
     container_state_as_spec(state, SPEC_RUNNING, told);
     exec->request.arena = oci->arena;
@@ -275,24 +205,21 @@ static int prepare(struct oci *oci, struct exec *exec, int argc, char **argv, st
     exec->request.state = told;
     exec->request.console_socket = exec->spec.process->terminal ? exec->console_socket : NULL;
     exec->request.console_fd = -1;
-    exec->request.preserve_fds = (unsigned)exec->preserve_fds;
-    return 0;
+    exec->request.preserve_fds = (unsigned)exec->preserve_fds.value;
+    exec->request.seccomp_config = exec->spec.linux.seccomp;
 }
 
-static int watch(struct container_making *making, struct streams *streams, struct error *err)
+static int prepare(struct oci *oci, struct exec *exec, struct error *err)
 {
-    struct monitor_config config = {.dir_fd = -1,
-            .pidfd = making->run.child_pidfd,
-            .streams = streams,
-            .local = true,
-            .client = -1,
-            .signals = true};
-    int status = 0;
-    int r = streams_settle(streams, err);
+    int r = oci_open(oci, exec->words.words[0], &exec->container, err);
 
     if (r == 0)
-        r = monitor_run(&config, &status, err);
-    return r < 0 ? r : status;
+        r = check_status(exec, err);
+    if (r == 0)
+        r = load(oci, exec, err);
+    if (r == 0)
+        fill_request(oci, exec);
+    return r;
 }
 
 static int make(struct exec *exec, struct streams *streams, struct error *err)
@@ -303,9 +230,11 @@ static int make(struct exec *exec, struct streams *streams, struct error *err)
 
     if (r == 0)
         r = oci_write_pid(exec->pid_file, making.run.child, err);
+    if (r == 0)
+        r = oci_send_pidfd(exec->pidfd_socket, making.run.child_pidfd, err);
     if (r < 0 || exec->detach)
         return r;
-    return watch(&making, streams, err);
+    return oci_watch(&making, streams, err);
 }
 
 int oci_exec(struct oci *oci, int argc, char **argv, struct error *err)
@@ -315,7 +244,11 @@ int oci_exec(struct oci *oci, int argc, char **argv, struct error *err)
     int r = streams_open(STREAMS_INHERIT, true, &streams, err);
 
     if (r == 0)
-        r = prepare(oci, &exec, argc, argv, err);
+        r = parse(oci, &exec, argc, argv, err);
+    if (r > 0)
+        return 0;
+    if (r == 0)
+        r = prepare(oci, &exec, err);
     if (r == 0 && exec.spec.process->terminal && !exec.console_socket) {
         if (exec.detach)
             r = error_set(err, EINVAL,
@@ -327,7 +260,5 @@ int oci_exec(struct oci *oci, int argc, char **argv, struct error *err)
     if (r == 0)
         r = make(&exec, &streams, err);
     container_close(&exec.container);
-    if (r < 0)
-        err->exit_status = EXEC_FAILED;
     return r;
 }

@@ -6,84 +6,112 @@
 #include "oci/words.h"
 #include "spec/signals.h"
 
-static const struct option no_options[] = {{0}};
+/* A command that takes an id and no options, and what it does. */
+typedef int (*change_fn)(struct container *container, struct error *err);
 
-/* Parses the words of a command that takes an id and no options. */
-static int open_only(
-        struct oci *oci, int argc, char **argv, struct container *ret, struct error *err)
+static int change(struct oci *oci, const char *name, const char *about, change_fn make, int argc,
+        char **argv, struct error *err)
 {
-    const char *id;
+    const struct option_command command = {
+            .name = name, .usage = "CONTAINER-ID", .about = about, .least = 1, .most = 1};
+    _cleanup_container_ struct container container = {0};
+    int r = oci_read_id(&command, argc, argv, oci, NULL, &container, err);
 
-    if (oci_getopt(argc, argv, "", no_options, false, err) == '?')
-        return -EINVAL;
-    int r = oci_one_word(argc, argv, &id, err);
-    return r < 0 ? r : oci_open(oci, id, ret, err);
+    if (r != 0)
+        return r < 0 ? r : 0;
+    return make(&container, err);
+}
+
+static int pause_it(struct container *container, struct error *err)
+{
+    return container_pause(container, err);
+}
+
+static int resume_it(struct container *container, struct error *err)
+{
+    return container_resume(container, err);
 }
 
 int oci_start(struct oci *oci, int argc, char **argv, struct error *err)
 {
-    _cleanup_container_ struct container container = {0};
-    int r = open_only(oci, argc, argv, &container, err);
-
-    return r < 0 ? r : container_start(&container, err);
+    return change(oci, "viv-oci start", "Lets the workload of a created container run.",
+            container_start, argc, argv, err);
 }
 
 int oci_pause(struct oci *oci, int argc, char **argv, struct error *err)
 {
-    _cleanup_container_ struct container container = {0};
-    int r = open_only(oci, argc, argv, &container, err);
-
-    return r < 0 ? r : container_pause(&container, err);
+    return change(oci, "viv-oci pause", "Freezes all processes of the container.", pause_it, argc,
+            argv, err);
 }
 
 int oci_resume(struct oci *oci, int argc, char **argv, struct error *err)
 {
-    _cleanup_container_ struct container container = {0};
-    int r = open_only(oci, argc, argv, &container, err);
-
-    return r < 0 ? r : container_resume(&container, err);
+    return change(
+            oci, "viv-oci resume", "Lets a paused container go on.", resume_it, argc, argv, err);
 }
+
+struct kill_options {
+    bool all;
+};
+
+static const struct option_row kill_rows[] = {
+        OPTION('a', "all", OPTION_FLAG, struct kill_options, all, NULL,
+                "to every process of the container"),
+};
+static const struct option_table kill_table = OPTION_TABLE("Options", kill_rows);
 
 int oci_kill(struct oci *oci, int argc, char **argv, struct error *err)
 {
-    static const struct option options[] = {{"all", no_argument, NULL, 'a'}, {0}};
+    static const struct option_command command = {.name = "viv-oci kill",
+            .usage = "CONTAINER-ID [SIGNAL]",
+            .about = "Sends a signal (SIGTERM) to the container's first process.",
+            .least = 1,
+            .most = 2,
+            .tables = {&kill_table}};
     _cleanup_container_ struct container container = {0};
-    bool all = false;
+    struct kill_options options = {0};
+    struct strv rest = {0};
     int number = SIGTERM;
-    int option;
+    int r = oci_read(&command, argc, argv, oci, &options, &rest, err);
 
-    while ((option = oci_getopt(argc, argv, "a", options, false, err)) != -1) {
-        if (option == '?')
-            return -EINVAL;
-        all = true;
-    }
-    if (argc - optind < 1 || argc - optind > 2)
-        return error_set(err, EINVAL, "kill: a container's id and at most a signal are wanted");
-    if (argc - optind == 2 && signal_parse(argv[optind + 1], &number, err) < 0)
+    if (r != 0)
+        return r < 0 ? r : 0;
+    if (rest.count == 2 && signal_parse(rest.words[1], &number, err) < 0)
         return -EINVAL;
-    int r = oci_open(oci, argv[optind], &container, err);
-    return r < 0 ? r : container_kill(&container, number, all, err);
+    r = oci_open(oci, rest.words[0], &container, err);
+    return r < 0 ? r : container_kill(&container, number, options.all, err);
 }
+
+struct delete_options {
+    bool force;
+};
+
+static const struct option_row delete_rows[] = {
+        OPTION('f', "force", OPTION_FLAG, struct delete_options, force, NULL,
+                "kills it first if it runs; a container that is not there is fine"),
+};
+static const struct option_table delete_table = OPTION_TABLE("Options", delete_rows);
 
 int oci_delete(struct oci *oci, int argc, char **argv, struct error *err)
 {
-    static const struct option options[] = {{"force", no_argument, NULL, 'f'}, {0}};
+    static const struct option_command command = {.name = "viv-oci delete",
+            .usage = "CONTAINER-ID",
+            .about = "Takes away a container that has stopped, and all that it held.",
+            .least = 1,
+            .most = 1,
+            .tables = {&delete_table}};
     _cleanup_container_ struct container container = {0};
-    const char *id;
-    bool force = false;
-    int option;
+    struct delete_options options = {0};
+    struct strv rest = {0};
+    int r = oci_read(&command, argc, argv, oci, &options, &rest, err);
 
-    while ((option = oci_getopt(argc, argv, "f", options, false, err)) != -1) {
-        if (option == '?')
-            return -EINVAL;
-        force = true;
-    }
-    int r = oci_one_word(argc, argv, &id, err);
-    if (r == 0)
-        r = oci_open(oci, id, &container, err);
-    if (r == -ENOENT && force)
+    if (r != 0)
+        return r < 0 ? r : 0;
+    const char *id = rest.words[0];
+    r = oci_open(oci, id, &container, err);
+    if (r == -ENOENT && options.force)
         return 0;
-    if (r == -EINVAL && force && store_check_id(id, NULL) == 0)
+    if (r == -EINVAL && options.force && store_check_id(id, NULL) == 0)
         return store_remove(&oci->store, id, err); /* killed before its state was written */
-    return r < 0 ? r : container_delete(&container, force, err);
+    return r < 0 ? r : container_delete(&container, options.force, err);
 }

@@ -1,3 +1,4 @@
+/* The program: what stands before the command, the table of commands, and how errors are told. */
 #include <fcntl.h>
 #include <stdlib.h>
 #include <sys/stat.h>
@@ -12,85 +13,81 @@
 
 #define VERSION "0.1.0"
 
+#define FAILED 1
+#define EXEC_FAILED 255 /* an exec that did not come about */
+
 static const struct oci_command commands[] = {
-        {"create", "[options] <container-id>", oci_create},
-        {"delete", "[--force] <container-id>", oci_delete},
-        {"exec", "[options] <container-id> <command> [args...]", oci_exec},
-        {"features", "", oci_features},
-        {"kill", "[--all] <container-id> [signal]", oci_kill},
-        {"list", "[--format table|json] [--quiet]", oci_list},
-        {"pause", "<container-id>", oci_pause},
-        {"ps", "[--format table|json] <container-id> [ps options]", oci_ps},
-        {"resume", "<container-id>", oci_resume},
-        {"run", "[options] <container-id>", oci_run},
-        {"spec", "[--bundle dir] [--rootless]", oci_spec},
-        {"start", "<container-id>", oci_start},
-        {"state", "<container-id>", oci_state},
+        {"create", "makes a container", oci_create},
+        {"delete", "takes a container away", oci_delete},
+        {"events", "tells what a container uses and when it runs out of memory", oci_events},
+        {"exec", "runs one more process in a container", oci_exec},
+        {"features", "tells what this runtime supports", oci_features},
+        {"kill", "sends a signal", oci_kill},
+        {"list", "lists containers", oci_list},
+        {"pause", "freezes all processes of a container", oci_pause},
+        {"ps", "lists the processes of a container", oci_ps},
+        {"resume", "lets a paused container go on", oci_resume},
+        {"run", "makes a container and runs it to its end", oci_run},
+        {"spec", "writes a config.json to start from", oci_spec},
+        {"start", "starts a created container", oci_start},
+        {"state", "tells the state of a container", oci_state},
+        {"update", "changes the limits of a container", oci_update},
 };
 
-enum global_option {
-    OPT_ROOT = 256,
-    OPT_LOG,
-    OPT_FORMAT,
-    OPT_LEVEL,
-    OPT_DEBUG,
-    OPT_SYSTEMD,
-    OPT_MANAGER,
-    OPT_ROOTLESS,
-    OPT_VERSION,
-    OPT_HELP,
-    OPT_CRIU
+/* The options that stand before the command. */
+struct global {
+    const char *root, *log, *format, *level, *manager, *rootless, *criu;
+    bool debug, systemd, version;
 };
 
-static const struct option options[] = {
-        {"root", required_argument, NULL, OPT_ROOT},
-        {"log", required_argument, NULL, OPT_LOG},
-        {"log-format", required_argument, NULL, OPT_FORMAT},
-        {"log-level", required_argument, NULL, OPT_LEVEL},
-        {"debug", no_argument, NULL, OPT_DEBUG},
-        {"systemd-cgroup", no_argument, NULL, OPT_SYSTEMD},
-        {"cgroup-manager", required_argument, NULL, OPT_MANAGER},
-        {"rootless", required_argument, NULL, OPT_ROOTLESS},
-        {"criu", required_argument, NULL, OPT_CRIU},
-        {"version", no_argument, NULL, OPT_VERSION},
-        {"help", no_argument, NULL, OPT_HELP},
-        {0},
+#define ROW(letter_, name_, kind_, member_, value_, help_)                                         \
+    OPTION(letter_, name_, OPTION_##kind_, struct global, member_, value_, help_)
+
+static const struct option_row rows[] = {
+        ROW(0, "root", TEXT, root, "DIR", "where the containers are remembered"),
+        ROW(0, "log", TEXT, log, "FILE", "where errors and warnings go"),
+        ROW(0, "log-format", CHOICE, format, "text|json", "how they are written"),
+        ROW(0, "log-level", TEXT, level, "LEVEL", "debug, info, warn or error"),
+        ROW(0, "debug", FLAG, debug, NULL, "the same as --log-level debug"),
+        ROW(0, "systemd-cgroup", FLAG, systemd, NULL, "the same as --cgroup-manager systemd"),
+        ROW(0, "cgroup-manager", CHOICE, manager, "cgroupfs|systemd|disabled",
+                "who makes the control groups"),
+        ROW(0, "rootless", CHOICE, rootless, "true|false|auto", "whether to do without root"),
+        ROW(0, "criu", TEXT, criu, "PATH", "accepted and ignored, as runc does"),
+        ROW('v', "version", FLAG, version, NULL, "tells the version"),
 };
+static const struct option_table table = OPTION_TABLE("Options", rows);
+static const struct option_command program = {.name = "viv-oci",
+        .usage = "COMMAND [...]",
+        .about = "Runs containers by the OCI runtime specification. The command line is runc's.",
+        .order = OPTIONS_FIRST,
+        .long_with_one_dash = true,
+        .most = SIZE_MAX,
+        .tables = {&table}};
 
 static void print_version(void)
 {
     printf("viv-oci version " VERSION "\nspec: " SPEC_VERSION "\n");
 }
 
-static void print_help(FILE *out)
+static void print_help(void)
 {
-    fprintf(out,
-            "viv-oci: runs containers by the OCI runtime specification; the command line is "
-            "runc's\n\nUsage: viv-oci [--root DIR] [--log FILE] [--log-format text|json] "
-            "[--log-level LEVEL]\n               [--debug] [--systemd-cgroup] [--cgroup-manager "
-            "cgroupfs|systemd|disabled]\n               [--rootless true|false|auto] [--version] "
-            "COMMAND ...\n\nCommands:\n");
+    _cleanup_buf_ struct buf text = {.max = 65536};
+
+    options_help(&program, 0, &text);
+    fputs(buf_text(&text), stdout);
+    printf("\nCommands:\n");
     for (size_t i = 0; i < ARRAY_SIZE(commands); i++)
-        fprintf(out, "  %-10s %s\n", commands[i].name, commands[i].usage);
-    fprintf(out, "\nviv-oci(1) tells the rest.\n");
+        printf("  %-10s %s\n", commands[i].name, commands[i].about);
+    printf("\nviv-oci(1) tells the rest.\n");
 }
 
-static int set_manager(struct oci *oci, const char *name, struct error *err)
+static enum cgroup_manager manager_of(const struct global *global)
 {
-    static const struct {
-        const char *name;
-        enum cgroup_manager manager;
-    } managers[] = {{"cgroupfs", CGROUP_MANAGER_FS}, {"systemd", CGROUP_MANAGER_SYSTEMD},
-            {"disabled", CGROUP_MANAGER_NONE}};
-
-    for (size_t i = 0; i < ARRAY_SIZE(managers); i++) {
-        if (str_equal(managers[i].name, name)) {
-            oci->manager = managers[i].manager;
-            return 0;
-        }
-    }
-    return error_set(err, EINVAL,
-            "unknown cgroup manager \"%s\": write cgroupfs, systemd or disabled", name);
+    if (str_equal(global->manager, "disabled"))
+        return CGROUP_MANAGER_NONE;
+    return global->systemd || str_equal(global->manager, "systemd") ? CGROUP_MANAGER_SYSTEMD
+                                                                    : CGROUP_MANAGER_FS;
 }
 
 static int open_log(struct oci *oci, const char *path, struct error *err)
@@ -99,43 +96,24 @@ static int open_log(struct oci *oci, const char *path, struct error *err)
     return oci->log.fd < 0 ? error_sys(err, errno, "open the log %s", path) : 0;
 }
 
-static int set_format(struct oci *oci, const char *name, struct error *err)
+static int set_global(struct oci *oci, const struct global *global, struct error *err)
 {
-    if (!str_equal(name, "json") && !str_equal(name, "text"))
-        return error_set(err, EINVAL, "invalid log-format \"%s\": write text or json", name);
-    oci->log.format = str_equal(name, "json") ? LOG_JSON : LOG_TEXT;
-    return 0;
-}
+    int r = global->log ? open_log(oci, global->log, err) : 0;
 
-static int set_global(struct oci *oci, int option, struct error *err)
-{
-    switch (option) {
-    case OPT_ROOT:
-        oci->root = optarg;
-        return 0;
-    case OPT_LOG:
-        return open_log(oci, optarg, err);
-    case OPT_FORMAT:
-        return set_format(oci, optarg, err);
-    case OPT_LEVEL:
-        return log_level_from_str(optarg, &oci->log.level)
-                       ? 0
-                       : error_set(err, EINVAL, "not a valid log level: \"%s\"", optarg);
-    case OPT_DEBUG:
-        oci->debug = true;
+    if (r < 0)
+        return r;
+    oci->root = global->root;
+    if (str_equal(global->format, "json"))
+        oci->log.format = LOG_JSON;
+    if (global->level && !log_level_from_str(global->level, &oci->log.level))
+        return error_set(err, EINVAL, "not a valid log level: \"%s\"", global->level);
+    if (global->debug)
         oci->log.level = LOG_DEBUG;
-        return 0;
-    case OPT_SYSTEMD:
-        oci->manager = CGROUP_MANAGER_SYSTEMD;
-        return 0;
-    case OPT_MANAGER:
-        return set_manager(oci, optarg, err);
-    case OPT_ROOTLESS: /* found out by looking; accepted because engines write it */
-    case OPT_CRIU:     /* runc ignores it too */
-        return 0;
-    default:
-        return error_set(err, EINVAL, "unknown option");
-    }
+    oci->debug = global->debug;
+    oci->manager = manager_of(global);
+    if (global->rootless && !str_equal(global->rootless, "auto"))
+        oci->rootless = (struct opt_bool){true, str_equal(global->rootless, "true")};
+    return 0;
 }
 
 static const struct oci_command *find_command(const char *name)
@@ -160,53 +138,20 @@ static int run_command(struct oci *oci, int argc, char **argv, struct error *err
 
     if (!command)
         return error_set(err, EINVAL, "No help topic for '%s'", argv[0]);
-    for (int i = 1; i < argc && !str_equal(argv[i], "--"); i++) {
-        if (str_equal(argv[i], "--help") || str_equal(argv[i], "-h")) {
-            printf("Usage: viv-oci %s %s\n", command->name, command->usage);
-            return 0;
-        }
-        if (argv[i][0] != '-' && str_equal(argv[0], "exec"))
-            break;
-    }
     bool needs_store = command->run != oci_spec && command->run != oci_features;
     int r = needs_store ? open_store(oci, err) : 0;
-    if (r < 0)
-        return r;
-    optind = 0;
-    return command->run(oci, argc, argv, err);
-}
-
-static int parse_global(struct oci *oci, int argc, char **argv, struct error *err)
-{
-    int option;
-
-    while ((option = oci_getopt(argc, argv, "vh", options, true, err)) != -1) {
-        if (option == '?')
-            return -EINVAL;
-        if (option == OPT_VERSION || option == 'v') {
-            print_version();
-            exit(0);
-        }
-        if (option == OPT_HELP || option == 'h') {
-            print_help(stdout);
-            exit(0);
-        }
-        int r = set_global(oci, option, err);
-        if (r < 0)
-            return r;
-    }
-    return 0;
+    return r < 0 ? r : command->run(oci, argc - 1, argv + 1, err);
 }
 
 /* To the log that was asked for, and to stderr, where runc tells it too. */
-static int tell_error(const struct oci *oci, const struct error *err)
+static int tell_error(const struct oci *oci, const struct error *err, int status)
 {
     struct log own = {.fd = 2, .format = LOG_TEXT, .level = LOG_ERROR};
 
     log_write(&oci->log, LOG_ERROR, "%s", err->text);
     if (oci->log.fd != 2)
         log_write(&own, LOG_ERROR, "%s", err->text);
-    return err->exit_status ? err->exit_status : 1;
+    return status;
 }
 
 /* Descriptors 0 to 2 must be something, or a file that is opened becomes the workload's stdin. */
@@ -231,15 +176,28 @@ int main(int argc, char **argv)
             .log = {.fd = 2, .format = LOG_TEXT, .level = LOG_INFO},
             .machine = argc > 0 && str_ends(path_base(argv[0]), "-vm")};
 
+    struct global global = {0};
+    struct strv rest = {0};
+
     fill_streams();
     umask(0022);
-    if (parse_global(&oci, argc, argv, &err) < 0)
-        return tell_error(&oci, &err);
-    if (optind >= argc) {
-        print_help(stdout);
+    int r = options_parse(&program, argc - 1, argv + 1, &arena, &global, &rest, &err);
+    if (r == 0)
+        r = set_global(&oci, &global, &err);
+    if (r < 0)
+        return tell_error(&oci, &err, FAILED);
+    if (global.version) {
+        print_version();
         return 0;
     }
-    int r = run_command(&oci, argc - optind, argv + optind, &err);
+    if (r == OPTIONS_HELP || rest.count == 0) {
+        print_help();
+        return 0;
+    }
+    r = run_command(&oci, (int)rest.count, rest.words, &err);
     store_close(&oci.store);
-    return r < 0 ? tell_error(&oci, &err) : r;
+    if (r >= 0)
+        return r;
+    /* 126 and 127 are for people; runc has one status for each command */
+    return tell_error(&oci, &err, str_equal(rest.words[0], "exec") ? EXEC_FAILED : FAILED);
 }

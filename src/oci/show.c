@@ -1,7 +1,6 @@
-/* state, list, ps, features, spec: what only tells. */
+/* state, list, ps: what only tells. */
 #include <fcntl.h>
 #include <stdlib.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/buf.h"
@@ -11,16 +10,6 @@
 #include "cgroup/group.h"
 #include "oci/command.h"
 #include "oci/words.h"
-#include "security/seccomp.h"
-#include "spec/defaults.h"
-#include "spec/featureset.h"
-
-static void print_json(struct json_object *json)
-{
-    printf("%s\n",
-            json_object_to_json_string_ext(json, JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_SPACED |
-                                                         JSON_C_TO_STRING_NOSLASHESCAPE));
-}
 
 static void spec_of(const struct container *container, struct spec_state *ret)
 {
@@ -29,21 +18,20 @@ static void spec_of(const struct container *container, struct spec_state *ret)
 
 int oci_state(struct oci *oci, int argc, char **argv, struct error *err)
 {
-    static const struct option options[] = {{0}};
+    static const struct option_command command = {.name = "viv-oci state",
+            .usage = "CONTAINER-ID",
+            .about = "Prints the state of a container as JSON.",
+            .least = 1,
+            .most = 1};
     _cleanup_container_ struct container container = {0};
     struct spec_state state;
-    const char *id;
+    int r = oci_read_id(&command, argc, argv, oci, NULL, &container, err);
 
-    if (oci_getopt(argc, argv, "", options, false, err) == '?')
-        return -EINVAL;
-    int r = oci_one_word(argc, argv, &id, err);
-    if (r == 0)
-        r = oci_open(oci, id, &container, err);
-    if (r < 0)
-        return r;
+    if (r != 0)
+        return r < 0 ? r : 0;
     spec_of(&container, &state);
     _cleanup_json_ struct json_object *json = spec_state_write_full(&state);
-    print_json(json);
+    oci_print_json(json);
     return 0;
 }
 
@@ -109,36 +97,38 @@ static void print_list_json(const struct listing *list)
     printf("%s\n", list->count ? json_text(array) : "null");
 }
 
-static int read_format(const char *text, bool *ret_json, struct error *err)
-{
-    if (!str_equal(text, "json") && !str_equal(text, "table"))
-        return error_set(err, EINVAL, "invalid format option: \"%s\"; write table or json", text);
-    *ret_json = str_equal(text, "json");
-    return 0;
-}
+struct list_options {
+    const char *format;
+    bool quiet;
+};
+
+static const struct option_row list_rows[] = {
+        OPTION('f', "format", OPTION_CHOICE, struct list_options, format, "table|json",
+                "how they are told"),
+        OPTION('q', "quiet", OPTION_FLAG, struct list_options, quiet, NULL, "ids only"),
+};
+static const struct option_table list_table = OPTION_TABLE("Options", list_rows);
 
 int oci_list(struct oci *oci, int argc, char **argv, struct error *err)
 {
-    static const struct option options[] = {
-            {"format", required_argument, NULL, 'f'}, {"quiet", no_argument, NULL, 'q'}, {0}};
+    static const struct option_command command = {.name = "viv-oci list",
+            .about = "Lists the containers below --root.",
+            .tables = {&list_table}};
+    struct list_options options = {0};
     struct listing list = {0};
-    bool quiet = false;
-    bool json = false;
-    int option;
+    struct strv rest = {0};
+    int r = oci_read(&command, argc, argv, oci, &options, &rest, err);
 
-    while ((option = oci_getopt(argc, argv, "f:q", options, false, err)) != -1) {
-        if (option == '?' || (option == 'f' && read_format(optarg, &json, err) < 0))
-            return -EINVAL;
-        quiet = quiet || option == 'q';
-    }
-    int r = collect(oci, &list, err);
+    if (r != 0)
+        return r < 0 ? r : 0;
+    r = collect(oci, &list, err);
     if (r < 0)
         return r;
-    for (size_t i = 0; quiet && i < list.count; i++)
+    for (size_t i = 0; options.quiet && i < list.count; i++)
         printf("%s\n", list.items[i].id);
-    if (!quiet && json)
+    if (!options.quiet && str_equal(options.format, "json"))
         print_list_json(&list);
-    else if (!quiet)
+    else if (!options.quiet)
         print_table(&list);
     return 0;
 }
@@ -211,81 +201,49 @@ static int print_ps(char **argv, const struct cgroup_pids *pids, struct error *e
     return 0;
 }
 
+static void print_pids(const struct cgroup_pids *pids)
+{
+    _cleanup_json_ struct json_object *array = json_object_new_array();
+
+    for (size_t i = 0; i < pids->count; i++)
+        json_object_array_add(array, json_object_new_int(pids->items[i]));
+    printf("%s\n", json_text(array));
+}
+
+static const struct option_row ps_rows[] = {
+        OPTION('f', "format", OPTION_CHOICE, struct list_options, format, "table|json",
+                "how they are told"),
+};
+static const struct option_table ps_table = OPTION_TABLE("Options", ps_rows);
+
 int oci_ps(struct oci *oci, int argc, char **argv, struct error *err)
 {
-    static const struct option options[] = {{"format", required_argument, NULL, 'f'}, {0}};
+    static const struct option_command command = {.name = "viv-oci ps",
+            .usage = "CONTAINER-ID [PS-OPTIONS...]",
+            .about = "Lists the processes of a container, as ps(1) with these options shows them.",
+            .order = OPTIONS_FIRST,
+            .least = 1,
+            .most = 256,
+            .tables = {&ps_table}};
     _cleanup_container_ struct container container = {0};
+    struct list_options options = {0};
     struct cgroup_pids pids = {0};
-    char program[] = "ps";
-    char all[] = "-ef";
-    char *plain[] = {program, all, NULL};
-    bool json = false;
-    int option;
+    struct strv rest = {0};
+    int r = oci_read(&command, argc, argv, oci, &options, &rest, err);
 
-    while ((option = oci_getopt(argc, argv, "f:", options, true, err)) != -1)
-        if (option == '?' || read_format(optarg, &json, err) < 0)
-            return -EINVAL;
-    if (optind >= argc)
-        return error_set(err, EINVAL, "ps: requires a minimum of 1 argument, the container's id");
-    int first = optind;
-    int r = oci_open(oci, argv[first], &container, err);
+    if (r != 0)
+        return r < 0 ? r : 0;
+    r = oci_open(oci, rest.words[0], &container, err);
     if (r == 0)
         r = cgroup_list(&container.state.cgroup, oci->arena, &pids, err);
     if (r < 0)
         return r;
-    if (json) {
-        _cleanup_json_ struct json_object *array = json_object_new_array();
-        for (size_t i = 0; i < pids.count; i++)
-            json_object_array_add(array, json_object_new_int(pids.items[i]));
-        printf("%s\n", json_text(array));
+    if (str_equal(options.format, "json")) {
+        print_pids(&pids);
         return 0;
     }
-    argv[first] = program;
-    return print_ps(argc - first > 1 ? argv + first : plain, &pids, err);
-}
-
-/* ---- features and spec ----------------------------------------------------------------------- */
-
-int oci_features(struct oci *oci, int argc, char **argv, struct error *err)
-{
-    struct spec_features features = {0};
-    const char *const *flag;
-
-    (void)argc, (void)argv, (void)err;
-    spec_features_fill(oci->arena, &features);
-    features.linux.seccomp.supportedFlags = (struct strv){0};
-    for (flag = seccomp_flag_names(); *flag; flag++)
-        if (seccomp_flag_supported(*flag))
-            strv_add(oci->arena, &features.linux.seccomp.supportedFlags, *flag);
-    _cleanup_json_ struct json_object *json = spec_features_write(&features);
-    print_json(json);
-    return 0;
-}
-
-int oci_spec(struct oci *oci, int argc, char **argv, struct error *err)
-{
-    static const struct option options[] = {
-            {"bundle", required_argument, NULL, 'b'}, {"rootless", no_argument, NULL, 'r'}, {0}};
-    const char *bundle = ".";
-    enum spec_default kind = SPEC_DEFAULT_OCI;
-    int option;
-
-    while ((option = oci_getopt(argc, argv, "b:", options, false, err)) != -1) {
-        if (option == '?')
-            return -EINVAL;
-        if (option == 'b')
-            bundle = optarg;
-        else
-            kind = SPEC_DEFAULT_ROOTLESS;
-    }
-    _cleanup_close_ int dir = open(bundle, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (dir < 0)
-        return error_sys(err, errno, "open the bundle %s", bundle);
-    if (faccessat(dir, "config.json", F_OK, AT_SYMLINK_NOFOLLOW) == 0)
-        return error_set(err, EEXIST, "File config.json exists. Remove it first");
-    struct spec *spec = spec_default_new(oci->arena, kind, geteuid(), getegid());
-    _cleanup_json_ struct json_object *json = spec_write(spec);
-    const char *text = json_text_pretty(json);
-    int r = io_replace_file_at(dir, "config.json", text, strlen(text), 0666, false);
-    return r < 0 ? error_sys(err, -r, "write %s/config.json", bundle) : 0;
+    if (rest.count == 1)
+        strv_add(oci->arena, &rest, "-ef");
+    rest.words[0] = arena_strdup(oci->arena, "ps");
+    return print_ps(rest.words, &pids, err);
 }

@@ -3,41 +3,28 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include "base/cleanup.h"
 #include "base/install.h"
 #include "base/io.h"
-#include "base/str.h"
+#include "base/path.h"
+#include "container/console.h"
+#include "container/host.h"
+#include "container/seccomp.h"
+#include "engine/monitor.h"
+#include "security/seccomp_cache.h"
 #include "security/self.h"
 
-int oci_getopt(int argc, char **argv, const char *letters, const struct option *options,
-        bool in_order, struct error *err)
+int oci_read(const struct option_command *command, int argc, char **argv, struct oci *oci,
+        void *into, struct strv *ret_rest, struct error *err)
 {
-    char with_mode[64];
+    _cleanup_buf_ struct buf text = {.max = 65536};
+    int r = options_parse(command, argc, argv, oci->arena, into, ret_rest, err);
 
-    opterr = 0;
-    snprintf(with_mode, sizeof(with_mode), "%s:%s", in_order ? "+" : "", letters);
-    int found = getopt_long(argc, argv, with_mode, options, NULL);
-    if (found == '?') {
-        error_set(err, EINVAL, "flag provided but not defined: %s", argv[optind - 1]);
-        return '?';
-    }
-    if (found == ':') {
-        error_set(err, EINVAL, "flag needs an argument: %s", argv[optind - 1]);
-        return '?';
-    }
-    return found;
-}
-
-int oci_one_word(int argc, char **argv, const char **ret_id, struct error *err)
-{
-    if (argc - optind < 1 || str_empty(argv[optind]))
-        return error_set(
-                err, EINVAL, "%s: requires exactly 1 argument, the container's id", argv[0]);
-    if (argc - optind > 1)
-        return error_set(err, EINVAL,
-                "%s: requires exactly 1 argument, and there is \"%s\" as well", argv[0],
-                argv[optind + 1]);
-    *ret_id = argv[optind];
-    return 0;
+    if (r != OPTIONS_HELP)
+        return r;
+    options_help(command, 0, &text);
+    fputs(buf_text(&text), stdout);
+    return 1;
 }
 
 int oci_open(struct oci *oci, const char *id, struct container *ret, struct error *err)
@@ -50,18 +37,22 @@ int oci_open(struct oci *oci, const char *id, struct container *ret, struct erro
     return r;
 }
 
-int oci_number(const char *option, const char *text, int64_t min, int64_t max, int64_t *ret,
-        struct error *err)
+int oci_read_id(const struct option_command *command, int argc, char **argv, struct oci *oci,
+        void *into, struct container *ret, struct error *err)
 {
-    int64_t value;
+    struct strv rest = {0};
+    int r = oci_read(command, argc, argv, oci, into, &rest, err);
 
-    if (str_to_i64(text, &value) < 0 || value < min || value > max)
-        return error_set(err, EINVAL,
-                "invalid value \"%s\" for flag -%s: a number from %lld to %lld "
-                "is wanted",
-                text, option, (long long)min, (long long)max);
-    *ret = value;
-    return 0;
+    return r != 0 ? r : oci_open(oci, rest.words[0], ret, err);
+}
+
+int oci_host(struct oci *oci, struct container_host *ret, struct error *err)
+{
+    int r = container_host_detect(oci->arena, ret, err);
+
+    if (r == 0 && oci->rootless.set)
+        ret->rootless = oci->rootless.value;
+    return r;
 }
 
 int oci_write_pid(const char *path, pid_t pid, struct error *err)
@@ -75,8 +66,61 @@ int oci_write_pid(const char *path, pid_t pid, struct error *err)
     return r < 0 ? error_sys(err, -r, "write the pid file %s", path) : 0;
 }
 
+int oci_send_pidfd(const char *path, int pidfd, struct error *err)
+{
+    _cleanup_close_ int sock = -1;
+
+    if (!path)
+        return 0;
+    int r = container_connect(path, &sock, err);
+    if (r < 0)
+        return r;
+    r = io_send_fds(sock, "pidfd", 5, &pidfd, 1);
+    return r < 0 ? error_sys(err, -r, "send the pidfd to %s", path) : 0;
+}
+
+int oci_filter(struct oci *oci, const struct spec_seccomp *seccomp,
+        const struct seccomp_filter **ret, struct error *err)
+{
+    struct seccomp_profile profile;
+    struct seccomp_filter *filter = arena_new(oci->arena, struct seccomp_filter);
+
+    if (!seccomp)
+        return 0;
+    container_seccomp_profile(oci->arena, seccomp, &profile);
+    _cleanup_close_ int cache =
+            seccomp_cache_open(path_join(oci->arena, oci->root, ".seccomp"), NULL);
+    int r = seccomp_get_filter(oci->arena, &profile, cache, filter, err);
+    if (r == 0)
+        *ret = filter;
+    return r;
+}
+
+int oci_watch(struct container_making *making, struct streams *streams, struct error *err)
+{
+    struct monitor_config config = {.dir_fd = -1,
+            .pidfd = making->run.child_pidfd,
+            .streams = streams,
+            .local = true,
+            .client = -1,
+            .signals = true};
+    int status = 0;
+    int r = streams_settle(streams, err);
+
+    if (r == 0)
+        r = monitor_run(&config, &status, err);
+    return r < 0 ? r : status;
+}
+
 int oci_protect(struct oci *oci, struct error *err)
 {
     install_keep_place();
     return security_protect_self(oci->argv, environ, err);
+}
+
+void oci_print_json(struct json_object *json)
+{
+    printf("%s\n",
+            json_object_to_json_string_ext(json, JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_SPACED |
+                                                         JSON_C_TO_STRING_NOSLASHESCAPE));
 }

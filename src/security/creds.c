@@ -91,6 +91,7 @@ struct user_args {
     RECORD_LIST(uint32_t) groups;
     struct opt_u64 mask;
     bool own_userns;
+    bool keep_groups;
 };
 
 static int id_refused(const char *what, uint32_t id, int errnum, struct error *err)
@@ -105,7 +106,7 @@ static int id_refused(const char *what, uint32_t id, int errnum, struct error *e
 
 static int set_groups(const struct user_args *args, struct error *err)
 {
-    int r = sys_setgroups(args->groups.count, args->groups.items);
+    int r = args->keep_groups ? 0 : sys_setgroups(args->groups.count, args->groups.items);
 
     if (r == -EPERM && args->own_userns && args->groups.count == 0)
         return 0; /* switched off in this user namespace: there is nothing to take away */
@@ -152,9 +153,9 @@ static void user_describe(const struct step *step, struct step_text *text)
     for (size_t i = 0; i < args->groups.count; i++)
         buf_printf(&groups, "%s%u", i ? ", " : "", args->groups.items[i]);
     step_call(text, "prctl(PR_SET_KEEPCAPS, 1)");
-    if (args->groups.count)
+    if (args->groups.count && !args->keep_groups)
         step_call(text, "setgroups(%zu, [%s])", args->groups.count, buf_text(&groups));
-    else
+    else if (!args->keep_groups)
         step_call(text, "setgroups(0, NULL)");
     buf_free(&groups);
     step_call(text, "setresgid(%u, %u, %u)", args->gid, args->gid, args->gid);
@@ -172,6 +173,7 @@ static const struct field user_fields[] = {
         FIELD(struct user_args, groups, FIELD_U32S),
         FIELD(struct user_args, mask, FIELD_OPT_U64),
         FIELD(struct user_args, own_userns, FIELD_BOOL),
+        FIELD(struct user_args, keep_groups, FIELD_BOOL),
 };
 static const struct record user_record = RECORD(struct user_args, user_fields);
 static const struct step_ops user_ops = {
@@ -196,6 +198,7 @@ int creds_step_user(struct plan *plan, enum step_place place, const char *becaus
     args->groups.count = user->additional_gids.count;
     args->mask = user->umask;
     args->own_userns = own_userns;
+    args->keep_groups = user->keep_groups;
     plan_add(plan, place, &user_ops, because, args);
     return 0;
 }

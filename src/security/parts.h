@@ -55,6 +55,7 @@ struct security_user {
     uint32_t uid;
     uint32_t gid;
     RECORD_LIST(uint32_t) additional_gids;
+    bool keep_groups;     /* the supplementary groups of viv itself stay */
     struct opt_u64 umask; /* absent: left alone */
 };
 

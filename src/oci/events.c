@@ -1,0 +1,276 @@
+/* events: what a container uses, again and again, and when it runs out of memory; in the JSON of
+ * runc's `events`, a line each. */
+#include <poll.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "cgroup/group.h"
+#include "cgroup/stats.h"
+#include "oci/command.h"
+#include "oci/words.h"
+#include "sys/process.h"
+
+#define INTERVAL_MS 5000
+#define INTERVAL_MAX_MS 86400000
+
+struct events {
+    bool stats;
+    struct opt_i64 interval; /* nanoseconds */
+};
+
+static const struct option_row rows[] = {
+        OPTION(0, "stats", OPTION_FLAG, struct events, stats, NULL, "tells once, and ends"),
+        OPTION(0, "interval", OPTION_TIME, struct events, interval, "TIME",
+                "how often (default 5s)"),
+};
+static const struct option_table table = OPTION_TABLE("Options", rows);
+
+static void add_u64(struct json_object *object, const char *key, uint64_t value)
+{
+    json_object_object_add(object, key, json_object_new_uint64(value));
+}
+
+/* Left out when it is zero, as Go's omitempty does. */
+static void add_some(struct json_object *object, const char *key, uint64_t value)
+{
+    if (value)
+        add_u64(object, key, value);
+}
+
+static struct json_object *add_object(struct json_object *parent, const char *key)
+{
+    struct json_object *object = json_object_new_object();
+
+    json_object_object_add(parent, key, object);
+    return object;
+}
+
+/* Averages are in percent. */
+static void add_pressure_line(
+        struct json_object *parent, const char *key, const struct cgroup_pressure_line *line)
+{
+    struct json_object *object = add_object(parent, key);
+
+    json_object_object_add(object, "avg10", json_object_new_double((double)line->avg10 / 100));
+    json_object_object_add(object, "avg60", json_object_new_double((double)line->avg60 / 100));
+    json_object_object_add(object, "avg300", json_object_new_double((double)line->avg300 / 100));
+    add_u64(object, "total", line->total_us);
+}
+
+static void add_pressure(struct json_object *parent, const struct cgroup_pressure *pressure)
+{
+    if (!pressure)
+        return;
+    struct json_object *object = add_object(parent, "psi");
+    add_pressure_line(object, "some", &pressure->some);
+    add_pressure_line(object, "full", &pressure->full);
+}
+
+static void add_cpu(struct json_object *data, const struct cgroup_stats_cpu *cpu)
+{
+    struct json_object *object = add_object(data, "cpu");
+    struct json_object *usage = add_object(object, "usage");
+    struct json_object *throttling = add_object(object, "throttling");
+
+    add_some(usage, "total", cpu->usage_ns.value);
+    if (cpu->percpu_ns.count) {
+        struct json_object *array = json_object_new_array();
+        for (size_t i = 0; i < cpu->percpu_ns.count; i++)
+            json_object_array_add(array, json_object_new_uint64(cpu->percpu_ns.items[i]));
+        json_object_object_add(usage, "percpu", array);
+    }
+    add_u64(usage, "kernel", cpu->system_ns.value);
+    add_u64(usage, "user", cpu->user_ns.value);
+    add_some(throttling, "periods", cpu->periods.value);
+    add_some(throttling, "throttledPeriods", cpu->throttled_periods.value);
+    add_some(throttling, "throttledTime", cpu->throttled_ns.value);
+    add_pressure(object, cpu->pressure);
+}
+
+static void add_memory_entry(struct json_object *memory, const char *key, struct opt_u64 limit,
+        struct opt_u64 usage, struct opt_u64 peak, struct opt_u64 failures)
+{
+    struct json_object *entry = add_object(memory, key);
+
+    /* no limit is the largest number, as v2's "max" is told by runc */
+    add_u64(entry, "limit", limit.set ? limit.value : usage.set ? UINT64_MAX : 0);
+    add_some(entry, "usage", usage.value);
+    add_some(entry, "max", peak.value);
+    add_u64(entry, "failcnt", failures.value);
+}
+
+static void add_memory(struct json_object *data, const struct cgroup_stats_memory *memory)
+{
+    struct json_object *object = add_object(data, "memory");
+
+    add_some(object, "cache", memory->cache.value);
+    add_memory_entry(object, "usage", memory->limit, memory->usage, memory->peak, memory->failures);
+    add_memory_entry(object, "swap", memory->swap_limit, memory->swap_usage, memory->swap_peak,
+            memory->swap_failures);
+    add_memory_entry(object, "kernel", memory->kernel_limit, memory->kernel_usage,
+            memory->kernel_peak, memory->kernel_failures);
+    add_memory_entry(object, "kernelTCP", memory->kernel_tcp_limit, memory->kernel_tcp_usage,
+            memory->kernel_tcp_peak, memory->kernel_tcp_failures);
+    struct json_object *raw = add_object(object, "raw");
+    for (size_t i = 0; i < memory->raw.count; i++)
+        add_u64(raw, memory->raw.items[i].name, memory->raw.items[i].value);
+    add_pressure(object, memory->pressure);
+}
+
+static void add_io_entry(struct json_object *array, const struct cgroup_stats_io_device *device,
+        const char *op, uint64_t value)
+{
+    struct json_object *entry = json_object_new_object();
+
+    add_some(entry, "major", device->major);
+    add_some(entry, "minor", device->minor);
+    json_add_str(entry, "op", op);
+    add_some(entry, "value", value);
+    json_object_array_add(array, entry);
+}
+
+static void add_io(struct json_object *data, const struct cgroup_stats *stats)
+{
+    struct json_object *object = add_object(data, "blkio");
+
+    if (stats->io.count) {
+        struct json_object *bytes = json_object_new_array();
+        struct json_object *operations = json_object_new_array();
+        for (size_t i = 0; i < stats->io.count; i++) {
+            const struct cgroup_stats_io_device *device = &stats->io.items[i];
+            add_io_entry(bytes, device, "Read", device->read_bytes);
+            add_io_entry(bytes, device, "Write", device->write_bytes);
+            add_io_entry(bytes, device, "Discard", device->discard_bytes);
+            add_io_entry(operations, device, "Read", device->read_ops);
+            add_io_entry(operations, device, "Write", device->write_ops);
+            add_io_entry(operations, device, "Discard", device->discard_ops);
+        }
+        json_object_object_add(object, "ioServiceBytesRecursive", bytes);
+        json_object_object_add(object, "ioServicedRecursive", operations);
+    }
+    add_pressure(object, stats->io_pressure);
+}
+
+static void add_rest(struct json_object *data, const struct cgroup_stats *stats)
+{
+    struct json_object *pids = add_object(data, "pids");
+
+    add_some(pids, "current", stats->pids.value);
+    add_some(pids, "limit", stats->pids_limit.value);
+    struct json_object *hugetlb = add_object(data, "hugetlb");
+    for (size_t i = 0; i < stats->hugetlb.count; i++) {
+        const struct cgroup_stats_hugetlb *pages = &stats->hugetlb.items[i];
+        struct json_object *entry = add_object(hugetlb, pages->page_size);
+        add_some(entry, "usage", pages->usage);
+        add_some(entry, "max", pages->peak);
+        add_u64(entry, "failcnt", pages->failures);
+    }
+    add_object(data, "cpuset");
+    add_object(data, "intel_rdt");
+    json_object_object_add(data, "network_interfaces", NULL);
+}
+
+static void print_event(const char *type, const char *id, struct json_object *data)
+{
+    _cleanup_json_ struct json_object *event = json_object_new_object();
+
+    json_add_str(event, "type", type);
+    json_add_str(event, "id", id);
+    if (data)
+        json_object_object_add(event, "data", data);
+    printf("%s\n", json_text(event));
+    fflush(stdout);
+}
+
+static int print_stats(const struct container *container, struct error *err)
+{
+    _cleanup_arena_ struct arena arena = {0};
+    struct cgroup_stats stats = {0};
+    int r = cgroup_stats_read(&container->state.cgroup, &arena, &stats, err);
+
+    if (r < 0)
+        return r;
+    struct json_object *data = json_object_new_object();
+    add_cpu(data, &stats.cpu);
+    add_memory(data, &stats.memory);
+    add_io(data, &stats);
+    add_rest(data, &stats);
+    print_event("stats", container->state.id, data);
+    return 0;
+}
+
+static int64_t now_ms(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return now.tv_sec * 1000LL + now.tv_nsec / 1000000;
+}
+
+/* The watch says that something about memory happened; the count says whether it was this. */
+static void tell_oom(const struct container *container, int fd, uint64_t *known)
+{
+    char dropped[4096];
+    uint64_t kills = *known;
+
+    if (read(fd, dropped, sizeof(dropped)) <= 0)
+        return;
+    if (cgroup_oom_kills(&container->state.cgroup, &kills) < 0 || kills <= *known)
+        return;
+    *known = kills;
+    print_event("oom", container->state.id, NULL);
+}
+
+/* Until the container has ended. */
+static int follow(const struct container *container, int64_t interval, struct error *err)
+{
+    _cleanup_close_ int pidfd = sys_pidfd_open(container->state.pid, 0);
+    _cleanup_close_ int oom = -1;
+    uint64_t kills = 0;
+    int64_t next = now_ms() + interval;
+
+    if (pidfd < 0)
+        return error_sys(err, -pidfd, "watch container %s", container->state.id);
+    cgroup_oom_kills(&container->state.cgroup, &kills);
+    if (cgroup_oom_watch(&container->state.cgroup, &oom, NULL) < 0)
+        oom = -1;
+    struct pollfd fds[2] = {{.fd = pidfd, .events = POLLIN}, {.fd = oom, .events = POLLIN}};
+    for (;;) {
+        int64_t left = next - now_ms();
+        int ready = poll(fds, 2, left > 0 ? (int)left : 0);
+        if (ready < 0 && errno != EINTR)
+            return error_sys(err, errno, "watch container %s", container->state.id);
+        if (ready > 0 && fds[1].revents)
+            tell_oom(container, oom, &kills);
+        if (ready > 0 && fds[0].revents)
+            return 0;
+        if (now_ms() < next)
+            continue;
+        next += interval;
+        if (print_stats(container, err) < 0)
+            return container_status(container) == SPEC_STOPPED ? 0 : -err->errnum;
+    }
+}
+
+int oci_events(struct oci *oci, int argc, char **argv, struct error *err)
+{
+    static const struct option_command command = {.name = "viv-oci events",
+            .usage = "CONTAINER-ID",
+            .about = "Tells what a container uses, and when it runs out of memory, until it ends.",
+            .least = 1,
+            .most = 1,
+            .tables = {&table}};
+    _cleanup_container_ struct container container = {0};
+    struct events events = {0};
+    int r = oci_read_id(&command, argc, argv, oci, &events, &container, err);
+
+    if (r != 0)
+        return r < 0 ? r : 0;
+    int64_t interval = events.interval.set ? events.interval.value / 1000000 : INTERVAL_MS;
+    if (interval < 1 || interval > INTERVAL_MAX_MS)
+        return error_set(err, EINVAL, "duration interval must be greater than 0");
+    if (container_status(&container) == SPEC_STOPPED)
+        return error_set(err, ESRCH, "container with id %s is not running", container.state.id);
+    return events.stats ? print_stats(&container, err) : follow(&container, interval, err);
+}
