@@ -5,11 +5,35 @@ import json
 import os
 import pathlib
 import shutil
+import threading
+import time
 
 from lib import *
 
-IMAGE = pathlib.Path(program("viv-oci")).parent / "share/viv/busybox"
+IMAGE = BUILD / "share/viv/busybox"
 _spec = {}
+
+
+def _reap():
+    """The processes of containers that become ours when viv-oci has ended: as an engine's shim, a
+    test has to wait for them, or their PID namespace cannot end. They lead sessions of their own."""
+    own = os.getsid(0)
+    while True:
+        time.sleep(0.005)
+        with contextlib.suppress(OSError):
+            found = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
+            if found and os.getsid(found.si_pid) != own:
+                os.waitpid(found.si_pid, os.WNOHANG)
+
+
+def reaper():
+    """Once in each test's process."""
+    if _reaper.get("pid") != os.getpid():
+        _reaper["pid"] = os.getpid()
+        threading.Thread(target=_reap, daemon=True).start()
+
+
+_reaper = {}
 
 
 def state_dir():
@@ -18,6 +42,7 @@ def state_dir():
 
 def oci(*args, **more):
     """viv-oci of the build under test, to its end."""
+    reaper()
     return run(program("viv-oci"), "--root", state_dir(), *args, **more)
 
 

@@ -46,7 +46,7 @@ def test_version_and_help():
 
 @ROOT_ONLY
 def test_the_life_of_a_container():
-    with no_leaks("oci"), container(start=False) as name:
+    with no_leaks(str(os.getpid())), container(start=False) as name:
         found = state(name)
         equal(found["status"], "created")
         equal(found["id"], name)
@@ -100,7 +100,8 @@ def test_the_bundle_is_the_working_directory_and_config_may_have_another_name():
 @ROOT_ONLY
 def test_run_returns_the_status_of_the_workload():
     equal(oci("run", "--bundle", bundle(sh("exit 42")), unique("oci")).status, 42)
-    equal(oci("run", "--bundle", bundle(sh("kill -9 $$")), unique("oci")).status, 137)
+    equal(oci("run", "--bundle", bundle(sh("(kill -9 $$)"), hostname=None, linux={
+        "namespaces": [{"type": "mount"}]}), unique("oci")).status, 137)
     name = unique("oci")
     oci("run", "--keep", "--bundle", bundle(["/bin/true"]), name).ok()
     equal(status(name), "stopped")
@@ -207,8 +208,8 @@ def test_kill():
         with container() as name:
             oci("kill", name, word).ok()
             eventually(lambda: status(name) == "stopped")
-    with container(sh("sleep 1000 & sleep 1000 & wait"), linux={"namespaces": [
-            {"type": "mount"}]}) as name:
+    with container(sh("sleep 1000 & sleep 1000 & wait"), hostname=None,
+                   linux={"namespaces": [{"type": "mount"}]}) as name:
         eventually(lambda: len(json.loads(oci("ps", "-f", "json", name).ok().out)) == 3)
         oci("kill", "--all", name, "KILL").ok()
         eventually(lambda: json.loads(oci("ps", "-f", "json", name).ok().out) == [])
@@ -223,7 +224,7 @@ def test_delete():
     with container(start=False) as name:
         pid = state(name)["pid"]
         oci("delete", name).ok()
-        check(not os.path.exists(f"/proc/{pid}"), "the created process lives on")
+        eventually(lambda: not os.path.exists(f"/proc/{pid}"), 5, "the created process lives on")
     oci("delete", "--force", "nobody").ok()
     fails(oci("delete", "nobody"), 1, "does not exist")
 
@@ -237,7 +238,7 @@ def test_exec():
         equal(oci("exec", "--cwd", "/tmp", name, "pwd").ok().out, "/tmp\n")
         equal(oci("exec", "-e", "A=1", "--env", "B=2", name, "sh", "-c", "echo $A$B").ok().out,
               "12\n")
-        equal(oci("exec", "--user", "1000:100", name, "id").ok().out.split(" groups")[0],
+        equal(oci("exec", "--user", "1000:100", name, "id").ok().out.split(" groups")[0].strip(),
               "uid=1000(user) gid=100(users)")
         contains(oci("exec", "-u", "user", name, "id").ok().out, "uid=1000(user) gid=1000(user)")
         contains(oci("exec", "-g", "7", "--additional-gids", "8", name, "id", "-G").ok().out, "7 8")
@@ -331,7 +332,7 @@ def test_a_pidfd_is_sent():
         pidfd = received(sock)[0]
         text = open(f"/proc/self/fdinfo/{pidfd}").read()
         equal(int(re.search(r"^Pid:\s+(\d+)", text, re.M).group(1)), state(name)["pid"])
-        oci("exec", "-d", "--pidfd-socket", path, name, "sleep", "5").ok()
+        oci("exec", "-d", "--pidfd-socket", path, name, "sleep", "50").ok()
         os.close(received(sock)[0])
         os.close(pidfd)
     with sock:
