@@ -1,0 +1,83 @@
+"""Guests for the machine tests: Debian's cloud kernel, unpacked, and an initramfs that is made here
+from busybox, the virtio modules and a script. Nothing is installed; all is kept in tests/.cache."""
+import io
+import json
+import pathlib
+import sys
+
+from .process import program, run
+
+TESTS = pathlib.Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(TESTS / "rigs"))
+import rig as rigs  # noqa: E402  (its kernel is ours too)
+
+__all__ = ["boot", "describe", "initramfs", "kernel", "MODULES"]
+
+MODULES = ["virtio_ring", "virtio", "virtio_mmio", "virtio_blk", "virtio-rng", "virtio_balloon",
+           "virtio_console", "failover", "net_failover", "virtio_net", "vsock",
+           "vmw_vsock_virtio_transport_common", "vmw_vsock_virtio_transport", "pvpanic",
+           "pvpanic-mmio"]
+
+INIT = """#!/bin/sh
+export PATH=/bin
+/bin/busybox --install -s /bin
+mount -t proc proc /proc; mount -t devtmpfs dev /dev; mount -t sysfs sys /sys
+for m in %(modules)s; do insmod /m/$m.ko || echo "no module $m"; done
+%(script)s
+poweroff -f
+"""
+
+
+def kernel():
+    """The folder with vmlinuz and files/lib/modules."""
+    with rigs.locked("build"):
+        rigs.kernel()
+    return rigs.CACHE / "kernel"
+
+
+def entry(archive, name, mode, data=b""):
+    """One member of a cpio archive (the kernel's "newc" format)."""
+    fields = [0, mode, 0, 0, 1, 0, len(data), 0, 0, 0, 0, len(name) + 1, 0]
+    head = "070701" + "".join(f"{field:08x}" for field in fields) + name + "\0"
+    archive.write(head.encode())
+    archive.write(b"\0" * (-archive.tell() % 4))
+    archive.write(data)
+    archive.write(b"\0" * (-archive.tell() % 4))
+
+
+def initramfs(script, modules=MODULES):
+    """Writes ./initramfs with this shell script as what the guest does; returns its path."""
+    archive = io.BytesIO()
+    for folder in ["bin", "dev", "proc", "sys", "tmp", "m"]:
+        entry(archive, folder, 0o040755)
+    entry(archive, "bin/busybox", 0o100755, pathlib.Path("/bin/busybox").read_bytes())
+    entry(archive, "bin/sh", 0o120777, b"busybox")
+    for path in (kernel() / "files/lib/modules").rglob("*.ko"):
+        if path.stem in modules:
+            entry(archive, f"m/{path.name}", 0o100644, path.read_bytes())
+    text = INIT % {"modules": " ".join(modules), "script": script}
+    entry(archive, "init", 0o100755, text.encode())
+    entry(archive, "TRAILER!!!", 0)
+    path = pathlib.Path("initramfs").resolve()
+    path.write_bytes(archive.getvalue())
+    return path
+
+
+def describe(script, accel="emu", memory=256 << 20, append="", **more):
+    """The description of a machine that runs this script; ./machine.json."""
+    description = {
+        "accel": accel, "memory": memory, "kernel": {"path": str(kernel() / "vmlinuz")},
+        "initrd": {"path": str(initramfs(script))},
+        "append": f"console=ttyS0 panic=-1 quiet pci=off {append}",
+        "console": {"output": 1}, **more}
+    path = pathlib.Path("machine.json").resolve()
+    path.write_text(json.dumps(description), encoding="utf-8")
+    return path
+
+
+def boot(script, timeout=100, vmm=None, **more):
+    """Boots a machine that runs this script and powers off; the result of viv-vmm. Lines of the
+    console end without carriage returns."""
+    done = run(vmm or program("viv-vmm"), describe(script, **more), timeout=timeout)
+    done.out = done.out.replace("\r", "")
+    return done
