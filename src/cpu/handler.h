@@ -21,7 +21,8 @@
 #define GOTO(op_) return (op_)
 #endif
 
-#define HANDLER(name) static const struct op *name(struct cpu *cpu, const struct op *op)
+#define HANDLER(name)                                                                              \
+    static const struct op *name(__attribute__((unused)) struct cpu *cpu, const struct op *op)
 
 /* A register of T's size by byte offset; a 32-bit write clears the upper half. */
 #define REG(T, off) (*(T *)((char *)cpu->regs + (off)))
