@@ -91,7 +91,8 @@ static int resolve_namespaces(struct cli *cli, struct engine *engine, struct spe
             return r;
     }
     enum run_place_kind users = choices->userns.kind;
-    bool own = users == RUN_DEFAULT || users == RUN_AUTO || users == RUN_PRIVATE;
+    bool unsaid = users == RUN_DEFAULT && !choices->bundle; /* a bundle says it itself */
+    bool own = unsaid || users == RUN_AUTO || users == RUN_PRIVATE;
     run->userns_auto = own && !joined;
     run->idmap_root = own || joined;
     if (run->userns_auto || (engine->host.rootless && users == RUN_KEEP_ID))

@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "base/install.h"
+#include "rootfs/idmappable.h"
 #include "sys/userns.h"
 
 static bool have_program(const char *name)
@@ -47,4 +48,9 @@ int container_host_detect(struct arena *arena, struct container_host *ret, struc
     host.systemd.user = host.uid != 0;
     *ret = host;
     return 0;
+}
+
+bool container_host_can_idmap(const char *path)
+{
+    return rootfs_idmappable(path);
 }

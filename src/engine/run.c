@@ -112,6 +112,51 @@ static void unprepare(struct running *running)
         idrange_release(&running->engine->store, (uint32_t)running->run->meta.id_first);
 }
 
+/* Says of a path that its owners look strange inside, since they cannot be mapped. */
+static void tell_unmapped(struct running *running, const char *what, const char *path)
+{
+    struct arena *arena = running->engine->arena;
+
+    if (running->run->told)
+        strv_add(arena, running->run->told,
+                arena_printf(arena,
+                        "%s %s is on a file system that cannot be idmapped: inside, its files "
+                        "belong to nobody; --userns host shows their owners",
+                        what, path));
+}
+
+static bool is_bind(const struct spec_mount *mount)
+{
+    return str_equal(mount->type, "bind") || strv_contains(&mount->options, "bind") ||
+           strv_contains(&mount->options, "rbind");
+}
+
+/* With ids of its own, the sandbox sees the root and what is shared with it through them, so that
+ * no owner on disk has to change. */
+static void idmap_files(struct running *running)
+{
+    struct engine_run *run = running->run;
+    const char *root = run->spec->root->path;
+
+    running->request.idmap_root = run->idmap_root && !running->engine->host.rootless;
+    if (!running->request.idmap_root)
+        return;
+    if (!container_host_can_idmap(root)) {
+        running->request.idmap_root = false;
+        tell_unmapped(running, "the root", root);
+    }
+    for (size_t i = 0; i < run->spec->mounts.count; i++) {
+        struct spec_mount *mount = &run->spec->mounts.items[i];
+        if (!is_bind(mount) || mount->uidMappings.count ||
+                strv_contains(&mount->options, "idmap") || strv_contains(&mount->options, "ridmap"))
+            continue;
+        if (container_host_can_idmap(mount->source))
+            strv_add(running->engine->arena, &mount->options, "idmap");
+        else if (access(mount->source, F_OK) == 0)
+            tell_unmapped(running, "the shared", mount->source);
+    }
+}
+
 static int prepare(struct running *running, bool take, struct error *err)
 {
     struct engine *engine = running->engine;
@@ -149,7 +194,7 @@ static int prepare(struct running *running, bool take, struct error *err)
     running->request.cgroup_manager = CGROUP_MANAGER_FS;
     running->request.default_cgroup = default_cgroup(engine, run);
     running->request.cgroup_strict = !engine->host.rootless;
-    running->request.idmap_root = run->idmap_root && !engine->host.rootless;
+    idmap_files(running);
     running->request.die_with_host = !run->detach && !run->meta.tty;
     running->request.console_fd = -1;
     running->request.preserve_fds = run->preserve_fds;

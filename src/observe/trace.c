@@ -88,7 +88,7 @@ static void open_shell(struct trace *trace, const struct plan_run *run)
     char target[32];
     char *host_shell[] = {(char[]){"sh"}, NULL};
     char *beside[] = {(char[]){"nsenter"}, (char[]){"--target"}, target, (char[]){"--user"},
-            (char[]){"--preserve-credentials"}, (char[]){"--mount"}, (char[]){"--uts"},
+ (char[]){"--mount"}, (char[]){"--uts"},
             (char[]){"--ipc"}, (char[]){"--net"}, (char[]){"--"}, (char[]){"sh"}, NULL};
 
     snprintf(target, sizeof(target), "%d", run->child);

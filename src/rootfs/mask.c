@@ -95,11 +95,15 @@ struct covered {
     int root_slot, null_slot, empty_slot;
 };
 
-/* Lays a copy of what a descriptor stands for over the target. */
+/* Lays a copy of what a descriptor stands for over the target. Before Linux 6.15 a mount that is
+ * attached nowhere cannot be cloned: then the first path takes the cover itself, and the others
+ * clone it from there. */
 static int cover(int what, int target, const char *path, struct error *err)
 {
     _cleanup_close_ int tree = sys_open_tree(what, "", OPEN_TREE_CLONE | AT_EMPTY_PATH);
 
+    if (tree == -EINVAL)
+        return mount_attach(what, target, path, err);
     if (tree < 0)
         return error_sys(err, -tree, "mask %s", path);
     return mount_attach(tree, target, path, err);
