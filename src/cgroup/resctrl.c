@@ -141,8 +141,9 @@ static int group_apply(const struct step *step, struct plan_run *run, struct err
     if (r == 0)
         r = enter(args->saved.group, run->child, err);
     if (r == 0 && args->saved.monitor) {
-        if (mkdir(args->saved.monitor, 0755) < 0)
-            r = error_sys(err, errno, "make the monitoring group %s", args->saved.monitor);
+        r = io_make_dirs_at(AT_FDCWD, args->saved.monitor, 0755);
+        if (r < 0)
+            r = error_sys(err, -r, "make the monitoring group %s", args->saved.monitor);
         else
             r = enter(args->saved.monitor, run->child, err);
     }

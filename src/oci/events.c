@@ -208,18 +208,20 @@ static int64_t now_ms(void)
     return now.tv_sec * 1000LL + now.tv_nsec / 1000000;
 }
 
-/* The watch says that something about memory happened; the count says whether it was this. */
+/* v1 tells of the moment at which memory runs out, before anything is killed; v2 of any change of
+ * memory.events, so that the count has to say whether it was this. The end of the group is told
+ * too, after which the count cannot be read. */
 static void tell_oom(const struct container *container, int fd, uint64_t *known)
 {
+    const struct cgroup_saved *group = &container->state.cgroup;
     char dropped[4096];
     uint64_t kills = *known;
 
-    if (read(fd, dropped, sizeof(dropped)) <= 0)
+    if (read(fd, dropped, sizeof(dropped)) <= 0 || cgroup_oom_kills(group, &kills) < 0)
         return;
-    if (cgroup_oom_kills(&container->state.cgroup, &kills) < 0 || kills <= *known)
-        return;
+    if (cgroup_saved_v1(group, CGROUP_MEMORY) || kills > *known)
+        print_event("oom", container->state.id, NULL);
     *known = kills;
-    print_event("oom", container->state.id, NULL);
 }
 
 /* Until the container has ended. */

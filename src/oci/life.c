@@ -109,9 +109,8 @@ int oci_delete(struct oci *oci, int argc, char **argv, struct error *err)
         return r < 0 ? r : 0;
     const char *id = rest.words[0];
     r = oci_open(oci, id, &container, err);
-    if (r == -ENOENT && options.force)
-        return 0;
-    if (r == -EINVAL && options.force && store_check_id(id, NULL) == 0)
-        return store_remove(&oci->store, id, err); /* killed before its state was written */
+    /* its maker may have been killed before, or while, its state was written */
+    if ((r == -ENOENT || r == -EINVAL) && options.force && store_check_id(id, NULL) == 0)
+        return store_remove(&oci->store, id, err);
     return r < 0 ? r : container_delete(&container, options.force, err);
 }
