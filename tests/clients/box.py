@@ -11,10 +11,14 @@ process is tini. In it, as far as its mounts reach:
 All of it ends with the block: the first process takes all others with it, the memory goes with the
 mount namespace, and the groups are removed. A box whose run was killed is swept by the next.
 """
+import hashlib
+import io
+import json
 import os
 import pathlib
 import signal
 import subprocess
+import tarfile
 import time
 
 from lib import *
@@ -184,4 +188,23 @@ def make_group(path):
 def image_tar(path):
     """The built-in image's root directory as a tar."""
     run("tar", "-C", image(), "-cf", path, ".").ok()
+    return path
+
+
+def image_archive(path, name, command):
+    """The built-in image as `docker save` writes images, with a command."""
+    layer = image_tar(pathlib.Path(f"{path}.layer"))
+    digest = hashlib.sha256(layer.read_bytes()).hexdigest()
+    config = {"architecture": "amd64", "os": "linux", 
+              "config": {"Cmd": command, "Env": [f"PATH={PATH}"]},
+              "rootfs": {"type": "layers", "diff_ids": [f"sha256:{digest}"]}}
+    manifest = [{"Config": "config.json", "RepoTags": [name], "Layers": ["layer.tar"]}]
+    with tarfile.open(path, "w") as archive:
+        archive.add(layer, "layer.tar")
+        for file, value in {"config.json": config, "manifest.json": manifest}.items():
+            text = json.dumps(value).encode()
+            member = tarfile.TarInfo(file)
+            member.size = len(text)
+            archive.addfile(member, io.BytesIO(text))
+    layer.unlink()
     return path
