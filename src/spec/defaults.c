@@ -105,17 +105,16 @@ static void copy_words(struct arena *arena, struct strv *list, const struct spec
         strv_add(arena, list, words->words[i]);
 }
 
-/* No inheritable ones: a program with file capabilities would gain them. */
+/* No inheritable ones: a program with file capabilities would gain them. Ambient ones would have to
+ * be inheritable. */
 static struct spec_capabilities *make_capabilities(
-        struct arena *arena, const struct spec_words *words, bool ambient)
+        struct arena *arena, const struct spec_words *words)
 {
     struct spec_capabilities *sets = arena_new(arena, struct spec_capabilities);
 
     copy_words(arena, &sets->bounding, words);
     copy_words(arena, &sets->effective, words);
     copy_words(arena, &sets->permitted, words);
-    if (ambient)
-        copy_words(arena, &sets->ambient, words);
     return sets;
 }
 
@@ -126,8 +125,8 @@ static struct spec_process *make_process(struct arena *arena, bool run)
     process->cwd = "/";
     strv_add(arena, &process->env,
             "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin");
-    process->capabilities = make_capabilities(
-            arena, run ? &spec_default_capabilities : &example_capabilities, !run);
+    process->capabilities =
+            make_capabilities(arena, run ? &spec_default_capabilities : &example_capabilities);
     if (run)
         return process;
     process->terminal = true;

@@ -11,6 +11,7 @@ process is tini. In it, as far as its mounts reach:
 All of it ends with the block: the first process takes all others with it, the memory goes with the
 mount namespace, and the groups are removed. A box whose run was killed is swept by the next.
 """
+import contextlib
 import hashlib
 import io
 import json
@@ -70,18 +71,25 @@ def hierarchies():
     return [path for path in CGROUPS.iterdir() if (path / "cgroup.procs").exists()] or [CGROUPS]
 
 
+def remove_group(folder):
+    """Removes one group without groups below, or kills what is in it. Another run may be at it too."""
+    try:
+        os.rmdir(folder)
+    except FileNotFoundError:
+        pass
+    except OSError:
+        with contextlib.suppress(OSError):
+            for pid in pathlib.Path(folder, "cgroup.procs").read_text().split():
+                os.kill(int(pid), signal.SIGKILL)
+
+
 def remove_groups(name):
     """Removes the groups below name in every hierarchy; what lives in them is killed."""
     end = time.monotonic() + 10
     for top in [path / name for path in hierarchies()]:
         while top.exists():
             for folder, _, _ in os.walk(top, topdown=False):
-                try:
-                    os.rmdir(folder)
-                except OSError:
-                    pids = pathlib.Path(folder, "cgroup.procs").read_text().split()
-                    for pid in pids:
-                        os.kill(int(pid), signal.SIGKILL)
+                remove_group(folder)
             check(time.monotonic() < end, f"the cgroup {top} cannot be removed")
             time.sleep(0.01)
 
