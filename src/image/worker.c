@@ -115,13 +115,12 @@ static int spawn(struct image_store *store, bool verify, int blob_fd, int diff_f
 static int prepare_and_spawn(struct image_store *store, bool verify, int blob_fd,
         struct worker *worker, struct error *err)
 {
-    int diff_fd = -1;
+    _cleanup_close_ int diff_fd = -1;
 
     worker->lock_fd = -1;
     int r = shelf_prepare(store, &worker->folder, &diff_fd, err);
     if (r < 0)
         return r;
-    _cleanup_close_ int close_diff = diff_fd;
     if (worker->diff_id) {
         worker->lock_fd = open_lock(store, worker->diff_id, err);
         r = worker->lock_fd < 0 ? worker->lock_fd : 0;
