@@ -482,6 +482,8 @@ static void set_handler(
         op->fn = is_mem ? opcode->mem[op->size] : opcode->reg[op->size];
     if (reader->lock && (!is_mem || !(opcode->attr & AT_LOCK)))
         op->fn = NULL;
+    if (opcode->form == FORM_CR && op->reg > opcode->bytes)
+        op->fn = NULL;
 }
 
 static void fill(struct reader *reader, const struct opcode *opcode, struct op *op)

@@ -86,7 +86,7 @@ struct opcode {
     uint8_t map, code, span; /* codes code … code + span - 1; span 0 means 1 */
     uint8_t prefix, ext;     /* ext: EXT(n) for ModRM.reg n, 0 any; RM(n) with it: ModRM.rm n */
     uint8_t form, size;
-    uint8_t bytes; /* of the memory operand; 0: the operand size */
+    uint8_t bytes; /* of the memory operand; 0: the operand size; FORM_CR: highest register */
     uint16_t attr;
     const void *link; /* copied to the operation: a host stub */
     cpu_handler *reg[4], *mem[4], *lock[4];

@@ -415,6 +415,20 @@ HANDLER(wrbase)
         .name = text, .map = MAP_0F, .code = 0x01, .prefix = PREFIX_NONE, .ext = EXT_RM(n, rm_),   \
         .form = FORM_E, .attr = attr_, .reg = ALL(fn)                                              \
     }
+/* With REX.R the first is CR8; `bytes` is the highest register that exists. */
+#define CONTROL(n)                                                                                 \
+    {.name = "mov",                                                                                \
+            .map = MAP_0F,                                                                         \
+            .code = 0x20,                                                                          \
+            .ext = EXT(n),                                                                         \
+            .form = FORM_CR,                                                                       \
+            .size = SIZE_M,                                                                        \
+            .bytes = 8,                                                                            \
+            .reg = ALL(mov_from_cr)},                                                              \
+    {                                                                                              \
+        .name = "mov", .map = MAP_0F, .code = 0x22, .ext = EXT(n), .form = FORM_CR,                \
+        .size = SIZE_M, .bytes = 8, .attr = AT_END, .reg = ALL(mov_to_cr)                          \
+    }
 #define FENCE(text, n)                                                                             \
     {                                                                                              \
         .name = text, .map = MAP_0F, .code = 0xae, .prefix = PREFIX_NONE, .ext = EXT(n),           \
@@ -423,10 +437,9 @@ HANDLER(wrbase)
 
 /* clang-format off */
 static const struct opcode table[] = {
-    {.name = "mov", .map = MAP_0F, .code = 0x20, .form = FORM_CR, .size = SIZE_M, .reg = ALL(mov_from_cr)},
-    {.name = "mov", .map = MAP_0F, .code = 0x21, .form = FORM_CR, .size = SIZE_M, .reg = ALL(mov_from_dr)},
-    {.name = "mov", .map = MAP_0F, .code = 0x22, .form = FORM_CR, .size = SIZE_M, .attr = AT_END, .reg = ALL(mov_to_cr)},
-    {.name = "mov", .map = MAP_0F, .code = 0x23, .form = FORM_CR, .size = SIZE_M, .attr = AT_END, .reg = ALL(mov_to_dr)},
+    CONTROL(0), CONTROL(2), CONTROL(3), CONTROL(4),
+    {.name = "mov", .map = MAP_0F, .code = 0x21, .form = FORM_CR, .size = SIZE_M, .bytes = 7, .reg = ALL(mov_from_dr)},
+    {.name = "mov", .map = MAP_0F, .code = 0x23, .form = FORM_CR, .size = SIZE_M, .bytes = 7, .attr = AT_END, .reg = ALL(mov_to_dr)},
     {.name = "clts", .map = MAP_0F, .code = 0x06, .reg = ALL(clts)},
     {.name = "invd", .map = MAP_0F, .code = 0x08, .reg = ALL(ring0_nothing)},
     {.name = "wbinvd", .map = MAP_0F, .code = 0x09, .reg = ALL(ring0_nothing)},
@@ -438,8 +451,8 @@ static const struct opcode table[] = {
     {.name = "invlpg", .map = MAP_0F, .code = 0x01, .ext = EXT(7), .form = FORM_E, .attr = AT_MEM | AT_END, .mem = ALL(invlpg)},
     FIXED_RM("clac", 1, 2, clac, 0),
     FIXED_RM("stac", 1, 3, stac, 0),
-    FIXED_RM("swapgs", 7, 0, swapgs, AT_ONLY64),
-    FIXED_RM("rdtscp", 7, 1, rdtscp, 0),
+    {.name = "swapgs", .map = MAP_0F, .code = 0x01, .ext = EXT_RM(7, 0), .form = FORM_E, .attr = AT_ONLY64, .reg = ALL(swapgs)},
+    {.name = "rdtscp", .map = MAP_0F, .code = 0x01, .ext = EXT_RM(7, 1), .form = FORM_E, .reg = ALL(rdtscp)},
     {.name = "cli", .code = 0xfa, .reg = ALL(cli)},
     {.name = "sti", .code = 0xfb, .attr = AT_END, .reg = ALL(sti)},
     {.name = "clc", .code = 0xf8, .reg = ALL(clc)},
