@@ -45,13 +45,16 @@ def entry(archive, name, mode, data=b""):
     archive.write(b"\0" * (-archive.tell() % 4))
 
 
-def initramfs(script, modules=MODULES):
-    """Writes ./initramfs with this shell script as what the guest does; returns its path."""
+def initramfs(script, modules=MODULES, programs=()):
+    """Writes ./initramfs with this shell script as what the guest does, and programs (paths) in its
+    /bin; returns its path."""
     archive = io.BytesIO()
     for folder in ["bin", "dev", "proc", "sys", "tmp", "m"]:
         entry(archive, folder, 0o040755)
     entry(archive, "bin/busybox", 0o100755, pathlib.Path("/bin/busybox").read_bytes())
     entry(archive, "bin/sh", 0o120777, b"busybox")
+    for path in map(pathlib.Path, programs):
+        entry(archive, f"bin/{path.name}", 0o100755, path.read_bytes())
     for path in (kernel() / "files/lib/modules").rglob("*.ko"):
         if path.stem in modules:
             entry(archive, f"m/{path.name}", 0o100644, path.read_bytes())
@@ -63,11 +66,11 @@ def initramfs(script, modules=MODULES):
     return path
 
 
-def describe(script, accel="emu", memory=256 << 20, append="", **more):
+def describe(script, accel="emu", memory=256 << 20, append="", programs=(), **more):
     """The description of a machine that runs this script; ./machine.json."""
     description = {
         "accel": accel, "memory": memory, "kernel": {"path": str(kernel() / "vmlinuz")},
-        "initrd": {"path": str(initramfs(script))},
+        "initrd": {"path": str(initramfs(script, programs=programs))},
         "append": f"console=ttyS0 panic=-1 quiet pci=off {append}",
         "console": {"output": 1}, **more}
     path = pathlib.Path("machine.json").resolve()
