@@ -25,6 +25,7 @@ struct cli_command {
     cli_command_fn run;
 };
 
+/* The commands: each reads its own arguments. Returns the exit status, or a negative errno. */
 int cli_attach(struct cli *cli, int argc, char **argv, struct error *err);
 int cli_boot(struct cli *cli, int argc, char **argv, struct error *err);
 int cli_check(struct cli *cli, int argc, char **argv, struct error *err);

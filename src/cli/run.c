@@ -7,6 +7,7 @@
 #include "base/cleanup.h"
 #include "base/io.h"
 #include "base/path.h"
+#include "cli/command.h"
 #include "cli/resolve.h"
 #include "observe/explain.h"
 #include "observe/summary.h"

@@ -14,4 +14,5 @@ static inline uint64_t branch_mask(const struct op *op, uint64_t offset)
 /* #GP(0) when the offset lies outside the code segment. */
 void branch_check(struct cpu *cpu, const struct op *op, uint64_t offset);
 
+/* Goes to an offset of the code segment outside 64-bit mode, checked as branch_check() does. */
 const struct op *branch_legacy(struct cpu *cpu, const struct op *op, uint64_t offset);

@@ -52,5 +52,6 @@ void slot_mark_dirty(const struct slot *slot, uint64_t gpa);
 /* Tells all CPUs but `except` about a page. */
 void space_post(struct cpu_space *space, const struct cpu *except, uint64_t gpa, bool protect);
 
+/* A CPU that shares the space is told of pages that others change, from one to the other call. */
 void space_add_cpu(struct cpu_space *space, struct cpu *cpu);
 void space_remove_cpu(struct cpu_space *space, struct cpu *cpu);

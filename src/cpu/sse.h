@@ -19,6 +19,7 @@ static inline void sse_check(struct cpu *cpu, const struct op *op)
         fp_check_sse(cpu, op);
 }
 
+/* Raises #GP: an operand of 16 bytes at an address that is no multiple of 16. */
 _Noreturn void sse_misaligned(struct cpu *cpu, const struct op *op);
 
 /* A memory operand of 16 bytes, aligned or #GP; and of any size, zero-extended. */

@@ -13,5 +13,6 @@ static inline uint64_t undefined_key(const struct decoded *decoded)
            (uint64_t)decoded->prefix << 8 | decoded->code;
 }
 
+/* Raise #UD for an opcode that does not exist, #GP for one of more than 15 bytes. */
 const struct op *op_undefined(struct cpu *cpu, const struct op *op);
 const struct op *op_too_long(struct cpu *cpu, const struct op *op);

@@ -33,6 +33,7 @@ struct session {
     uint32_t pause_ms;
 };
 
+/* One more place to ask, as the caller described it. -E2BIG beyond SESSION_ENDPOINTS_MAX. */
 int session_add(struct session *session, const struct wire_message *message, struct error *err);
 
 /* Finds out whether https or http answers, and logs in if that is asked for. */
@@ -64,5 +65,6 @@ typedef int (*session_setup_fn)(struct session *session, struct endpoint *endpoi
 int session_exchange(struct session *session, struct endpoint *endpoint, session_setup_fn setup,
         void *data, struct http *http, struct error *err);
 
+/* Tells the caller something that is not an error. */
 void session_note(struct session *session, const char *format, ...)
         __attribute__((format(printf, 2, 3)));

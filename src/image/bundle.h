@@ -28,9 +28,12 @@ int bundle_open_folder(struct image_store *store, const char *path, struct arena
 int bundle_open_archive(struct image_store *store, int fd, const char *source, struct arena *arena,
         struct bundle *ret, struct error *err);
 
+/* Gives back what opening took. */
 void bundle_close(struct bundle *bundle);
 #define _cleanup_bundle_ __attribute__((cleanup(bundle_close)))
 
+/* A file of the bundle by its path: whether it is there, opened (the caller closes), read, parsed.
+ */
 bool bundle_has(const struct bundle *bundle, const char *path);
 int bundle_open_file(const struct bundle *bundle, const char *path, struct error *err);
 int bundle_read(const struct bundle *bundle, const char *path, struct buf *text, struct error *err);

@@ -38,6 +38,7 @@ typedef int (*catalog_fn)(
         struct catalog *catalog, struct arena *arena, void *data, struct error *err);
 int catalog_change(struct image_store *store, catalog_fn fn, void *data, struct error *err);
 
+/* The image with that id; NULL if there is none. Belongs to the catalog. */
 struct catalog_image *catalog_by_id(struct catalog *catalog, const char *id);
 
 /* Adds the image or, where its id is there, takes over its manifest and adds its names and digests.

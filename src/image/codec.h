@@ -30,6 +30,7 @@ ssize_t codec_read(struct codec_reader *reader, const void **ret, struct error *
 int codec_finish(struct codec_reader *reader, char digest[DIGEST_SIZE], uint64_t *ret_bytes,
         struct error *err);
 
+/* The compression that was found in the first bytes. */
 enum codec codec_kind(const struct codec_reader *reader);
 
 static inline void cleanup_codec(struct codec_reader **reader)

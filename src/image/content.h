@@ -26,5 +26,6 @@ int content_load(struct image_store *store, const struct catalog_image *image, s
 int content_find(struct image_store *store, const char *image, struct arena *arena,
         struct catalog_image *ret_image, struct content *ret, struct error *err);
 
+/* Frees what it holds, not itself. */
 void content_free(struct content *content);
 #define _cleanup_content_ __attribute__((cleanup(content_free)))

@@ -15,6 +15,7 @@ struct gc_set {
     bool sorted;
 };
 
+/* A set of words; the copy is in the arena. */
 void gc_set_add(struct gc_set *set, struct arena *arena, const char *word);
 bool gc_set_has(struct gc_set *set, const char *word);
 

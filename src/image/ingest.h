@@ -71,9 +71,11 @@ int ingest_wait(struct ingest *ingest, struct error *err);
 int ingest_commit(struct ingest *ingest, const struct strv *names, const struct strv *digests,
         char ret_id[IMAGE_ID_SIZE], struct error *err);
 
+/* Cancels what runs and drops what is not verified; verified files stay for the next attempt. */
 void ingest_free(struct ingest *ingest);
 #define _cleanup_ingest_ __attribute__((cleanup(ingest_free)))
 
+/* Passes progress on to whoever asked for it; done and total in bytes. */
 void ingest_tell(const struct ingest *ingest, enum image_state state, const char *digest,
         uint64_t done, uint64_t total);
 

@@ -20,6 +20,7 @@ struct place {
     unsigned made;    /* parents made */
 };
 
+/* A search below root_fd, which stays the caller's; `make`: missing folders on the way are made. */
 void place_start(struct place *place, int root_fd, bool make);
 void place_end(struct place *place);
 

@@ -19,4 +19,5 @@ int platform_parse(const char *text, struct arena *arena, struct platform *ret, 
 /* How well an image's platform fits: 0 not at all, more is better. */
 int platform_fit(const struct platform *wanted, const struct platform *found);
 
+/* "linux/arm64/v8", in the arena. */
 char *platform_text(const struct platform *platform, struct arena *arena);

@@ -16,6 +16,7 @@ struct root_info {
 /* "roots/ID" and `tail`; -EINVAL for an id that is no plain name. */
 int root_path(const char *id, const char *tail, char *path, size_t size, struct error *err);
 
+/* What is written down about the root. -ENOENT if there is no such root. */
 int root_load(struct image_store *store, const char *id, struct arena *arena, struct root_info *ret,
         struct error *err);
 

@@ -31,6 +31,7 @@ void shelf_path(const char *diff_id, const char *tail, char path[SHELF_PATH_SIZE
 bool shelf_has(struct image_store *store, const char *diff_id, struct arena *arena,
         struct shelf_info *ret);
 
+/* How layers are unpacked into this store. */
 struct layer_options shelf_options(const struct image_store *store);
 
 /* An empty folder to unpack into: "tmp/X", with "tmp/X/diff". */
@@ -54,4 +55,5 @@ int shelf_compare(
 int shelf_ensure(
         struct image_store *store, const char *digest, const char *diff_id, struct error *err);
 
+/* Takes the layer away; one that is not there is no error. */
 int shelf_remove(struct image_store *store, const char *diff_id, struct error *err);

@@ -67,4 +67,5 @@ char *store_path(const struct image_store *store, const char *path, struct arena
 /* Adds to an ENOSPC or EDQUOT what to do about it. Returns r. */
 int store_advise(const struct image_store *store, int r, struct error *err);
 
+/* The configuration of registries, read once; belongs to the store. NULL with err on failure. */
 const struct registries *store_registries(struct image_store *store, struct error *err);

@@ -31,6 +31,7 @@ struct tar_entry {
 
 struct tar_reader;
 
+/* Reads an archive from the decompressor, which stays the caller's. */
 int tar_open(struct codec_reader *codec, struct tar_reader **ret, struct error *err);
 void tar_close(struct tar_reader *reader); /* NULL is fine */
 

@@ -26,6 +26,7 @@ static inline void cleanup_tarout(struct tarout **out)
 }
 #define _cleanup_tarout_ __attribute__((cleanup(cleanup_tarout)))
 
+/* A file with this content; a folder. */
 int tarout_add_text(
         struct tarout *out, const char *path, const void *data, size_t length, struct error *err);
 int tarout_add_folder(struct tarout *out, const char *path, struct error *err);

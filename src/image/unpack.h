@@ -36,6 +36,7 @@ struct unpack_ops {
 
 extern const struct unpack_ops unpack_make;
 
+/* Frees what unpacking remembered. */
 void unpack_free(struct unpack *unpack);
 
 /* Keeps the place's path for the end; `why` NULL: a folder's time. */

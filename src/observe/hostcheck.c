@@ -30,8 +30,8 @@ struct report {
 static void add(struct report *report, const char *what, enum state state, const char *found,
         const char *remedy)
 {
-    report->items = arena_grow(report->arena, report->items, report->count, &report->capacity,
-            sizeof(*report->items));
+    report->items = arena_grow(
+            report->arena, report->items, report->count, &report->capacity, sizeof(*report->items));
     report->items[report->count++] =
             (struct finding){what, state, found, state == STATE_OK ? NULL : remedy};
 }

@@ -13,6 +13,7 @@ struct listing_choice {
     struct strv filters; /* "name=", "status=", "label=KEY[=VALUE]" */
 };
 
+/* Prints the chosen sandboxes, as a table or as JSON. */
 int listing_print(
         struct engine *engine, const struct listing_choice *choice, FILE *out, struct error *err);
 

@@ -88,8 +88,8 @@ static void open_shell(struct trace *trace, const struct plan_run *run)
     char target[32];
     char *host_shell[] = {(char[]){"sh"}, NULL};
     char *beside[] = {(char[]){"nsenter"}, (char[]){"--target"}, target, (char[]){"--user"},
- (char[]){"--mount"}, (char[]){"--uts"},
-            (char[]){"--ipc"}, (char[]){"--net"}, (char[]){"--"}, (char[]){"sh"}, NULL};
+            (char[]){"--mount"}, (char[]){"--uts"}, (char[]){"--ipc"}, (char[]){"--net"},
+            (char[]){"--"}, (char[]){"sh"}, NULL};
 
     snprintf(target, sizeof(target), "%d", run->child);
     fprintf(trace->out, "    a shell %s; exit to come back\n",

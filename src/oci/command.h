@@ -32,6 +32,7 @@ struct oci_command {
     oci_command_fn run;
 };
 
+/* The commands: each reads its own arguments. Returns the exit status, or a negative errno. */
 int oci_checkpoint(struct oci *oci, int argc, char **argv, struct error *err);
 int oci_create(struct oci *oci, int argc, char **argv, struct error *err);
 int oci_delete(struct oci *oci, int argc, char **argv, struct error *err);

@@ -66,6 +66,8 @@ struct accel_ops {
     int (*vcpu_new)(void *accel, unsigned id, void **ret_vcpu, struct error *err);
     void (*vcpu_free)(void *vcpu);
 
+    /* Runs the vCPU on its own thread until something is to be done outside; err says more for a
+     * fault. */
     enum accel_stop (*run)(void *vcpu, struct error *err);
     void (*kick)(void *vcpu); /* run() returns soon; the next one does if none is running */
 

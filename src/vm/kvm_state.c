@@ -69,9 +69,13 @@ static struct kvm_segment segment_to(const struct cpu_segment *from)
     X(rcx, CPU_RCX)                                                                                \
     X(rdx, CPU_RDX)                                                                                \
     X(rbx, CPU_RBX)                                                                                \
-    X(rsp, CPU_RSP) X(rbp, CPU_RBP) X(rsi, CPU_RSI) X(rdi, CPU_RDI) X(r8, CPU_R8) X(r9, CPU_R9)    \
-            X(r10, CPU_R10) X(r11, CPU_R11) X(r12, CPU_R12) X(r13, CPU_R13) X(r14, CPU_R14)        \
-                    X(r15, CPU_R15)
+    X(rsp, CPU_RSP)                                                                                \
+    X(rbp, CPU_RBP)                                                                                \
+    X(rsi, CPU_RSI)                                                                                \
+    X(rdi, CPU_RDI)                                                                                \
+    X(r8, CPU_R8)                                                                                  \
+    X(r9, CPU_R9)                                                                                  \
+    X(r10, CPU_R10) X(r11, CPU_R11) X(r12, CPU_R12) X(r13, CPU_R13) X(r14, CPU_R14) X(r15, CPU_R15)
 
 #define SEGMENTS(X)                                                                                \
     X(es, segment[CPU_ES])                                                                         \

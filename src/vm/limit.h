@@ -19,6 +19,7 @@ struct limit {
     uint64_t filled_ns;
 };
 
+/* The bucket is full at first; now_ns is any clock that only grows. */
 void limit_init(struct limit *limit, struct limit_rate rate, uint64_t now_ns);
 
 /* 0 when a request may start now, else after how many nanoseconds to ask again. */

@@ -53,6 +53,7 @@ int memory_init(struct memory *memory, uint64_t size, struct error *err);
 int memory_init_from_file(
         struct memory *memory, uint64_t size, int fd, uint64_t offset, struct error *err);
 
+/* Unmaps all regions; nobody may use an address of memory_at() any more. */
 void memory_free(struct memory *memory);
 
 /* THE gate: the host's address of [address, address + length), or NULL unless all of it is RAM in

@@ -32,6 +32,7 @@ int vcpus_init(struct vcpus *vcpus, const struct accel_ops *ops, void *accel, un
         struct error *err);
 void vcpus_free(struct vcpus *vcpus); /* stops them first */
 
+/* Makes the threads, which run at once. */
 int vcpus_start(struct vcpus *vcpus, struct error *err);
 
 /* Returns when every vCPU stands still. Not from a vCPU's thread. */

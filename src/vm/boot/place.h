@@ -20,6 +20,7 @@ struct place {
     uint64_t top;   /* the next file ends here; moves down */
 };
 
+/* Places from the top of the memory down to `floor` (guest-physical). */
 void place_init(struct place *place, const struct memory *memory, uint64_t floor);
 
 /* Reads the whole file to a page below what was placed last. -ENOSPC with advice. */

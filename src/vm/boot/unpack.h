@@ -30,5 +30,6 @@ int unpack_map_file(int fd, const char *name, struct unpack_image *ret, struct e
 int unpack_kernel(const uint8_t *file, size_t size, const char *name, struct unpack_image *ret,
         struct error *err);
 
+/* Gives the unpacked bytes back. */
 void unpack_free(struct unpack_image *image);
 #define _cleanup_unpack_ __attribute__((cleanup(unpack_free)))

@@ -54,5 +54,6 @@ void ioapic_end_of_interrupt(struct ioapic *ioapic, uint8_t vector);
 /* The message of a pin's entry. False when it is masked. */
 bool ioapic_message(struct ioapic *ioapic, unsigned pin, uint64_t *ret_address, uint32_t *ret_data);
 
+/* For snapshots, while no vCPU runs. */
 void ioapic_get_state(struct ioapic *ioapic, struct ioapic_state *ret);
 void ioapic_set_state(struct ioapic *ioapic, const struct ioapic_state *state);

@@ -48,6 +48,7 @@ struct lapic {
 /* As after power-on. */
 void lapic_init(struct lapic *lapic, uint32_t id, const struct lapic_hooks *hooks);
 
+/* The number that was given to lapic_init(). */
 uint32_t lapic_id(const struct lapic *lapic);
 
 /* Whether a message for this destination is for this APIC. */

@@ -39,11 +39,13 @@ struct serial {
 
 extern const struct bus_ops serial_bus_ops;
 
+/* `output` is the descriptor that the guest's text goes to, and stays the caller's. */
 void serial_init(struct serial *serial, struct irq_line irq, int output);
 
 /* Puts input in; returns how many bytes fitted. */
 size_t serial_put(struct serial *serial, const uint8_t *data, size_t length);
 size_t serial_room(struct serial *serial);
 
+/* For snapshots, while no vCPU runs. */
 void serial_get_state(struct serial *serial, struct serial_state *ret);
 void serial_set_state(struct serial *serial, const struct serial_state *state);

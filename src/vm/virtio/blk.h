@@ -16,6 +16,7 @@ struct blk_config {
     struct limit_rate rate;
 };
 
+/* A block device (virtio 1.2 5.2); belongs to the caller. */
 int blk_new(const struct virtio_place *place, const struct blk_config *config, struct blk **ret,
         struct error *err);
 void blk_free(struct blk *blk);

@@ -14,6 +14,7 @@ struct console_config {
     uint16_t columns, rows; /* 0: not told */
 };
 
+/* A console (virtio 1.2 5.3); belongs to the caller. */
 int console_new(const struct virtio_place *place, const struct console_config *config,
         struct console **ret, struct error *err);
 void console_free(struct console *console);

@@ -109,6 +109,7 @@ int virtio_init(struct virtio_device *device, const struct virtio_ops *ops, void
 /* After its loop's thread has ended. */
 void virtio_fini(struct virtio_device *device);
 
+/* Whether the driver took this feature (a mask of one bit). */
 bool virtio_has(const struct virtio_device *device, uint64_t feature);
 
 /* Interrupts the driver if it wants to hear of what was pushed to this queue. */

@@ -17,6 +17,7 @@ struct net_config {
     struct limit_rate rate; /* of each direction */
 };
 
+/* A network card (virtio 1.2 5.1); belongs to the caller. */
 int net_new(const struct virtio_place *place, const struct net_config *config, struct net **ret,
         struct error *err);
 void net_free(struct net *net);

@@ -54,6 +54,7 @@ struct virtq_used {
     uint32_t length;
 };
 
+/* A queue that is not ready until the driver places it; reset: as it was at first. */
 void virtq_init(struct virtq *queue, const struct memory *memory, uint16_t size_max);
 void virtq_reset(struct virtq *queue);
 

@@ -24,6 +24,7 @@ struct vsock_config {
     int agent_fd;     /* a connected stream; taken over; -1: none */
 };
 
+/* A socket device (virtio 1.2 5.10); belongs to the caller. */
 int vsock_new(const struct virtio_place *place, const struct vsock_config *config,
         struct vsock **ret, struct error *err);
 void vsock_free(struct vsock *vsock);
