@@ -28,8 +28,12 @@ void watcher_started(int report_fd)
     struct report report = {.kind = REPORT_STARTED};
 
     send_report(report_fd, &report);
-    /* from here on the monitor belongs to no terminal and to no job of the shell */
+    /* from here on the monitor belongs to no terminal and to no job of the shell, and keeps nobody
+     * waiting who reads to the end of the command's output */
     sys_setsid();
+    _cleanup_close_ int null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+    for (int fd = 0; fd < 3 && null_fd >= 0; fd++)
+        dup2(null_fd, fd);
 }
 
 static void run_watcher(watcher_fn fn, void *data, int report_fd, int client_sock)

@@ -50,7 +50,7 @@ class Box:
 
     def pid(self, name):
         """The workload's process id on the host."""
-        return self.inspect(name)["pid"]
+        return self.inspect(name)["Pid"]
 
     def names(self):
         if not self.store.is_dir():
