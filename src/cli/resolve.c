@@ -181,6 +181,23 @@ static int resolve_init(struct cli *cli, struct spec *spec, struct error *err)
     return 0;
 }
 
+/* A privileged sandbox may make control groups below its own. */
+static void open_cgroups(struct arena *arena, struct spec *spec)
+{
+    for (size_t i = 0; i < spec->mounts.count; i++) {
+        struct spec_mount *mount = &spec->mounts.items[i];
+        struct strv kept = {0};
+        const char *option;
+        if (!str_equal(mount->type, "cgroup"))
+            continue;
+        strv_foreach (option, &mount->options) {
+            if (!str_equal(option, "ro"))
+                strv_add(arena, &kept, option);
+        }
+        mount->options = kept;
+    }
+}
+
 /* With the host's IPC its message queues are shown, if the host has them mounted. */
 static void drop_missing_queues(struct spec *spec)
 {
@@ -253,7 +270,8 @@ int resolve_run(struct cli *cli, struct engine *engine, struct spec *spec,
             .cgroup_parent = choices->cgroup_parent,
             .detach = choices->detach,
             .detach_keys = choices->detach_keys,
-            .unconfined_devices = choices->privileged};
+            .unconfined_devices = choices->privileged,
+            .cgroup_delegate = choices->privileged};
 
     if (choices->vm)
         return error_set(err, EOPNOTSUPP,
@@ -263,6 +281,8 @@ int resolve_run(struct cli *cli, struct engine *engine, struct spec *spec,
     if (r == 0)
         r = resolve_devices(cli->arena, spec, choices, err);
     drop_missing_queues(spec);
+    if (choices->privileged)
+        open_cgroups(cli->arena, spec);
     if (r == 0)
         r = resolve_volumes(cli, engine, spec, choices, err);
     if (r == 0)

@@ -34,6 +34,7 @@ struct engine_run {
     bool idmap_root;           /* the root seen through the sandbox's user namespace */
     bool seccomp_default;      /* the default profile, when the configuration has none */
     bool unconfined_devices;   /* --privileged */
+    bool cgroup_delegate;      /* it may make control groups below its own */
     bool detach;
     const char *detach_keys; /* the bytes that leave the terminal; see session.h */
     unsigned preserve_fds;

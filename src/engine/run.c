@@ -199,6 +199,7 @@ static int prepare(struct running *running, bool take, struct error *err)
     running->request.console_fd = -1;
     running->request.preserve_fds = run->preserve_fds;
     running->request.unmasked_devices = run->unconfined_devices;
+    running->request.cgroup_delegate = run->cgroup_delegate;
     return 0;
 }
 

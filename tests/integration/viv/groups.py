@@ -3,7 +3,6 @@ import contextlib
 import json
 import os
 import pathlib
-import subprocess
 import time
 
 from lib import *
@@ -35,7 +34,8 @@ SETTABLE = [
     (["--cpuset-cpus", "0", "--cpuset-mems", "0"],
      [("cpuset", "cpuset.cpus", "0"), ("cpuset", "cpuset.mems", "0")]),
     (["--pids-limit", "33"], [("pids", "pids.max", "33")]),
-    (["--cgroup-conf", "pids.max=44"], [("pids", "pids.max", "44")]),
+    (["--cgroup-conf", "cgroup.max.descendants=44"], [("unified", "cgroup.max.descendants", "44")]),
+    (["--hugetlb-limit", "2MB=4m"], [("unified", "hugetlb.2MB.max", str(4 << 20))]),
 ]
 
 
@@ -65,17 +65,22 @@ def test_a_kill_that_is_no_want_of_memory():
 
 
 def test_half_a_cpu():
+    """With the greatest weight, so that others do not take what the quota leaves it."""
     with box() as b:
-        name = b.start("--cpus", "0.5", script="while :; do :; done")
+        name = unique("half")
+        b.viv("run", "-d", "--name", name, "--cpus", "0.5", "--cpu-shares", "262144", "busybox",
+              "--", "sh", "-c", "while :; do :; done").ok()
         usage = group(b, name, "cpuacct") / "cpuacct.usage"
-        before, begin = int(usage.read_text()), time.monotonic()
-        time.sleep(3)
-        used = (int(usage.read_text()) - before) / 1e9 / (time.monotonic() - begin)
-        between(used, 0.3, 0.6, "the CPUs used")  # the machine may be busy with others
+        found = []
+        while len(found) < 5 and not any(0.4 <= used <= 0.6 for used in found):
+            before, begin = int(usage.read_text()), time.monotonic()
+            time.sleep(2)
+            found.append((int(usage.read_text()) - before) / 1e9 / (time.monotonic() - begin))
+        check(0.4 <= max(found) <= 0.6, f"the CPUs used are {found}")
         b.viv("update", "--cpus", "0.2", name).ok()
         equal(value(b, name, "cpu", "cpu.cfs_quota_us"), "20000")
-        found = json.loads(b.viv("stats", "--no-stream", "--format", "json", name).ok().out)[0]
-        check(json.dumps(found).lower().count("throttled"), str(found))
+        stats = json.loads(b.viv("stats", "--no-stream", "--format", "json", name).ok().out)[0]
+        contains(json.dumps(stats).lower(), "throttled")
 
 
 def test_too_many_processes():
@@ -154,8 +159,6 @@ def test_update_and_stats():
 
 def test_delegation():
     """viv inside a sandbox that was given its own subtree."""
-    inner = work() / "inner"
-    inner.mkdir()
     with box() as b:
         done = b.sh("/viv/viv --root /tmp/store run --rm --userns host --network host --pids-limit 9 "
                     "busybox -- sh -c 'cat /sys/fs/cgroup/pids/pids.max; echo inside'",
@@ -164,11 +167,20 @@ def test_delegation():
         equal(done.out.split()[0], "9")
 
 
+def ended():
+    """The orphans of a sandbox in the host's PID namespace are the test's children."""
+    with contextlib.suppress(ChildProcessError):
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
+    return not descendants()
+
+
 def test_removed_with_what_is_left_inside():
     with box() as b:
         with no_leaks(b.scope):
             name = b.start("--pid", "host", "--userns", "host",
                            script="setsid sleep 1000 & setsid sleep 1000 & sleep 1000")
             b.viv("rm", "-f", name).ok()
+            eventually(ended)
             for folder in b.cgroup_dirs():
                 folder.rmdir()
