@@ -19,7 +19,8 @@ fchmodat fchmod chmod openat2 write pwrite64 setsid setpriority ioprio_set sched
 sched_setscheduler sched_setaffinity personality set_mempolicy bpf ioctl close_range chdir fchdir
 umask execve execveat""".split()
 
-# What viv does for itself before the plan begins: its own protected copy, looking up the user.
+# What viv does for itself before the plan begins: its own protected copy, looking up the user, and
+# trying on a copy of its own whether a volume's file system can show ids shifted.
 BEFORE = [
     r"umask\(022\)",
     r'open_tree\(AT_FDCWD, "/proc/self/exe"',
@@ -28,6 +29,11 @@ BEFORE = [
     r'openat2\(<>, "etc/(passwd|group)"',
     r"clone\(child_stack=NULL, flags=CLONE_CHILD_CLEARTID",  # who watches over it later
     r"setsid\(",
+    r'open_tree\(AT_FDCWD, "[^"]*", OPEN_TREE_CLOEXEC\|OPEN_TREE_CLONE\)',
+    r"clone3\(\{flags=CLONE_NEWUSER, exit_signal=0\}",
+    r'openat2\(AT_FDCWD, "/proc"|openat2\(<>, "([^"]*/(uid_map|gid_map|ns)|user)"',
+    r'write\(<>, "0 \d+ \d+',
+    r"mount_setattr\(<>, .*attr_set=MOUNT_ATTR_IDMAP",
 ]
 
 # Asking is not isolating.
