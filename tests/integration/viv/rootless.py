@@ -1,0 +1,69 @@
+"""viv as an ordinary user: with a range of ids from /etc/subuid, and with one id where there is
+none; it says once which limits it cannot set."""
+import os
+import shutil
+
+from lib import *
+from box import CGROUPS  # pylint: disable=unused-import
+
+TIMEOUT = 60
+UID = 54321
+
+
+def as_them(*args, **more):
+    """viv as the user, with a home and a store of that user's."""
+    home = work() / "home"
+    if not home.is_dir():
+        home.mkdir()
+        os.chown(home, UID, UID)
+    return as_user(program("viv"), "--root", home / "run", *args, uid=UID,
+                   env={"HOME": str(home), "XDG_RUNTIME_DIR": str(home)}, **more)
+
+
+def own_files(subids):
+    """A passwd, subuid and subgid of this test's mount namespace alone."""
+    for name, line in (("passwd", f"vivtest:x:{UID}:{UID}::/:/bin/sh\n"),
+                       ("subuid", subids), ("subgid", subids)):
+        text = open(f"/etc/{name}", encoding="utf-8").read() if os.path.exists(f"/etc/{name}") \
+            else ""
+        kept = [entry for entry in text.splitlines(True) if not entry.startswith("vivtest:")]
+        made = work() / name
+        made.write_text("".join(kept) + line)
+        os.chmod(made, 0o644)
+        run("mount", "--bind", made, f"/etc/{name}").ok()
+
+
+@private("mnt")
+@needs(root=True)
+def test_one_id():
+    own_files("")
+    done = as_them("run", "--rm", "busybox", "--", "sh", "-c", "id -u; cat /proc/self/uid_map")
+    equal(done.ok().out.split(), ["0", "0", str(UID), "1"])
+
+
+@private("mnt")
+@needs(root=True, programs=["newuidmap"])
+def test_a_range_of_ids():
+    own_files("vivtest:700000:65536\n")
+    done = as_them("run", "--rm", "busybox", "--", "sh", "-c", "id -u; cat /proc/self/uid_map")
+    equal(done.ok().out.split(), ["0", "0", str(UID), "1", "1", "700000", "65536"])
+
+
+@private("mnt")
+@needs(root=True)
+def test_limits_that_it_cannot_set_are_told_once():
+    own_files("")
+    done = as_them("run", "--rm", "-m", "64m", "--pids-limit", "9", "busybox", "true").ok()
+    told = [line for line in done.err.splitlines() if "limit" in line]
+    equal(len(told), 1, done.err)
+
+
+@private("mnt")
+@needs(root=True)
+def test_commands():
+    own_files("")
+    as_them("run", "-d", "--name", "r1", "busybox", "--", "sleep", "1000").ok()
+    contains(as_them("ps").ok().out, "r1")
+    equal(as_them("exec", "r1", "id", "-u").ok().out, "0\n")
+    as_them("rm", "-f", "r1").ok()
+    lacks(as_them("ps", "-a").ok().out, "r1")

@@ -1,0 +1,172 @@
+"""A terminal behaves as a person expects: raw, sized, Ctrl-C to the workload, detach keys, and put
+back whatever happens."""
+import fcntl
+import os
+import pty
+import select
+import signal
+import struct
+import termios
+import time
+
+from lib import *
+from box import box
+
+TIMEOUT = 60
+
+
+class Screen:
+    """A command at a terminal of its own, of 30 lines and 100 columns."""
+
+    def __init__(self, *argv):
+        self.pid, self.master = pty.fork()
+        if self.pid == 0:
+            os.execv(argv[0], [str(word) for word in argv])
+        self.text = ""
+        self.size(30, 100)
+
+    def size(self, lines, columns):
+        fcntl.ioctl(self.master, termios.TIOCSWINSZ, struct.pack("HHHH", lines, columns, 0, 0))
+
+    def type(self, text):
+        os.write(self.master, text.encode())
+
+    def read(self):
+        while select.select([self.master], [], [], 0.02)[0]:
+            try:
+                got = os.read(self.master, 65536)
+            except OSError:
+                return
+            if not got:
+                return
+            self.text += got.decode(errors="replace")
+
+    def wait_for(self, text, seconds=15):
+        def found():
+            self.read()
+            return text in self.text
+        eventually(found, seconds, lambda: f"{text!r} is not in {self.text!r}")
+
+    def settings(self):
+        return termios.tcgetattr(self.master)
+
+    def end(self, seconds=15):
+        """Waits for the command; its status as a shell has it."""
+        until = time.monotonic() + seconds
+        while time.monotonic() < until:
+            self.read()
+            pid, status = os.waitpid(self.pid, os.WNOHANG)
+            if pid:
+                os.close(self.master)
+                code = os.waitstatus_to_exitcode(status)
+                return code if code >= 0 else 128 - code
+        os.kill(self.pid, signal.SIGKILL)
+        os.waitpid(self.pid, 0)
+        raise Failed(f"not ended: {self.text!r}")
+
+
+def shell(b, *flags, command=("sh",)):
+    return Screen(program("viv"), "--root", b.store, "run", *b.flags("-it", *flags), "busybox",
+                  *command)
+
+
+def test_raw_while_it_runs_and_put_back_after():
+    with box() as b:
+        screen = Screen("/bin/sh")
+        screen.wait_for("#")
+        before = screen.settings()
+        screen.type(f"{program('viv')} --root {b.store} run --rm -it "
+                    f"--cgroup-parent /{b.scope} busybox\n")
+        screen.wait_for("/ #")
+        check(not screen.settings()[3] & termios.ICANON, "the terminal is not raw")
+        screen.type("tty; exit 3\n")
+        screen.wait_for("/dev/pts/0")
+        eventually(lambda: screen.settings() == before)
+        screen.type("echo status=$?\n")
+        screen.wait_for("status=3")
+        screen.type("exit\n")
+        screen.end()
+
+
+def test_window_size():
+    with box() as b:
+        screen = shell(b, "--rm")
+        screen.wait_for("/ #")
+        screen.type("stty size\n")
+        screen.wait_for("30 100")
+        screen.size(41, 77)
+        os.kill(screen.pid, signal.SIGWINCH)
+        time.sleep(0.2)
+        screen.type("stty size\n")
+        screen.wait_for("41 77")
+        screen.type("exit 0\n")
+        equal(screen.end(), 0)
+
+
+def test_ctrl_c_goes_to_the_workload():
+    with box() as b:
+        screen = shell(b, "--rm")
+        screen.wait_for("/ #")
+        screen.type("sleep 1000; echo after=$?\n")
+        time.sleep(0.3)
+        screen.type("\x03")
+        screen.type("echo still=$((40+2))\n")
+        screen.wait_for("still=42")
+        screen.type("exit 4\n")
+        equal(screen.end(), 4)
+
+
+def test_detach_keys_leave_it_running():
+    with box() as b:
+        screen = shell(b, "--name", "kept", "--detach-keys", "ctrl-a,d")
+        screen.wait_for("/ #")
+        screen.type("\x01d")
+        equal(screen.end(), 0)
+        contains(b.viv("ps").ok().out, "kept")
+        again = Screen(program("viv"), "--root", b.store, "attach", "kept")
+        time.sleep(0.2)
+        again.type("echo back=$((40+3))\n")
+        again.wait_for("back=43")
+        again.type("exit 6\n")
+        equal(again.end(), 6)
+
+
+def test_put_back_when_the_workload_is_killed():
+    with box() as b:
+        screen = Screen("/bin/sh")
+        screen.wait_for("#")
+        before = screen.settings()
+        screen.type(f"{program('viv')} --root {b.store} run -it --name gone "
+                    f"--cgroup-parent /{b.scope} busybox\n")
+        screen.wait_for("/ #")
+        os.kill(b.pid("gone"), signal.SIGKILL)
+        eventually(lambda: screen.settings() == before)
+        screen.type("echo status=$?\n")
+        screen.wait_for("status=137")
+        screen.type("exit\n")
+        screen.end()
+
+
+def test_no_terminal_to_give():
+    with box() as b:
+        fails(b.run("-it", "busybox"), 125, "-t: the input is not a terminal")
+
+
+def test_step():
+    """--step asks before each step: lists what is there, undoes and leaves."""
+    with box() as b:
+        with no_leaks(b.scope + "/"):
+            screen = Screen(program("viv"), "--root", b.store, "run", "--rm",
+                            *b.flags("--step", "busybox", "echo", "done-it"))
+            screen.wait_for("[q] undo and leave")
+            screen.type("\nl\n")
+            screen.wait_for("there is no process yet")
+            screen.type("q\n")
+            equal(screen.end(), 125)
+            contains(screen.text, "left at step 2, as you asked; all was undone")
+        screen = Screen(program("viv"), "--root", b.store, "run", "--rm",
+                        *b.flags("--step", "busybox", "echo", "done-it"))
+        screen.wait_for("[q] undo and leave")
+        screen.type("c\n")
+        screen.wait_for("done-it")
+        equal(screen.end(), 0)
