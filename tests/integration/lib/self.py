@@ -59,6 +59,45 @@ def test_outcomes_are_told():
     matches(found.out, r"inner\.py:\d+: found")
 
 
+SHARING = """
+import contextlib, os
+from lib import *
+
+@contextlib.contextmanager
+def shared():
+    global daemon
+    with Background("sleep", "100") as daemon:
+        yield
+        print("left", daemon.running())
+
+def lives():
+    # Not daemon.running(): a test is a process of its own, and not the parent.
+    return os.path.exists(f"/proc/{daemon.pid}")
+
+def test_first():
+    check(lives())
+
+def test_second():
+    Background("sleep", "100")
+    check(lives())
+
+def test_third():
+    check(lives())
+"""
+
+
+def test_what_tests_share_outlives_them():
+    path = work() / "sharing.py"
+    path.write_text(SHARING)
+    found = run("/usr/bin/python3", ROOT / "tests/lib/main.py", path)
+    equal(found.status, 1)
+    lines = [line for line in found.lines() if not line.startswith("  ")]
+    equal(lines, ["ok first", "FAILED second", "ok third", "left True"])
+    path.write_text(SHARING.replace('with Background("sleep", "100") as daemon:', "raise OSError\n    if 1:"))
+    found = run("/usr/bin/python3", ROOT / "tests/lib/main.py", path)
+    equal((found.status, found.lines()), (1, ["FAILED shared"]))
+
+
 def test_part_of_a_name_chooses():
     equal(inner("passes").lines(), ["ok passes"])
 
