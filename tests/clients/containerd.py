@@ -123,6 +123,18 @@ def test_ctr_terminal():
     matches(found.ok().out, r"/dev/(console|pts/0)\r*$")
 
 
+def test_ctr_checkpoint():
+    """Where CRIU cannot, the answer says so, and the task is none the worse."""
+    with task() as name:
+        found = ctr("tasks", "checkpoint", "--image-path", f"/opt/data/{name}", name)
+        if found.status == 0:
+            check(box.run("ls", f"/opt/data/{name}").ok().out, "the checkpoint is empty")
+        else:
+            matches(found.err, "(?i)checkpoint|criu")
+        equal(status(name), "RUNNING")
+        ctr("tasks", "exec", "--exec-id", "e1", name, "true").ok()
+
+
 # ---- by the CRI
 
 
