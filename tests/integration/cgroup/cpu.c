@@ -91,6 +91,7 @@ TEST(cpu_quota_gives_half_a_cpu)
     sandbox_init(&box);
     box.limits.cpu.quota = (struct opt_i64){true, 10000};
     box.limits.cpu.period = (struct opt_u64){true, 20000};
+    box.limits.cpu.shares = (struct opt_u64){true, 262144}; /* others may be busy beside it */
     check_quota(&box);
     CHECK_INT(sandbox_end(&box), 0);
 }
