@@ -176,7 +176,7 @@ static int build_net(
     };
     struct slot *slot;
     struct virtio_place place;
-    struct net *net;
+    struct net *net = NULL;
 
     if (!wanted->mac)
         make_mac(config->description->name, number, net_config.mac);
