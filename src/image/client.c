@@ -25,8 +25,6 @@
 #define NOBODY 65534
 #define SOCKET_ROOM (1 << 20)
 
-extern char **environ;
-
 /* Beside this program; or, installed, in libexec. */
 static int open_program(struct image_store *store, struct error *err)
 {

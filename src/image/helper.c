@@ -17,8 +17,6 @@
 #define PATIENCE_MS 60000
 #define OUTPUT_LIMIT ((size_t)64 << 10)
 
-extern char **environ;
-
 static int start(const char *program, const char *verb, int input, int output, pid_t *ret)
 {
     char *const argv[] = {(char *)(uintptr_t)program, (char *)(uintptr_t)verb, NULL};

@@ -21,4 +21,4 @@ void table_print(const struct table *table, FILE *out);
 const char *table_bytes(struct arena *arena, uint64_t bytes);
 
 /* "3 minutes", since that time (RFC 3339, UTC). */
-const char *table_since(struct arena *arena, const char *time);
+const char *table_since(struct arena *arena, const char *when);
