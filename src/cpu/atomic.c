@@ -28,7 +28,7 @@
     }                                                                                              \
     HANDLER(xadd_m_##bits)                                                                         \
     {                                                                                              \
-        any##bits *target = mem_modify(cpu, op, ea(cpu, op), sizeof(T));                           \
+        T *target = mem_modify(cpu, op, ea(cpu, op), sizeof(T));                                   \
         T b = REG(T, op->reg), a = __atomic_fetch_add(target, b, __ATOMIC_SEQ_CST);                \
         mem_done(cpu);                                                                             \
         cpu->raw = add_flags_##bits(a, b);                                                         \
@@ -47,7 +47,7 @@
     }                                                                                              \
     HANDLER(cmpxchg_m_##bits)                                                                      \
     {                                                                                              \
-        any##bits *target = mem_modify(cpu, op, ea(cpu, op), sizeof(T));                           \
+        T *target = mem_modify(cpu, op, ea(cpu, op), sizeof(T));                                   \
         T expected = REG(T, 0), old = expected;                                                    \
         bool done = __atomic_compare_exchange_n(                                                   \
                 target, &old, REG(T, op->reg), false, __ATOMIC_SEQ_CST, __ATOMIC_SEQ_CST);         \
@@ -64,7 +64,7 @@ ATOMICS(uint64_t, 64, "q")
 
 HANDLER(cmpxchg8b)
 {
-    any64 *target = mem_modify(cpu, op, ea(cpu, op), 8);
+    uint64_t *target = mem_modify(cpu, op, ea(cpu, op), 8);
     uint64_t old = (uint64_t)REG32(cpu, CPU_RDX * 8) << 32 | REG32(cpu, CPU_RAX * 8);
     uint64_t value = (uint64_t)REG32(cpu, CPU_RCX * 8) << 32 | REG32(cpu, CPU_RBX * 8);
     bool done = __atomic_compare_exchange_n(

@@ -15,10 +15,10 @@
         cpu->raw = raw;                                                                            \
         return a;                                                                                  \
     }                                                                                              \
-    static inline void name##_mem_##bits(                                                          \
+    ANY_ALIGNMENT static inline void name##_mem_##bits(                                            \
             struct cpu *cpu, const struct op *op, uint64_t linear, T bit)                          \
     {                                                                                              \
-        any##bits *target = mem_modify(cpu, op, linear, sizeof(T));                                \
+        T *target = mem_modify(cpu, op, linear, sizeof(T));                                        \
         T mask = (T)((T)1 << (bit % bits)), old = *target;                                         \
         if (op->flags & OP_LOCK)                                                                   \
             old = name##_atomic_##bits(target, mask);                                              \
@@ -29,15 +29,15 @@
     }
 
 #define ATOMIC(T, bits)                                                                            \
-    static inline T bts_atomic_##bits(any##bits *target, T mask)                                   \
+    ANY_ALIGNMENT static inline T bts_atomic_##bits(T *target, T mask)                             \
     {                                                                                              \
         return __atomic_fetch_or(target, mask, __ATOMIC_SEQ_CST);                                  \
     }                                                                                              \
-    static inline T btr_atomic_##bits(any##bits *target, T mask)                                   \
+    ANY_ALIGNMENT static inline T btr_atomic_##bits(T *target, T mask)                             \
     {                                                                                              \
         return __atomic_fetch_and(target, (T)~mask, __ATOMIC_SEQ_CST);                             \
     }                                                                                              \
-    static inline T btc_atomic_##bits(any##bits *target, T mask)                                   \
+    ANY_ALIGNMENT static inline T btc_atomic_##bits(T *target, T mask)                             \
     {                                                                                              \
         return __atomic_fetch_xor(target, mask, __ATOMIC_SEQ_CST);                                 \
     }

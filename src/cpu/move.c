@@ -40,7 +40,7 @@
     }                                                                                              \
     HANDLER(xchg_mr_##bits)                                                                        \
     {                                                                                              \
-        any##bits *target = mem_modify(cpu, op, ea(cpu, op), sizeof(T));                           \
+        T *target = mem_modify(cpu, op, ea(cpu, op), sizeof(T));                                   \
         T value = __atomic_exchange_n(target, REG(T, op->reg), __ATOMIC_SEQ_CST);                  \
         mem_done(cpu);                                                                             \
         SET_REG(T, op->reg, value);                                                                \
