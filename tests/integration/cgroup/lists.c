@@ -218,8 +218,10 @@ TEST(hugetlb_limit_ends_in_enomem)
     char file[] = "nr_overcommit_hugepages";
 
     sandbox_init(&box);
-    if (!sandbox_has(&box, CGROUP_HUGETLB))
-        return; /* v2 is hidden from this run; another one has it */
+    if (!sandbox_has(&box, CGROUP_HUGETLB)) { /* v2 is hidden from this run; another one has it */
+        arena_free(&box.arena);
+        return;
+    }
     const struct cgroup_hierarchy *unified = cgroup_layout_unified(&box.layout);
     const char *subtree =
             unified ? arena_printf(&box.arena, "%s/cgroup.subtree_control", unified->mount)
@@ -259,8 +261,10 @@ TEST(hugetlb_page_size_is_no_path)
     struct cgroup_hugetlb limit = {"../../x", 1};
 
     sandbox_init(&box);
-    if (!sandbox_has(&box, CGROUP_HUGETLB))
+    if (!sandbox_has(&box, CGROUP_HUGETLB)) {
+        arena_free(&box.arena);
         return;
+    }
     box.limits.hugetlb.items = &limit;
     box.limits.hugetlb.count = 1;
     CHECK_INT(sandbox_plan(&box), -EINVAL);
