@@ -22,6 +22,9 @@ void build_limits(struct arena *arena, const struct spec_resources *resources, b
 void build_rootfs(const struct container_request *request, const struct ns_set *namespaces,
         const struct rootfs_cgroups *cgroups, struct rootfs *ret);
 
+/* The request's mounts alone. */
+const struct rootfs_mount *build_mounts(const struct container_request *request);
+
 /* What a mount of type cgroup shows: this host's hierarchies and the sandbox's place in them. */
 void build_cgroup_view(const struct container_request *request, const struct ns_set *namespaces,
         const struct cgroup_result *cgroup, struct rootfs_cgroups *ret);

@@ -66,7 +66,7 @@ static bool is_bind(const struct spec_mount *mount)
            strv_contains(&mount->options, "rbind");
 }
 
-static const struct rootfs_mount *build_mounts(const struct container_request *request)
+const struct rootfs_mount *build_mounts(const struct container_request *request)
 {
     const struct spec *spec = request->spec;
     struct rootfs_mount *mounts =

@@ -9,95 +9,7 @@
 #include "container/clone.h"
 #include "container/console.h"
 #include "container/container.h"
-#include "ns/namespaces.h"
-#include "sys/mount.h"
-#include "sys/process.h"
-
-/* ---- the steps that only exec has ---------------------------------------------------------- */
-
-struct target {
-    pid_t init;
-    int pidfd_slot;
-    int root_slot;  /* -1: the mount namespace gives the root */
-    uint64_t kinds; /* joined by the child itself */
-};
-
-static int open_apply(const struct step *step, struct plan_run *run, struct error *err)
-{
-    const struct target *target = step->args;
-    char path[64];
-
-    int pidfd = sys_pidfd_open(target->init, 0);
-    if (pidfd == -ESRCH)
-        return error_set(err, ESRCH, "container not running");
-    if (pidfd < 0)
-        return error_sys(err, -pidfd, "open the container's first process %d", target->init);
-    run->fds[target->pidfd_slot] = pidfd;
-    if (target->root_slot < 0)
-        return 0;
-    snprintf(path, sizeof(path), "/proc/%d/root", target->init);
-    int root = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
-    if (root < 0)
-        return error_sys(err, errno, "open the container's root %s", path);
-    run->fds[target->root_slot] = root;
-    return 0;
-}
-
-static void open_describe(const struct step *step, struct step_text *text)
-{
-    const struct target *target = step->args;
-
-    step_call(text, "pidfd_open(%d, 0)", target->init);
-    if (target->root_slot >= 0)
-        step_call(text, "openat(AT_FDCWD, \"/proc/%d/root\", O_PATH|O_DIRECTORY|O_CLOEXEC)",
-                target->init);
-    step_why(text, "Takes hold of the container's first process, whose namespaces are joined.");
-}
-
-static const struct step_ops open_ops = {
-        .name = "pidfd_open",
-        .manual = "pidfd_open(2)",
-        .apply = open_apply,
-        .describe = open_describe,
-};
-
-static int join_apply(const struct step *step, struct plan_run *run, struct error *err)
-{
-    const struct target *target = step->args;
-    int r = 0;
-
-    if (target->kinds)
-        r = sys_setns(run->fds[target->pidfd_slot], (int)target->kinds);
-    if (r < 0)
-        return error_sys(err, -r, "join the namespaces of pid %d", target->init);
-    if (target->root_slot < 0)
-        return 0;
-    r = sys_fchdir(run->fds[target->root_slot]);
-    if (r == 0)
-        r = sys_chroot(".");
-    return r < 0 ? error_sys(err, -r, "change into the container's root") : 0;
-}
-
-static void join_describe(const struct step *step, struct step_text *text)
-{
-    const struct target *target = step->args;
-    char flags[NS_FLAGS_TEXT_MAX];
-
-    if (target->kinds)
-        step_call(text, "setns(<init>, %s)", ns_flags_text(target->kinds, flags));
-    if (target->root_slot >= 0) {
-        step_call(text, "fchdir(<root>)");
-        step_call(text, "chroot(\".\")");
-    }
-    step_why(text, "Joins the namespaces that the container's processes are in.");
-}
-
-static const struct step_ops join_ops = {
-        .name = "setns",
-        .manual = "setns(2)",
-        .apply = join_apply,
-        .describe = join_describe,
-};
+#include "container/join.h"
 
 /* ---- the plan ------------------------------------------------------------------------------ */
 
@@ -106,7 +18,7 @@ struct exec_build {
     struct plan *plan;
     struct container_built *built;
     struct security security;
-    struct target *target;
+    struct container_target *target;
     struct cgroup_request cgroup;
     bool own_userns;
 };
@@ -118,8 +30,8 @@ static int prepare(struct exec_build *build, struct error *err)
     uint64_t by_clone = CLONE_NEWUSER | CLONE_NEWPID;
 
     build->own_userns = request->namespaces & CLONE_NEWUSER;
-    build->target = arena_new(request->arena, struct target);
-    *build->target = (struct target){
+    build->target = arena_new(request->arena, struct container_target);
+    *build->target = (struct container_target){
             .init = request->init,
             .pidfd_slot = plan_new_slot(build->plan),
             .root_slot = request->namespaces & CLONE_NEWNS ? -1 : plan_new_slot(build->plan),
@@ -152,7 +64,7 @@ static int add_host_steps(struct exec_build *build, struct error *err)
     struct plan *plan = build->plan;
 
     const struct spec_cpu_affinity *affinity = request->process->execCPUAffinity;
-    plan_add(plan, STEP_HOST, &open_ops, "", build->target);
+    container_target_open_step(plan, build->target);
     if (affinity && !str_empty(affinity->initial)) {
         /* before the child is made, which so begins on these CPUs */
         int r = security_step_affinity(plan, STEP_HOST,
@@ -197,7 +109,7 @@ static int add_child_steps(struct exec_build *build, struct error *err)
         r = security_steps_limits(plan, STEP_HOST, &build->security, err);
     if (r < 0)
         return r;
-    plan_add(plan, STEP_CHILD, &join_ops, "", build->target);
+    container_target_join_step(plan, build->target);
     if (build->own_userns)
         ns_add_become_root(plan, request->host->rootless, "");
     r = security_steps_session(plan, STEP_CHILD, &build->security, err);

@@ -24,6 +24,7 @@ static const struct oci_command commands[] = {
         {"features", "tells what this runtime supports", oci_features},
         {"kill", "sends a signal", oci_kill},
         {"list", "lists containers", oci_list},
+        {"mounts", "mounts into a running container, and takes that back", oci_mounts},
         {"pause", "freezes all processes of a container", oci_pause},
         {"ps", "lists the processes of a container", oci_ps},
         {"resume", "lets a paused container go on", oci_resume},

@@ -11,6 +11,7 @@
 #include "rootfs/nodes.h"
 #include "rootfs/options.h"
 #include "rootfs/source.h"
+#include "rootfs/unmount.h"
 
 #define MOUNTS_MAX 160 /* binds take a slot each */
 
@@ -131,8 +132,10 @@ int rootfs_add_open(struct plan *plan, struct rootfs *rootfs, struct error *err)
     if (r < 0)
         return r;
     rootfs->source_slots = arena_new_array(plan->arena, int, rootfs->mounts_count + 1);
-    add_open_root(plan, rootfs);
-    cgroupfs_add_open(plan, rootfs);
+    if (!rootfs->running) {
+        add_open_root(plan, rootfs);
+        cgroupfs_add_open(plan, rootfs);
+    }
     for (size_t i = 0; i < rootfs->mounts_count && r == 0; i++)
         r = add_open_bind(plan, rootfs, i, err);
     return r;
@@ -283,11 +286,21 @@ int rootfs_add_mounts(struct plan *plan, struct rootfs *rootfs, struct error *er
     rootfs->foresight = foresight_new(plan->arena, rootfs->path);
     for (size_t i = 0; i < rootfs->mounts_count && r == 0; i++)
         r = add_mount(plan, rootfs, i, err);
-    if (r < 0)
+    if (r < 0 || rootfs->running)
         return r;
     nodes_add(plan, rootfs);
     mask_add(plan, rootfs);
     return 0;
+}
+
+int rootfs_add_unmounts(struct plan *plan, struct rootfs *rootfs, struct error *err)
+{
+    int r = check(rootfs, err);
+
+    for (size_t i = rootfs->mounts_count; i > 0 && r == 0; i--)
+        unmount_add(plan, rootfs->mounts[i - 1].target, rootfs->root_slot, rootfs->proc_slot,
+                because_of(&rootfs->mounts[i - 1]));
+    return r;
 }
 
 int rootfs_add_enter(struct plan *plan, struct rootfs *rootfs, struct error *err)

@@ -72,6 +72,7 @@ struct rootfs {
     struct id_maps uids, gids; /* of its user namespace; empty when it has none of its own */
     bool userns;               /* its user namespace is not the host's first one */
     bool rootless;             /* viv is an ordinary user: sources are opened by the child */
+    bool running;              /* only the mounts, into a sandbox that runs */
     bool no_devices;           /* none of the default devices and links (rootfs' own /dev) */
     const char *propagation;   /* linux.rootfsPropagation; NULL: "rprivate" */
     enum rootfs_enter enter;
@@ -100,6 +101,8 @@ int rootfs_add_open(struct plan *plan, struct rootfs *rootfs, struct error *err)
 int rootfs_add_idmaps(struct plan *plan, struct rootfs *rootfs, struct error *err);
 int rootfs_add_prepare(struct plan *plan, struct rootfs *rootfs, struct error *err);
 int rootfs_add_mounts(struct plan *plan, struct rootfs *rootfs, struct error *err);
+/* Child, of a sandbox that runs: takes the mounts away again, the last one first. */
+int rootfs_add_unmounts(struct plan *plan, struct rootfs *rootfs, struct error *err);
 int rootfs_add_enter(struct plan *plan, struct rootfs *rootfs, struct error *err);
 
 /* Child: changes to the directory and checks that it lies below "/" (CVE-2024-21626). It is made

@@ -238,3 +238,27 @@ def test_exec_begins_on_the_first_cpus():
         equal(oci("exec", name, "nproc").ok().out, "1\n")
     fails(oci("create", "--bundle", bundle(process={"execCPUAffinity": {"initial": "x"}}),
               unique("oci")), 1, "execCPUAffinity")
+
+
+@ROOT_ONLY
+def test_mounts_come_and_go():
+    source = work() / "source"
+    source.mkdir()
+    (source / "file").write_text("here\n")
+    listing = work() / "mounts.json"
+    wanted = [{"destination": "/mnt", "type": "bind", "source": str(source), "options": ["rbind", "ro"]},
+              {"destination": "/home", "type": "tmpfs", "source": "tmpfs", "options": ["size=64k"]}]
+    listing.write_text(json.dumps(wanted))
+    with container() as name:
+        oci("mounts", "add", name, listing).ok()
+        equal(oci("exec", name, "cat", "/mnt/file").ok().out, "here\n")
+        check(oci("exec", name, "touch", "/mnt/x").status != 0, "the mount can be written")
+        oci("exec", name, "touch", "/home/x").ok()
+        oci("mounts", "remove", name, listing).ok()
+        check(oci("exec", name, "cat", "/mnt/file").status != 0, "the mount stays")
+        fails(oci("mounts", "remove", name, listing), 1, "/home")
+        listing.write_text(json.dumps({"mounts": wanted[:1]}))
+        oci("mounts", "add", name, listing).ok()
+        fails(oci("mounts", "move", name, listing), 1, "move")
+        listing.write_text("{}")
+        fails(oci("mounts", "add", name, listing), 1, "list of mounts")
