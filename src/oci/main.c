@@ -17,6 +17,7 @@
 #define EXEC_FAILED 255 /* an exec that did not come about */
 
 static const struct oci_command commands[] = {
+        {"checkpoint", "writes a running container to disk, by CRIU", oci_checkpoint},
         {"create", "makes a container", oci_create},
         {"delete", "takes a container away", oci_delete},
         {"events", "tells what a container uses and when it runs out of memory", oci_events},
@@ -27,6 +28,7 @@ static const struct oci_command commands[] = {
         {"mounts", "mounts into a running container, and takes that back", oci_mounts},
         {"pause", "freezes all processes of a container", oci_pause},
         {"ps", "lists the processes of a container", oci_ps},
+        {"restore", "makes a container from what checkpoint wrote", oci_restore},
         {"resume", "lets a paused container go on", oci_resume},
         {"run", "makes a container and runs it to its end", oci_run},
         {"spec", "writes a config.json to start from", oci_spec},
