@@ -109,6 +109,8 @@ static bool same_memory(
 static const char *compare(
         const struct test_case *test, const struct result *a, const struct result *b)
 {
+    if (a->out.fx[26] & 2) /* the case set AMD's misaligned mode, which our CPUID does not have */
+        return NULL;
     if (a->trap != b->trap)
         return "trap";
     if (a->trap != NO_TRAP && !same_fault(test, a, b))
