@@ -1,10 +1,12 @@
-"""Real input: a bundle that umoci has unpacked from an image that skopeo wrote."""
+"""Real input: a Debian root made by mmdebstrap, and a bundle that umoci has unpacked from an image
+that skopeo wrote."""
+import fcntl
 import json
 
 from lib import *
 from box import box
 
-TIMEOUT = 60
+TIMEOUT = 300  # the Debian root is made once, and kept in tests/.cache
 
 
 @needs(root=True, programs=["umoci", "skopeo"])
@@ -26,3 +28,34 @@ def test_a_bundle_of_umoci():
         with no_leaks(b.scope + "/"):
             done = b.run("--bundle", bundle).ok()
         equal(done.out.split(), ["0", config["hostname"], "/bin:/sbin:/usr/bin"])
+
+
+def debian():
+    """The root, made when it is not there; by one of several tests at once."""
+    cache = ROOT / "tests/.cache"
+    cache.mkdir(exist_ok=True)
+    with open(cache / "debian-root.lock", "wb") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (cache / "debian-root").exists():
+            run("rm", "-rf", cache / "debian-root.new").ok()
+            run("mmdebstrap", "--quiet", "--variant=minbase", "--include=perl", "bookworm",
+                cache / "debian-root.new", timeout=280).ok()
+            (cache / "debian-root.new").rename(cache / "debian-root")
+    return cache / "debian-root"
+
+
+@needs(root=True, programs=["mmdebstrap", "gcc"])
+def test_debian():
+    """bash, dpkg, perl and a compiled program, as root and as another user."""
+    root = debian()
+    (work() / "t.c").write_text(
+        '#include <stdio.h>\n#include <unistd.h>\n'
+        'int main(void) { printf("compiled %d\\n", (int)getuid()); return 0; }\n')
+    run("gcc", "-o", work() / "program", work() / "t.c").ok()
+    script = ("echo bash ${BASH_VERSION%%.*}; dpkg -s perl-base | grep ^Status; "
+              "perl -e 'print 6 * 7, qq(\\n)'; /work/program")
+    with box() as b:
+        for flags, uid in (([], 0), (["-u", "1234:1234"], 1234)):
+            done = b.run(*flags, "-v", f"{work()}:/work:ro", "--rootfs", root, "bash", "-c", script)
+            equal(done.ok().out.splitlines(),
+                  ["bash 5", "Status: install ok installed", "42", f"compiled {uid}"])
