@@ -42,6 +42,8 @@ def test_what_criu_is_told_and_what_is_remembered():
     name = unique("oci")
     folder = bundle(annotations={"org.criu.config": "/etc/my.conf"}, mounts=[
         {"destination": "/proc", "type": "proc", "source": "proc"},
+        # devices are made in it, and not in the built-in image
+        {"destination": "/dev", "type": "tmpfs", "source": "tmpfs"},
         {"destination": "/mnt", "type": "bind", "source": str(source), "options": ["bind"]}])
     oci("run", "-d", "--bundle", folder, name).ok()
     oci("checkpoint", "--image-path", images, "--work-path", work(), "--tcp-established",
