@@ -130,7 +130,7 @@ def root_image():
     stamp.unlink(missing_ok=True)
     root = CACHE / "root.new"
     with private_tmp(root):
-        argv = ["mmdebstrap", "--mode=root", "--variant=minbase", "--quiet",
+        argv = ["unshare", "--mount", "mmdebstrap", "--mode=root", "--variant=minbase", "--quiet",
                 "--include=" + ",".join(packages()), "--aptopt=APT::Install-Recommends \"false\"",
                 "--dpkgopt=path-exclude=/usr/share/doc/*", "--dpkgopt=path-exclude=/usr/share/man/*",
                 "--dpkgopt=path-exclude=/usr/share/locale/*",
