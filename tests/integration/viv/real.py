@@ -55,9 +55,9 @@ def test_debian():
         'int main(void) { printf("compiled %d\\n", (int)getuid()); return 0; }\n')
     run("gcc", "-o", work() / "program", work() / "t.c").ok()
     script = ("echo bash ${BASH_VERSION%%.*}; dpkg -s perl-base | grep ^Status; "
-              "perl -e 'print 6 * 7, qq(\\n)'; /work/program")
+              "perl -e 'print 6 * 7, qq(\\n)'; /made/program")
     with box() as b:
         for flags, uid in (([], 0), (["-u", "1234:1234"], 1234)):
-            done = b.run(*flags, "-v", f"{work()}:/work:ro", "--rootfs", root, "bash", "-c", script)
+            done = b.run(*flags, "-v", f"{work()}:/made:ro", "--rootfs", root, "bash", "-c", script)
             equal(done.ok().out.splitlines(),
                   ["bash 5", "Status: install ok installed", "42", f"compiled {uid}"])
