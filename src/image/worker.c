@@ -174,23 +174,23 @@ static void reap(struct worker *worker)
 
 int worker_finish(struct image_store *store, struct worker *worker, struct error *err)
 {
-    _cleanup_free_ struct report *report = calloc(1, sizeof(*report));
-    int r = report ? io_read_exact(worker->pipe_fd, report, sizeof(*report)) : -ENOMEM;
+    struct report report = {0};
+    int r = io_read_exact(worker->pipe_fd, &report, sizeof(report));
 
     const char *what = worker->diff_id ? worker->digest : "the archive";
     reap(worker);
     if (r < 0) {
         r = error_set(
                 err, ECHILD, "layer %s: the process that unpacked it was killed", worker->digest);
-    } else if (report->result < 0) {
-        r = report->result;
+    } else if (report.result < 0) {
+        r = report.result;
         if (err)
-            *err = report->error;
+            *err = report.error;
         error_prefix(err, "%s%s", worker->diff_id ? "layer " : "", what);
     }
-    if (r == 0 && worker->diff_id && !report->present)
-        r = shelf_place(store, worker->folder, worker->diff_id, &report->layer, err);
-    if (r < 0 || report->present)
+    if (r == 0 && worker->diff_id && !report.present)
+        r = shelf_place(store, worker->folder, worker->diff_id, &report.layer, err);
+    if (r < 0 || report.present)
         io_remove_tree_at(store->root_fd, worker->folder);
     if (worker->lock_fd >= 0)
         close(worker->lock_fd);

@@ -1,6 +1,7 @@
 """Machines that boot Debian's kernel on our own CPU: how they start, what they find, how they end."""
 import pathlib
 import re
+import subprocess
 
 from lib import *
 from lib.guest import *
@@ -123,8 +124,12 @@ def test_a_killed_machine_lets_go_of_its_disk():
 
 
 def test_viv_boot_is_a_machine_on_the_terminal():
-    done = viv("boot", "--kernel", kernel() / "vmlinuz", "--initrd", initramfs("read x; echo got $x"),
-               "--append", "console=ttyS0 quiet pci=off", "--accel", "emu", "-m", "200m",
-               stdin="something typed\n", timeout=100)
-    done.ok()
-    contains(done.out, "got something typed")
+    argv = ["boot", "--kernel", kernel() / "vmlinuz", "--initrd",
+            initramfs("echo ready; read x; echo got $x"), "--append", "console=ttyS0 quiet pci=off",
+            "--accel", "emu", "-m", "200m"]
+    with Background(program("viv"), *argv, stdin=subprocess.PIPE) as machine:
+        machine.wait_for("ready", 100)
+        machine.process.stdin.write(b"something typed\n")
+        machine.process.stdin.flush()
+        machine.wait_for("got something typed", 30)
+        equal(machine.wait(60), 0)
