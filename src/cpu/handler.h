@@ -17,7 +17,7 @@
 #define NEXT return op[1].fn(cpu, op + 1)
 #define GOTO(op_) return (op_)->fn(cpu, op_)
 #else
-#define NEXT return &op[1]
+#define NEXT return op + 1
 #define GOTO(op_) return (op_)
 #endif
 

@@ -17,7 +17,7 @@ from source import ROOT, includes, resolve, sample
 
 TIMEOUT = 900
 CACHE = ROOT / "tests/.cache/gates"
-WARNING = re.compile(r"^(?P<path>[^:\s][^:]*):(?P<line>\d+):(?:\d+:)? "
+WARNING = re.compile(r"^(?P<path>[^:\s][^:\n]*):(?P<line>\d+):(?:\d+:)? "
                      r"(?:warning|error|style|performance|portability): "
                      r"(?P<text>.*?) \[(?P<check>[^\]]+)\]$", re.MULTILINE)
 
