@@ -285,7 +285,7 @@ int options_parse(const struct option_command *command, int argc, char *const *a
         struct arena *arena, void *into, struct strv *ret_rest, struct error *err)
 {
     struct strv rest = {0};
-    struct reader reader = {command, argv, argv + argc, arena, into, &rest};
+    struct reader reader = {command, argv, argc > 0 ? argv + argc : argv, arena, into, &rest};
 
     if (argc > OPTION_VALUES_MAX)
         return error_set(err, E2BIG, "more than %d arguments", OPTION_VALUES_MAX);
