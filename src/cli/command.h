@@ -11,8 +11,8 @@
 
 struct cli {
     struct arena *arena;
-    char **argv;      /* of the whole program, for starting it again */
-    const char *root; /* of the store; NULL: the default one */
+    char **argv;                    /* of the whole program, for starting it again */
+    const struct engine_root *root; /* where things are kept */
 };
 
 /* argv[0] is the command's name. An exit status, or negative with the error, which main tells. */

@@ -36,13 +36,15 @@ static const struct cli_command commands[] = {
 };
 
 struct global {
-    const char *root;
+    struct engine_root root;
     bool version;
 };
 
 static const struct option_row global_rows[] = {
-        OPTION(0, "root", OPTION_TEXT, struct global, root, "DIR",
+        OPTION(0, "root", OPTION_TEXT, struct global, root.state, "DIR",
                 "where sandboxes are remembered (/run/viv, or $XDG_RUNTIME_DIR/viv)"),
+        OPTION(0, "data-root", OPTION_TEXT, struct global, root.data, "DIR",
+                "where images and volumes are kept (/var/lib/viv, or $XDG_DATA_HOME/viv)"),
         OPTION('v', "version", OPTION_FLAG, struct global, version, NULL, "print the version"),
 };
 static const struct option_table global_table = OPTION_TABLE("Options", global_rows);
@@ -167,7 +169,7 @@ static int run(struct cli *cli, int argc, char **argv, struct error *err)
         print_commands();
         return 0;
     }
-    cli->root = global.root;
+    cli->root = &global.root;
     const struct cli_command *command = find_command(rest.words[0], err);
     return command ? command->run(cli, (int)rest.count, rest.words, err) : -EINVAL;
 }

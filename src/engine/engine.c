@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <sys/file.h>
 #include <unistd.h>
 
@@ -12,22 +13,41 @@
 #include "cgroup/group.h"
 #include "engine/attach.h"
 #include "engine/idrange.h"
+#include "engine/images.h"
 #include "engine/session.h"
 #include "spec/signals.h"
 #include "sys/process.h"
 
 #define STOP_TIMEOUT_S 10
 
-int engine_open(struct arena *arena, const char *root, struct engine *ret, struct error *err)
+const char *engine_data_root(struct arena *arena)
+{
+    const char *own = getenv("VIV_DATA_ROOT");
+    const char *xdg = getenv("XDG_DATA_HOME");
+    const char *home = getenv("HOME");
+
+    if (!str_empty(own))
+        return own;
+    if (geteuid() == 0)
+        return "/var/lib/viv";
+    if (!str_empty(xdg))
+        return path_join(arena, xdg, "viv");
+    return path_join(arena, str_empty(home) ? "/" : home, ".local/share/viv");
+}
+
+int engine_open(
+        struct arena *arena, const struct engine_root *root, struct engine *ret, struct error *err)
 {
     struct engine engine = {.arena = arena};
+    const char *state = root ? root->state : NULL;
 
-    if (!root)
-        root = store_default_root(arena, "viv");
-    int r = store_open(arena, root, &engine.store, err);
+    if (!state)
+        state = store_default_root(arena, "viv");
+    engine.data_root = root && root->data ? root->data : engine_data_root(arena);
+    int r = store_open(arena, state, &engine.store, err);
     if (r < 0)
         return r;
-    engine.seccomp_cache = path_join(arena, root, ".seccomp");
+    engine.seccomp_cache = path_join(arena, state, ".seccomp");
     r = container_host_detect(arena, &engine.host, err);
     if (r == 0)
         r = container_sweep(&engine.store, err);
@@ -43,6 +63,7 @@ int engine_open(struct arena *arena, const char *root, struct engine *ret, struc
 
 void engine_close(struct engine *engine)
 {
+    engine_images_close(engine);
     if (engine->arena)
         store_close(&engine->store);
 }

@@ -9,18 +9,33 @@
 #include "container/host.h"
 #include "engine/meta.h"
 
+struct image_store;
+
+/* Where an engine keeps things. A member that is NULL, or the whole, takes the defaults. */
+struct engine_root {
+    const char *state; /* what a reboot may take; "/run/viv", see store_default_root() */
+    const char *data;  /* what must survive it; see engine_data_root() */
+};
+
 struct engine {
     struct arena *arena;
     struct store store;
     struct container_host host;
-    const char *seccomp_cache; /* folder */
+    const char *seccomp_cache;  /* folder */
+    const char *data_root;      /* images/, volumes/, networks/, sandboxes/; may not be there yet */
+    struct image_store *images; /* NULL until somebody asks for it: engine/images.h */
 };
 
-/* Opens the store (root NULL: the default one), looks at the host, and takes away what killed
- * commands have left. */
-int engine_open(struct arena *arena, const char *root, struct engine *ret, struct error *err);
+/* Opens the store of sandboxes, looks at the host, and takes away what killed commands have left.
+ * What is below the data root is opened by those who need it. */
+int engine_open(
+        struct arena *arena, const struct engine_root *root, struct engine *ret, struct error *err);
 void engine_close(struct engine *engine);
 #define _cleanup_engine_ __attribute__((cleanup(engine_close)))
+
+/* $VIV_DATA_ROOT; without it /var/lib/viv for root, and for others $XDG_DATA_HOME/viv or
+ * ~/.local/share/viv. */
+const char *engine_data_root(struct arena *arena);
 
 /* ---- running --------------------------------------------------------------------------------- */
 

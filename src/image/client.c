@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/file.h>
+#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -86,7 +87,7 @@ static int make_folders(struct client *client, struct error *err)
 }
 
 /* In the child: become nobody, keep two descriptors, execute. Only what is safe after fork(2). */
-static void become_program(int program, int socket, int folder_fd)
+static void become_program(int program, int socket, int folder_fd, pid_t parent)
 {
     char *const argv[] = {(char[]){PROGRAM}, NULL};
     int copies[2] = {fcntl(socket, F_DUPFD_CLOEXEC, 10), fcntl(folder_fd, F_DUPFD_CLOEXEC, 10)};
@@ -96,6 +97,10 @@ static void become_program(int program, int socket, int folder_fd)
         _exit(126);
     if (geteuid() == 0 && (setgroups(0, NULL) < 0 || setresgid(NOBODY, NOBODY, NOBODY) < 0 ||
                                   setresuid(NOBODY, NOBODY, NOBODY) < 0))
+        _exit(126);
+    /* behind the change of ids, which would clear it */
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    if (getppid() != parent)
         _exit(126);
     sys_execveat(program_copy, "", argv, environ, AT_EMPTY_PATH);
     _exit(127);
@@ -113,9 +118,10 @@ static int spawn(struct client *client, struct error *err)
         return error_sys(err, errno, "socketpair");
     for (int i = 0; i < 2; i++)
         setsockopt(ends[i], SOL_SOCKET, SO_SNDBUF, &room, sizeof(room));
+    pid_t parent = getpid();
     client->pid = fork();
     if (client->pid == 0)
-        become_program(program, ends[1], client->folder_fd);
+        become_program(program, ends[1], client->folder_fd, parent);
     int why = errno;
     close(ends[1]);
     client->socket = ends[0];
@@ -152,6 +158,15 @@ static bool is_digest_name(const char *name)
     return (length == 64 || length == 128) && strspn(name, "0123456789abcdef") == length;
 }
 
+/* Another pull may have brought the blob meanwhile: then nobody asks for the rest of this one. */
+static bool blob_came(struct image_store *store, const char *name)
+{
+    char digest[DIGEST_SIZE];
+
+    snprintf(digest, sizeof(digest), "%s:%.128s", strlen(name) == 64 ? "sha256" : "sha512", name);
+    return blob_present(store, digest, -1);
+}
+
 /* Keeps honest-looking leftovers of downloads, and removes the folder. */
 static void save_partials(struct image_store *store, int folder_fd, const char *folder)
 {
@@ -163,7 +178,7 @@ static void save_partials(struct image_store *store, int folder_fd, const char *
     while (dir && (entry = readdir(dir))) {
         if (!is_digest_name(entry->d_name) ||
                 fstatat(fd, entry->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISREG(st.st_mode) ||
-                st.st_nlink != 1 || st.st_size == 0)
+                st.st_nlink != 1 || st.st_size == 0 || blob_came(store, entry->d_name))
             continue;
         char to[300];
         snprintf(to, sizeof(to), "partial/%s", entry->d_name);

@@ -25,7 +25,7 @@
 
 /* Where things are. NULL members take the default named behind them. */
 struct image_options {
-    const char *root;            /* "/var/lib/vivarium/images" */
+    const char *root;            /* "/var/lib/viv/images" */
     const char *fetch_program;   /* "viv-fetch" beside this program, then in libexec */
     const char *registries_conf; /* containers-registries.conf(5); then the user's, then /etc's */
     const char *auth_file;       /* config.json; then $REGISTRY_AUTH_FILE, … see auth.h */

@@ -12,7 +12,7 @@
 #include "base/io.h"
 #include "base/path.h"
 
-#define DEFAULT_ROOT "/var/lib/vivarium/images"
+#define DEFAULT_ROOT "/var/lib/viv/images"
 
 static const struct {
     const char *name;

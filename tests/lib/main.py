@@ -105,6 +105,7 @@ def make_work():
     os.chmod(top, 0o755)
     os.mkdir(os.path.join(top, "work"))
     os.environ["VIV_TEST_WORK"] = os.path.join(top, "work")
+    os.environ["VIV_DATA_ROOT"] = os.path.join(top, "data")
     return top
 
 

@@ -1,6 +1,8 @@
 """The store: archives of every kind, several processes at once, damage, roots, and what is told."""
+import contextlib
 import json
 import os
+import pathlib
 import shutil
 import signal
 import subprocess
@@ -190,11 +192,23 @@ def test_several_processes_at_once():
         equal(store.leftovers(), [])
 
 
+def alive(pids):
+    """Those of them that have not ended (an orphan of a test waits for it to be reaped)."""
+    found = []
+    for pid in pids:
+        with contextlib.suppress(OSError):
+            state = pathlib.Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
+            found += [pid] if state != "Z" else []
+    return found
+
+
 def test_killed_at_any_moment():
-    """A pull is killed ten times at moments of its life; the store is sound each time."""
+    """A pull is killed ten times at moments of its life; the store is sound each time, and its
+    helpers (viv-fetch, those that unpack) end with it."""
     with Registry() as registry:
         name = pushed(registry.host)
         whole = Store(registry.host)
+        others = descendants()
         seconds = whole("pull", name).ok().seconds
         for step in range(10):
             store = Store(registry.host)
@@ -202,6 +216,7 @@ def test_killed_at_any_moment():
             time.sleep(seconds * step / 10)
             pull.send_signal(signal.SIGKILL)
             pull.communicate()
+            eventually(lambda: not alive(descendants(without=others)), 30)
             equal(store("check").ok().out, "", f"step {step}")
             store("pull", name).ok()
             equal(store("check").ok().out, "", f"step {step}, afterwards")
