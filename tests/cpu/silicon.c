@@ -12,6 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "choices.h"
 #include "silicon.h"
 
 #define BATCH 1024u
@@ -45,8 +46,6 @@ static void child_loop(int commands, int answers)
 
 /* ------------------------------------------------------------------ comparing */
 
-#define FLAGS_SEEN UINT64_C(0xcd5) /* arithmetic and direction */
-
 /* An unmasked overflow or underflow is told, but "inexact" beside it is about a result that only
  * exists with the exception unmasked on the host: that one flag is not compared then. */
 static bool same_mxcsr(const struct test_case *test, const struct result *a, const struct result *b)
@@ -62,25 +61,35 @@ static bool same_mxcsr(const struct test_case *test, const struct result *a, con
     return !((x ^ y) & seen);
 }
 
-static const char *compare_fx(const uint8_t *a, const uint8_t *b)
+static const char *compare_x87(const uint8_t *a, const uint8_t *b)
 {
     if (memcmp(a, b, 5) != 0)
         return "x87 control, status or tags";
     for (unsigned i = 0; i < 8; i++)
         if (memcmp(a + 32 + i * 16, b + 32 + i * 16, 10) != 0)
             return "x87 registers";
-    return memcmp(a + 160, b + 160, 256) ? "xmm registers" : NULL;
+    return NULL;
 }
 
-/* Which byte of a long operand's missing page CR2 tells is the implementation's choice. */
-static bool is_long(const struct test_case *test)
+static const char *compare_fx(
+        const struct test_case *test, const struct result *a, const struct result *b)
 {
-    static const char *const names[] = {
-            "fldenv", "fnstenv", "frstor", "fnsave", "fxsave", "fxrstor", "enter", "maskmovdqu"};
-    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
-        if (strcmp(test->name, names[i]) == 0)
-            return true;
-    return false;
+    const char *what = choices_mmx_state(test, a) ? NULL : compare_x87(a->out.fx, b->out.fx);
+    if (what)
+        return what;
+    return memcmp(a->out.fx + 160, b->out.fx + 160, 256) ? "xmm registers" : NULL;
+}
+
+static bool same_general(
+        const struct test_case *test, const struct result *a, const struct result *b)
+{
+    uint64_t defined = choices_string_registers(test);
+    for (unsigned i = 0; i < 16; i++) {
+        bool string = i == 1 || i == 6 || i == 7;
+        if ((a->out.gpr[i] ^ b->out.gpr[i]) & (string ? defined : UINT64_MAX))
+            return false;
+    }
+    return true;
 }
 
 static bool same_fault(const struct test_case *test, const struct result *a, const struct result *b)
@@ -88,7 +97,7 @@ static bool same_fault(const struct test_case *test, const struct result *a, con
     uint32_t shown = a->cr2 >> 47 ? ~1u : ~0u; /* whether the host's kernel has a page there */
     if ((a->error ^ b->error) & shown)
         return false;
-    return a->cr2 == b->cr2 || (is_long(test) && a->cr2 - b->cr2 + 512 < 1024);
+    return a->cr2 == b->cr2 || (choices_long_operand(test) && a->cr2 - b->cr2 + 512 < 1024);
 }
 
 /* FXSAVE's mask of MXCSR bits tells of AMD's misaligned mode, which our CPUID does not have. A
@@ -96,7 +105,7 @@ static bool same_fault(const struct test_case *test, const struct result *a, con
 static bool same_memory(
         const struct test_case *test, const struct result *a, const struct result *b)
 {
-    if (a->trap != NO_TRAP && is_long(test))
+    if (a->trap != NO_TRAP && choices_long_operand(test))
         return true;
     for (unsigned i = 0; i < WINDOW_BYTES; i++) {
         bool mask = a->window[i] == 2 && b->window[i] == 0 && strcmp(test->name, "fxsave") == 0;
@@ -111,37 +120,41 @@ static const char *compare(
 {
     if (a->out.fx[26] & 2) /* the case set AMD's misaligned mode, which our CPUID does not have */
         return NULL;
+    if (choices_trap(test, a, b))
+        return NULL;
     if (a->trap != b->trap)
         return "trap";
     if (a->trap != NO_TRAP && !same_fault(test, a, b))
         return "error code or cr2";
     if (a->second_pad != b->second_pad)
         return "branch";
-    if (memcmp(a->out.gpr, b->out.gpr, sizeof(a->out.gpr)) != 0)
+    if (!same_general(test, a, b))
         return "general registers";
-    if ((a->out.flags ^ b->out.flags) & FLAGS_SEEN)
+    if ((a->out.flags ^ b->out.flags) & choices_flags(test, a))
         return "flags";
     if (!same_memory(test, a, b))
         return "memory";
     if (!same_mxcsr(test, a, b))
         return "mxcsr";
-    return compare_fx(a->out.fx, b->out.fx);
+    return compare_fx(test, a, b);
 }
 
 /* ------------------------------------------------------------------ showing a difference */
 
 static void show_registers(
-        const struct registers *in, const struct registers *native, const struct registers *ours)
+        const struct test_case *test, const struct result *at_host, const struct result *at_ours)
 {
+    const struct registers *in = &test->in, *native = &at_host->out, *ours = &at_ours->out;
+    uint64_t seen = choices_flags(test, at_host);
     static const char *const names[] = {"rax", "rcx", "rdx", "rbx", "rsp", "rbp", "rsi", "rdi",
             "r8", "r9", "r10", "r11", "r12", "r13", "r14", "r15"};
     for (unsigned i = 0; i < 16; i++)
         if (native->gpr[i] != ours->gpr[i])
             printf("    %s %016" PRIx64 " -> %016" PRIx64 ", ours %016" PRIx64 "\n", names[i],
                     in->gpr[i], native->gpr[i], ours->gpr[i]);
-    if ((native->flags ^ ours->flags) & FLAGS_SEEN)
-        printf("    flags %" PRIx64 " -> %" PRIx64 ", ours %" PRIx64 "\n", in->flags & FLAGS_SEEN,
-                native->flags & FLAGS_SEEN, ours->flags & FLAGS_SEEN);
+    if ((native->flags ^ ours->flags) & seen)
+        printf("    flags %" PRIx64 " -> %" PRIx64 ", ours %" PRIx64 "\n", in->flags & seen,
+                native->flags & seen, ours->flags & seen);
 }
 
 static void show_bytes(const char *what, const uint8_t *in, const uint8_t *native,
@@ -189,7 +202,7 @@ static void show(const struct test_case *test, const struct result *native,
         printf(" %02x", test->code[i]);
     printf("\n    trap %d error %x cr2 %" PRIx64 ", ours %d error %x cr2 %" PRIx64 "\n",
             native->trap, native->error, native->cr2, ours->trap, ours->error, ours->cr2);
-    show_registers(&test->in, &native->out, &ours->out);
+    show_registers(test, native, ours);
     show_fx(test->in.fx, native->out.fx, ours->out.fx);
     for (unsigned i = 0; i < WINDOW_BYTES; i += 16)
         show_bytes("memory ", test->window + i, native->window + i, ours->window + i, 16);
