@@ -297,6 +297,17 @@ static int end_process(const struct container_state *state, struct error *err)
             state->pid, CONTAINER_PATIENCE_MS / 1000, state->pid);
 }
 
+/*
+ * A container that was never finished. Its maker has died, and the child ends by itself when it
+ * sees that; at the gate it does not see it. While the maker lives, the container is its own.
+ */
+static int end_unfinished(const struct container *container, struct error *err)
+{
+    if (store_maker_lives(container->store, container->state.id))
+        return error_set(err, EBUSY, "it is being created just now; end that process first");
+    return container_gate_abandon(container->dir_fd, CONTAINER_PATIENCE_MS, err);
+}
+
 int container_delete(struct container *container, bool force, struct error *err)
 {
     const struct container_state *state = &container->state;
@@ -305,7 +316,7 @@ int container_delete(struct container *container, bool force, struct error *err)
     if (!force && status != SPEC_STOPPED && status != SPEC_CREATED && status != SPEC_CREATING)
         return error_set(err, EBUSY, "cannot delete container %s that is not stopped: %s",
                 state->id, spec_status_name(status));
-    int r = end_process(state, err);
+    int r = status == SPEC_CREATING ? end_unfinished(container, err) : end_process(state, err);
     if (r == 0)
         r = cgroup_remove(&state->cgroup, CONTAINER_PATIENCE_MS, err);
     if (r == 0)

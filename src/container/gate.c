@@ -1,6 +1,7 @@
 #include "container/gate.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -10,6 +11,10 @@
 
 #define START "start.fifo"
 #define REPORT "report.fifo"
+
+/* What the child is told. */
+#define GO '0'
+#define GO_AWAY 'x'
 
 static int open_fifo(int dir_fd, const char *name, int *ret)
 {
@@ -73,7 +78,9 @@ static int wait_apply(const struct step *step, struct plan_run *run, struct erro
     if (r < 0)
         return r;
     r = io_read_exact(run->fds[gate->start_slot], &byte, 1);
-    return r < 0 ? error_sys(err, -r, "wait to be started") : 0;
+    if (r < 0)
+        return error_sys(err, -r, "wait to be started");
+    return byte == GO ? 0 : error_set(err, ECANCELED, "taken away before it was started");
 }
 
 static void wait_describe(const struct step *step, struct step_text *text)
@@ -133,7 +140,39 @@ int container_gate_open(int dir_fd, struct error *err)
     if (unlinkat(dir_fd, START, 0) < 0)
         return error_sys(err, errno, "open the gate");
     unlinkat(dir_fd, REPORT, 0);
-    if (fcntl(report, F_SETFL, 0) < 0 || write(start, "0", 1) != 1)
+    if (fcntl(report, F_SETFL, 0) < 0 || write(start, &(char){GO}, 1) != 1)
         return error_sys(err, errno, "open the gate");
     return read_report(report, err);
+}
+
+/* 0 when the last one who could write has closed it. */
+static int wait_for_last_writer(int report, unsigned timeout_ms)
+{
+    struct pollfd ready = {.fd = report, .events = POLLIN};
+    char text[ERROR_TEXT_MAX];
+    ssize_t got;
+
+    while ((got = read(report, text, sizeof(text))) != 0) {
+        if (got < 0 && errno != EAGAIN && errno != EINTR)
+            return -errno;
+        int r = got > 0 ? 1 : poll(&ready, 1, (int)timeout_ms);
+        if (r == 0)
+            return -ETIMEDOUT;
+        if (r < 0 && errno != EINTR)
+            return -errno;
+    }
+    return 0;
+}
+
+int container_gate_abandon(int dir_fd, unsigned timeout_ms, struct error *err)
+{
+    _cleanup_close_ int report = openat(dir_fd, REPORT, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+
+    if (report < 0)
+        return errno == ENOENT ? 0 : error_sys(err, errno, "open the gate");
+    _cleanup_close_ int start = openat(dir_fd, START, O_WRONLY | O_NONBLOCK | O_CLOEXEC);
+    if (start >= 0 && write(start, &(char){GO_AWAY}, 1) != 1)
+        return error_sys(err, errno, "send away who waits at the gate");
+    int r = wait_for_last_writer(report, timeout_ms);
+    return r < 0 ? error_sys(err, -r, "wait for the end of the process at the gate") : 0;
 }

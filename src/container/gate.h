@@ -26,3 +26,10 @@ bool container_gate_is_closed(int dir_fd);
 /* Opens the gate and waits until the workload runs, or for the error of the steps behind the gate.
  * -ENOENT when nobody waits. */
 int container_gate_open(int dir_fd, struct error *err);
+
+/*
+ * For a container whose maker was killed before it could note the child's pid: sends away whoever
+ * waits at the gate, and waits until nobody holds it open any more. 0, also when there is no gate;
+ * -ETIMEDOUT.
+ */
+int container_gate_abandon(int dir_fd, unsigned timeout_ms, struct error *err);

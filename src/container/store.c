@@ -231,13 +231,17 @@ int store_list(const struct store *store, struct arena *arena, struct strv *ret,
     return r < 0 ? error_sys(err, -r, "list %s", store->root) : 0;
 }
 
-/* A mark that is gone was settled meanwhile. */
-static bool maker_lives(const struct store *store, const char *id)
+/* 1, 0; -ENOENT: the sandbox is finished, or gone. */
+static int maker(const struct store *store, const char *id)
 {
     char text[1];
-    int r = store_read_mark(store, MARKS, id, text, sizeof(text));
 
-    return r == -ENOENT || r > 0;
+    return store_read_mark(store, MARKS, id, text, sizeof(text));
+}
+
+bool store_maker_lives(const struct store *store, const char *id)
+{
+    return maker(store, id) > 0;
 }
 
 int store_list_abandoned(const struct store *store, struct arena *arena, struct strv *ret)
@@ -249,7 +253,8 @@ int store_list_abandoned(const struct store *store, struct arena *arena, struct 
     if (r < 0)
         return r == -ENOENT ? 0 : r;
     strv_foreach (id, &marks) {
-        if (!maker_lives(store, id))
+        r = maker(store, id);
+        if (r <= 0 && r != -ENOENT) /* settled meanwhile */
             strv_add(arena, ret, id);
     }
     return 0;

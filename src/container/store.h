@@ -61,5 +61,8 @@ int store_mark(const struct store *store, const char *folder, const char *name, 
 int store_read_mark(
         const struct store *store, const char *folder, const char *name, char *text, size_t size);
 
+/* Whether someone is making this sandbox just now. */
+bool store_maker_lives(const struct store *store, const char *id);
+
 /* The ids of sandboxes whose maker has died before it was done. */
 int store_list_abandoned(const struct store *store, struct arena *arena, struct strv *ret);

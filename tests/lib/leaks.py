@@ -8,6 +8,7 @@ import contextlib
 import os
 import pathlib
 import subprocess
+import time
 
 from .asserts import Failed, check
 
@@ -100,9 +101,15 @@ def _files(folders):
     return found
 
 
+def _ended(pid):
+    """Whether it is a zombie that only this process can take away, as an engine's shim would."""
+    fields = _text(f"/proc/{pid}/stat").rsplit(")", 1)[-1].split()
+    return len(fields) < 2 or fields[0] in "ZX" and int(fields[1]) == os.getpid()
+
+
 def snapshot(scope="", folders=()):
     """All that could be left behind now."""
-    below = descendants()
+    below = {pid: name for pid, name in descendants().items() if not _ended(pid)}
     processes = {f"process {pid} ({name})" for pid, name in below.items()}
     return (processes | _mounts() | _cgroups(scope) | _namespaces([*below, os.getpid()]) | _links()
             | _rules() | _descriptors() | _files(folders))
@@ -113,13 +120,23 @@ def leaked(before, scope="", folders=()):
     return sorted(snapshot(scope, folders) - before)
 
 
+def _settled(before, scope, folders):
+    """What is left behind; processes on their way out are given the time that a busy machine needs."""
+    for turn in range(100):
+        left = leaked(before, scope, folders)
+        if not any(line.startswith("process ") for line in left):
+            break
+        time.sleep(0.001 * turn)
+    return left
+
+
 @contextlib.contextmanager
 def no_leaks(scope="", folders=()):
     """Fails if the block leaves anything behind. scope: text that is in the path of each cgroup that
     belongs to the block; folders: where no file may stay."""
     before = snapshot(scope, folders)
     yield
-    left = leaked(before, scope, folders)
+    left = _settled(before, scope, folders)
     if left:
         raise Failed("left behind:\n    " + "\n    ".join(left))
     gone = sorted(line for line in before - snapshot(scope, folders) if line.startswith("mount "))
