@@ -19,7 +19,7 @@ run:
 	@scripts/first-run $(BUILD)/viv
 
 test:
-	@scripts/packages build test
+	@scripts/packages build check test
 	@tests/run
 
 # What needs neither a container engine nor a rig.
@@ -28,7 +28,7 @@ check:
 	@tests/run --check
 
 soak:
-	@scripts/packages build test bench
+	@scripts/packages build check test bench
 	@tests/run --soak
 
 lint:

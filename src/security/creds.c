@@ -1,5 +1,6 @@
 #include "security/creds.h"
 
+#include <poll.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
@@ -290,9 +291,14 @@ static int death_apply(const struct step *step, struct plan_run *run, struct err
 {
     const struct death_args *args = step->args;
 
-    (void)run;
     int r = sys_prctl(PR_SET_PDEATHSIG, (unsigned long)args->number, 0, 0, 0);
-    return r < 0 ? error_sys(err, -r, "ask for signal %d when the parent dies", args->number) : 0;
+    if (r < 0)
+        return error_sys(err, -r, "ask for signal %d when the parent dies", args->number);
+    /* Changing the credentials took back what was asked for before: it may have died since. */
+    struct pollfd parent = {.fd = run->channel};
+    if (poll(&parent, 1, 0) > 0 && (parent.revents & POLLHUP))
+        return error_set(err, ESRCH, "the process that makes the sandbox has ended");
+    return 0;
 }
 
 static void death_describe(const struct step *step, struct step_text *text)

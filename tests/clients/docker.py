@@ -128,7 +128,7 @@ def test_out_of_memory_is_told():
     found = docker("run", "--name", name, "--memory", "16m", "--memory-swap", "16m", "bb:1", "sh", "-c",
                    "x=0123456789; while :; do x=$x$x; done")
     equal(found.status, 137)
-    eventually(lambda: inspect(name, "{{.State.OOMKilled}} {{.State.ExitCode}}") == "true 137", 5)
+    eventually(lambda: inspect(name, "{{.State.OOMKilled}} {{.State.ExitCode}}") == "true 137")
     docker("rm", name).ok()
 
 
@@ -153,17 +153,17 @@ def test_pause():
 def test_init():
     with container("--init", command=("sh", "-c", "sh -c 'sleep 0.1 &'; exec sleep 1000")) as name:
         contains(docker("exec", name, "cat", "/proc/1/cmdline").ok().out, "init")
-        eventually(lambda: "Z" not in docker("exec", name, "ps", "-o", "stat").ok().out, 5)
+        eventually(lambda: "Z" not in docker("exec", name, "ps", "-o", "stat").ok().out)
 
 
 def test_restart_policies():
     with container("--restart", "on-failure:2", command=("sh", "-c", "echo run; exit 4")) as name:
-        eventually(lambda: inspect(name, "{{.State.Status}} {{.RestartCount}} {{.State.ExitCode}}") == "exited 2 4", 20)
+        eventually(lambda: inspect(name, "{{.State.Status}} {{.RestartCount}} {{.State.ExitCode}}") == "exited 2 4")
         equal(docker("logs", name).ok().out, "run\nrun\nrun\n")
     with container("--restart", "always") as name:
         first = inspect(name, "{{.State.Pid}}")
         box.run("kill", "-9", first).ok()
-        eventually(lambda: inspect(name, "{{.State.Status}} {{.RestartCount}}") == "running 1", 10)
+        eventually(lambda: inspect(name, "{{.State.Status}} {{.RestartCount}}") == "running 1")
         check(inspect(name, "{{.State.Pid}}") != first)
 
 
@@ -223,9 +223,9 @@ def test_builds_and_checks_health():
     equal(docker("run", "--rm", "built:1").ok().out, "built-0\ngiven\n")
     name = unique("health")
     docker("run", "-d", "--name", name, "built:1", "sleep", "1000").ok()
-    eventually(lambda: inspect(name, "{{.State.Health.Status}}") == "unhealthy", 15)
+    eventually(lambda: inspect(name, "{{.State.Health.Status}}") == "unhealthy")
     docker("exec", name, "touch", "/tmp/well").ok()
-    eventually(lambda: inspect(name, "{{.State.Health.Status}}") == "healthy", 15)
+    eventually(lambda: inspect(name, "{{.State.Health.Status}}") == "healthy")
     docker("rm", "-f", name).ok()
 
 

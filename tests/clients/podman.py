@@ -185,7 +185,7 @@ def test_stop_kill_restart_wait():
 def test_init():
     with container("--init", command=("sh", "-c", "sh -c 'sleep 0.1 &'; exec sleep 1000")) as name:
         contains(podman("exec", name, "cat", "/proc/1/cmdline").ok().out, "init")
-        eventually(lambda: "Z" not in podman("exec", name, "ps", "-o", "stat").ok().out, 5)
+        eventually(lambda: "Z" not in podman("exec", name, "ps", "-o", "stat").ok().out)
 
 
 def test_copies_and_volumes():

@@ -121,5 +121,5 @@ def test_a_cancelled_step_is_killed():
         box.run("scancel", job).ok()
         step.wait(30)
         contains(step.err(), "CANCELLED")
-    eventually(lambda: containers() == [], 20)
-    eventually(lambda: box.run("squeue", "-h").out == "", 20)
+    eventually(lambda: containers() == [])
+    eventually(lambda: box.run("squeue", "-h").out == "")

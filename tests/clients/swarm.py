@@ -69,4 +69,4 @@ def test_replicas_move_from_a_node_that_is_cut_off():
     # The node that is back ends what is no longer its own.
     eventually(lambda: len(running(1)) + len(running(2)) == 4, 60)
     docker(1, "service", "rm", "work").ok()
-    eventually(lambda: not running(1) and not running(2), 40)
+    eventually(lambda: not running(1) and not running(2))

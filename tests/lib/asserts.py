@@ -52,8 +52,9 @@ def skip(reason):
     raise Skipped(reason)
 
 
-def eventually(condition, seconds=10, text="it did not come true"):
-    """Waits until condition() is true, and returns what it returned."""
+def eventually(condition, seconds=60, text="it did not come true"):
+    """Waits until condition() is true, and returns what it returned. The time is for a busy machine;
+    what comes true does so long before."""
     end = time.monotonic() + seconds
     while True:
         found = condition()

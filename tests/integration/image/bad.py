@@ -223,7 +223,7 @@ def test_the_worker_is_ended():
     source = layout.index(layout.image(big))
     store = Store()
     pull = background(store.argv("pull", source))
-    worker = eventually(lambda: run("pgrep", "-P", pull.pid).lines(), 20)
+    worker = eventually(lambda: run("pgrep", "-P", pull.pid).lines())
     run("kill", "-9", worker[0]).ok()
     err = pull.communicate()[1]
     equal(pull.returncode, 1)

@@ -216,7 +216,7 @@ def test_killed_at_any_moment():
             time.sleep(seconds * step / 10)
             pull.send_signal(signal.SIGKILL)
             pull.communicate()
-            eventually(lambda: not alive(descendants(without=others)), 30)
+            eventually(lambda: not alive(descendants(without=others)))
             equal(store("check").ok().out, "", f"step {step}")
             store("pull", name).ok()
             equal(store("check").ok().out, "", f"step {step}, afterwards")

@@ -122,7 +122,7 @@ def test_a_paused_container_never_hangs():
         fails(found, 255, "paused")
         check(found.seconds < 3)
         oci("kill", name, "KILL", timeout=10).ok()
-        eventually(lambda: status(name) == "stopped", 5)
+        eventually(lambda: status(name) == "stopped")
     for start in ["running", "exec"]:
         with container() as name:
             if start == "exec":
