@@ -56,6 +56,12 @@ struct accel_vcpu_state {
     uint8_t lapic[1024]; /* as KVM_GET_LAPIC has it */
 };
 
+/* Counts of one vCPU since its start. */
+struct accel_stats {
+    uint64_t exits;        /* times that guest code was left for a device or a host's event */
+    uint64_t instructions; /* 0 where nobody counts them */
+};
+
 struct accel_ops {
     const char *name;
 
@@ -74,6 +80,11 @@ struct accel_ops {
     /* Outside run(). */
     int (*get_state)(void *vcpu, struct accel_vcpu_state *ret, struct error *err);
     int (*set_state)(void *vcpu, const struct accel_vcpu_state *state, struct error *err);
+
+    /* Outside run(). get_unknown(): opcodes that the accelerator does not have, see
+     * cpu_get_unknown(); NULL where the silicon has them all. */
+    void (*get_stats)(void *vcpu, struct accel_stats *ret);
+    size_t (*get_unknown)(void *vcpu, struct cpu_unknown *list, size_t max);
 
     /* An interrupt message (irq.h). Any thread. */
     void (*deliver)(void *accel, uint64_t address, uint32_t message);

@@ -26,6 +26,7 @@ struct emu_vcpu {
     enum accel_phase phase;
     uint64_t clock_msr; /* PVCLOCK_MSR_SYSTEM */
     uint64_t wall_msr;
+    uint64_t exits;
 
     atomic_uint signals; /* SIGNAL_… that other vCPUs sent */
     atomic_uint startup_vector;
@@ -182,6 +183,7 @@ static uint64_t on_mmio_read(void *owner, uint64_t address, unsigned size)
 {
     struct emu_vcpu *vcpu = owner;
 
+    vcpu->exits++;
     if (is_lapic(vcpu, address))
         return lapic_read(&vcpu->lapic, (uint32_t)(address - LAPIC_BASE));
     return bus_read(vcpu->emu->config.mmio, address, size);
@@ -191,6 +193,7 @@ static void on_mmio_write(void *owner, uint64_t address, uint64_t value, unsigne
 {
     struct emu_vcpu *vcpu = owner;
 
+    vcpu->exits++;
     if (!is_lapic(vcpu, address)) {
         bus_write(vcpu->emu->config.mmio, address, size, value);
         return;
@@ -203,6 +206,7 @@ static uint32_t on_port_in(void *owner, uint16_t port, unsigned size)
 {
     struct emu_vcpu *vcpu = owner;
 
+    vcpu->exits++;
     return (uint32_t)bus_read(vcpu->emu->config.pio, port, size);
 }
 
@@ -210,6 +214,7 @@ static void on_port_out(void *owner, uint16_t port, uint32_t value, unsigned siz
 {
     struct emu_vcpu *vcpu = owner;
 
+    vcpu->exits++;
     bus_write(vcpu->emu->config.pio, port, size, value);
 }
 
@@ -506,6 +511,7 @@ static enum accel_stop run_slice(struct emu_vcpu *vcpu)
     lapic_run_timer(&vcpu->lapic);
     update_line(vcpu);
     cpu_run(vcpu->cpu, SLICE, &exit);
+    vcpu->exits += exit.reason != CPU_EXIT_BUDGET;
     if (exit.reason == CPU_EXIT_SHUTDOWN)
         return ACCEL_SHUTDOWN;
     if (exit.reason == CPU_EXIT_HLT && !cpu_has_work(vcpu->cpu))
@@ -571,6 +577,22 @@ static int emu_set_state(void *data, const struct accel_vcpu_state *state, struc
     return 0;
 }
 
+static void emu_get_stats(void *data, struct accel_stats *ret)
+{
+    struct emu_vcpu *vcpu = data;
+    struct cpu_stats stats;
+
+    cpu_get_stats(vcpu->cpu, &stats);
+    *ret = (struct accel_stats){.exits = vcpu->exits, .instructions = stats.instructions};
+}
+
+static size_t emu_get_unknown(void *data, struct cpu_unknown *list, size_t max)
+{
+    struct emu_vcpu *vcpu = data;
+
+    return cpu_get_unknown(vcpu->cpu, list, max);
+}
+
 static uint64_t emu_tsc_khz(void *accel)
 {
     struct emu *emu = accel;
@@ -588,6 +610,8 @@ const struct accel_ops accel_emu_ops = {
         .kick = emu_kick,
         .get_state = emu_get_state,
         .set_state = emu_set_state,
+        .get_stats = emu_get_stats,
+        .get_unknown = emu_get_unknown,
         .deliver = emu_deliver,
         .tsc_khz = emu_tsc_khz,
 };

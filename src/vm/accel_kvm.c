@@ -27,6 +27,7 @@ struct kvm_vcpu {
     pthread_t thread;
     atomic_bool in_thread; /* `thread` is in kvm_run() */
     atomic_bool stop;
+    uint64_t exits;
 };
 
 struct kvm_machine {
@@ -398,6 +399,7 @@ static enum accel_stop run_until_stop(struct kvm_vcpu *vcpu, struct error *err)
 {
     for (;;) {
         int r = sys_kvm_run(vcpu->fd);
+        vcpu->exits++;
         if (atomic_exchange(&vcpu->stop, false))
             return stop_here(vcpu, r, err);
         if (r == -EINTR || r == -EAGAIN)
@@ -438,6 +440,13 @@ static int kvm_set_state(void *data, const struct accel_vcpu_state *state, struc
     return kvm_state_set(vcpu->fd, state, err);
 }
 
+static void kvm_get_stats(void *data, struct accel_stats *ret)
+{
+    struct kvm_vcpu *vcpu = data;
+
+    *ret = (struct accel_stats){.exits = vcpu->exits};
+}
+
 static uint64_t kvm_tsc_khz(void *accel)
 {
     struct kvm_machine *kvm = accel;
@@ -455,6 +464,7 @@ const struct accel_ops accel_kvm_ops = {
         .kick = kvm_kick,
         .get_state = kvm_get_state,
         .set_state = kvm_set_state,
+        .get_stats = kvm_get_stats,
         .deliver = kvm_deliver,
         .tsc_khz = kvm_tsc_khz,
 };

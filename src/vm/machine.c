@@ -1,6 +1,7 @@
 #include "vm/machine.h"
 
 #include <fcntl.h>
+#include <inttypes.h>
 #include <pthread.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
@@ -14,6 +15,8 @@
 #include "vm/slots.h"
 #include "vm/vcpu.h"
 
+#define UNKNOWN_MAX 64 /* names of opcodes, of each vCPU */
+
 struct machine {
     struct machine_config config;
     struct memory memory;
@@ -25,7 +28,7 @@ struct machine {
     void *accel;
     struct vcpus vcpus;
     struct slots slots; /* the virtio devices */
-    bool has_vcpus;
+    bool has_vcpus, paused;
 
     pthread_mutex_t lock; /* of `end` */
     struct machine_end end;
@@ -314,11 +317,86 @@ int machine_start(struct machine *machine, struct error *err)
 void machine_pause(struct machine *machine)
 {
     vcpus_pause(&machine->vcpus);
+    machine->paused = true;
 }
 
+/* One that has ended stands still for good. */
 void machine_resume(struct machine *machine)
 {
-    vcpus_resume(&machine->vcpus);
+    machine->paused = false;
+    if (machine_end_of(machine) == MACHINE_RUNS)
+        vcpus_resume(&machine->vcpus);
+}
+
+bool machine_is_paused(const struct machine *machine)
+{
+    return machine->paused;
+}
+
+enum machine_end_reason machine_end_of(struct machine *machine)
+{
+    pthread_mutex_lock(&machine->lock);
+    enum machine_end_reason reason = machine->end.reason;
+    pthread_mutex_unlock(&machine->lock);
+    return reason;
+}
+
+/* ---- statistics ---- */
+
+static void add_unknown(
+        struct arena *arena, struct proto_stats *stats, const struct cpu_unknown *from)
+{
+    for (size_t i = 0; i < stats->unknown.count; i++)
+        if (str_equal(stats->unknown.items[i].name, from->name)) {
+            stats->unknown.items[i].count += from->count;
+            return;
+        }
+    *RECORD_APPEND(arena, &stats->unknown) = (struct proto_unknown){from->name, from->count};
+}
+
+static void add_vcpu(
+        struct machine *machine, unsigned index, struct arena *arena, struct proto_stats *stats)
+{
+    const struct accel_ops *accel = machine->config.accel;
+    struct cpu_unknown unknown[UNKNOWN_MAX];
+    struct accel_stats counts = {0};
+
+    accel->get_stats(machine->vcpus.list[index], &counts);
+    stats->cpus.items[index] = (struct proto_cpu_stats){counts.exits, counts.instructions};
+    if (!accel->get_unknown)
+        return;
+    size_t count = accel->get_unknown(machine->vcpus.list[index], unknown, UNKNOWN_MAX);
+    for (size_t i = 0; i < count && i < UNKNOWN_MAX; i++)
+        add_unknown(arena, stats, &unknown[i]);
+}
+
+void machine_get_stats(struct machine *machine, struct arena *arena, struct proto_stats *ret)
+{
+    struct proto_stats stats = {
+            .accel = machine->config.accel->name,
+            .memory = machine->memory.size,
+            .resident = memory_resident(&machine->memory),
+    };
+
+    vcpus_pause(&machine->vcpus);
+    stats.cpus.count = machine->vcpus.count;
+    stats.cpus.items = arena_new_array(arena, struct proto_cpu_stats, stats.cpus.count);
+    for (unsigned i = 0; i < machine->vcpus.count; i++)
+        add_vcpu(machine, i, arena, &stats);
+    slots_get_given(&machine->slots, &stats.inflated, &stats.reported);
+    if (!machine->paused)
+        machine_resume(machine);
+    *ret = stats;
+}
+
+int machine_set_balloon(struct machine *machine, uint64_t bytes, struct error *err)
+{
+    if (bytes > machine->memory.size)
+        return error_set(err, EINVAL, "the machine has no more than %" PRIu64 " MiB to give back",
+                machine->memory.size >> 20);
+    if (!slots_set_balloon(&machine->slots, bytes))
+        return error_set(err, EOPNOTSUPP, "the machine was made without a balloon");
+    return 0;
 }
 
 void machine_free(struct machine *machine)

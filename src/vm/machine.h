@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "base/loop.h"
+#include "proto/control.h"
 #include "proto/machine.h"
 #include "vm/accel.h"
 
@@ -53,9 +54,20 @@ int machine_start(struct machine *machine, struct error *err);
 /* Ends a running machine from outside; on_end() follows. Any thread. */
 void machine_stop(struct machine *machine);
 
-/* Freezes and thaws the vCPUs. Returns when they stand still. */
+/* Freezes and thaws the vCPUs. Returns when they stand still. On the loop's thread, as all below.
+ */
 void machine_pause(struct machine *machine);
 void machine_resume(struct machine *machine);
+bool machine_is_paused(const struct machine *machine);
+
+/* Why the machine has ended, or MACHINE_RUNS. */
+enum machine_end_reason machine_end_of(struct machine *machine);
+
+/* Counts since the start; stands still for a moment. Lists live in the arena. */
+void machine_get_stats(struct machine *machine, struct arena *arena, struct proto_stats *ret);
+
+/* Asks the guest to give so many bytes of its memory back in all. -EOPNOTSUPP: no balloon. */
+int machine_set_balloon(struct machine *machine, uint64_t bytes, struct error *err);
 
 /* Stops the threads and gives everything back. NULL is fine. */
 void machine_free(struct machine *machine);

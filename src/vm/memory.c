@@ -4,6 +4,8 @@
 #include <string.h>
 #include <sys/mman.h>
 
+#define RESIDENT_PAGES 16384 /* looked at with one call */
+
 static int check_size(uint64_t size, struct error *err)
 {
     if (size % MEMORY_PAGE)
@@ -80,6 +82,25 @@ void memory_written(const struct memory *memory, uint64_t address, uint64_t leng
 {
     if (memory->on_write)
         memory->on_write(memory->on_write_data, address, length);
+}
+
+uint64_t memory_resident(const struct memory *memory)
+{
+    unsigned char pages[RESIDENT_PAGES]; /* bit 0 of each: it is there, mincore(2) */
+    uint64_t bytes = 0;
+
+    for (size_t i = 0; i < memory->count; i++) {
+        const struct memory_region *region = &memory->regions[i];
+        for (uint64_t at = 0; at < region->size; at += sizeof(pages) * MEMORY_PAGE) {
+            uint64_t rest = region->size - at, step = sizeof(pages) * MEMORY_PAGE;
+            uint64_t length = rest < step ? rest : step;
+            if (mincore(region->host + at, length, pages) < 0)
+                continue;
+            for (uint64_t page = 0; page < length / MEMORY_PAGE; page++)
+                bytes += (pages[page] & 1) * MEMORY_PAGE;
+        }
+    }
+    return bytes;
 }
 
 bool memory_read(const struct memory *memory, uint64_t address, void *to, uint64_t length)

@@ -63,6 +63,9 @@ void *memory_at(const struct memory *memory, uint64_t address, uint64_t length);
 /* To be called after writing through memory_at(). */
 void memory_written(const struct memory *memory, uint64_t address, uint64_t length);
 
+/* How many bytes of it are in the host's memory now, its own or the page cache's. */
+uint64_t memory_resident(const struct memory *memory);
+
 /* Copies; false when the range is not RAM, and nothing was copied then. */
 bool memory_read(const struct memory *memory, uint64_t address, void *to, uint64_t length);
 bool memory_write(const struct memory *memory, uint64_t address, const void *from, uint64_t length);

@@ -246,8 +246,10 @@ static int build_balloon(struct slots *slots, const struct slots_config *config,
     int r = take_slot(slots, config, false, &slot, &place, err);
     if (r == 0)
         r = balloon_new(&place, &balloon, err);
-    return r < 0 ? r
-                 : put_in_slot(slots, config, balloon_device(balloon), balloon, free_balloon, err);
+    if (r < 0)
+        return r;
+    slots->balloon = balloon;
+    return put_in_slot(slots, config, balloon_device(balloon), balloon, free_balloon, err);
 }
 
 /* The socket that host programs connect to. A name that is left over from a machine that was killed
@@ -344,6 +346,21 @@ void slots_free(struct slots *slots)
         *slot = (struct slot){0};
     }
     slots->count = 0;
+    slots->balloon = NULL;
+}
+
+void slots_get_given(const struct slots *slots, uint64_t *ret_inflated, uint64_t *ret_reported)
+{
+    *ret_inflated = *ret_reported = 0;
+    if (slots->balloon)
+        balloon_get_given(slots->balloon, ret_inflated, ret_reported);
+}
+
+bool slots_set_balloon(struct slots *slots, uint64_t bytes)
+{
+    if (slots->balloon)
+        balloon_set_target(slots->balloon, bytes);
+    return slots->balloon;
 }
 
 void slots_describe(const struct slots *slots, struct acpi_config *acpi)

@@ -20,6 +20,8 @@
 #define SLOTS_FIRST_PIN 5
 #define SLOTS_MAX (IOAPIC_PINS - SLOTS_FIRST_PIN)
 
+struct balloon;
+
 struct slot {
     struct virtio_device *device;
     void *owner;
@@ -32,6 +34,7 @@ struct slots {
     struct slot list[SLOTS_MAX];
     struct acpi_device places[SLOTS_MAX];
     unsigned count;
+    struct balloon *balloon; /* one of the list, or NULL */
 };
 
 struct slots_config {
@@ -49,6 +52,12 @@ void slots_free(struct slots *slots);
 /* Starts and stops the devices' threads. */
 int slots_start(struct slots *slots, struct error *err);
 void slots_stop(struct slots *slots);
+
+/* What the guest has given back, in bytes (balloon.h); zeros without a balloon. */
+void slots_get_given(const struct slots *slots, uint64_t *ret_inflated, uint64_t *ret_reported);
+
+/* False without a balloon. */
+bool slots_set_balloon(struct slots *slots, uint64_t bytes);
 
 /* Tells ACPI what there is. The arrays stay the slots'. */
 void slots_describe(const struct slots *slots, struct acpi_config *acpi);

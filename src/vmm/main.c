@@ -14,6 +14,7 @@
 #include "base/io.h"
 #include "vm/choose.h"
 #include "vm/machine.h"
+#include "vmm/control.h"
 
 #define DESCRIPTION_MAX ((size_t)1 << 20)
 
@@ -22,6 +23,7 @@ enum { EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_RESET = 3, EXIT_PANIC = 4, EXIT_CRA
 struct vmm {
     struct loop *loop;
     struct machine *machine;
+    struct control control;
     struct machine_end end;
 };
 
@@ -85,6 +87,9 @@ static int run(struct vmm *vmm, const struct proto_machine *description, struct 
     r = machine_build(&config, &vmm->machine, err);
     if (r == 0)
         r = listen_to_signals(vmm, err);
+    if (r == 0 && description->control_fd.set)
+        r = control_init(
+                &vmm->control, vmm->loop, (int)description->control_fd.value, vmm->machine, err);
     if (r == 0)
         r = machine_start(vmm->machine, err);
     if (r == 0)
@@ -153,6 +158,7 @@ int main(int argc, char **argv)
         vmm.end.reason = MACHINE_FAILED;
         vmm.end.error = err;
     }
+    control_free(&vmm.control);
     machine_free(vmm.machine);
     loop_free(vmm.loop);
     report(&description, &vmm.end);

@@ -2,16 +2,18 @@
 from busybox, the virtio modules and a script. Nothing is installed; all is kept in tests/.cache."""
 import io
 import json
+import os
 import pathlib
+import socket
 import sys
 
-from .process import program, run
+from .process import Background, program, run
 
 TESTS = pathlib.Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(TESTS / "rigs"))
 import rig as rigs  # noqa: E402  (its kernel is ours too)
 
-__all__ = ["boot", "describe", "initramfs", "kernel", "MODULES"]
+__all__ = ["boot", "describe", "initramfs", "kernel", "Machine", "MODULES"]
 
 MODULES = ["virtio_ring", "virtio", "virtio_mmio", "virtio_blk", "virtio-rng", "virtio_balloon",
            "virtio_console", "failover", "net_failover", "virtio_net", "vsock",
@@ -84,3 +86,34 @@ def boot(script, timeout=100, vmm=None, **more):
     done = run(vmm or program("viv-vmm"), describe(script, **more), timeout=timeout)
     done.out = done.out.replace("\r", "")
     return done
+
+
+class Machine(Background):
+    """viv-vmm beside the test, with a control socket: `with Machine(describe("…")) as m: …`. What is
+    given by name is changed in the description. The console's text is out()."""
+
+    def __init__(self, description, **changes):
+        wanted = {**json.loads(pathlib.Path(description).read_text(encoding="utf-8")), **changes}
+        self.control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        self.control.settimeout(120)
+        wanted["controlFd"] = theirs.fileno()
+        path = pathlib.Path(f"machine-{theirs.fileno()}.json").resolve()
+        path.write_text(json.dumps(wanted), encoding="utf-8")
+        with theirs:
+            super().__init__(program("viv-vmm"), path, pass_fds=[theirs.fileno()])
+
+    def out(self):
+        return super().out().replace("\r", "")
+
+    def stop(self):
+        super().stop()
+        self.control.close()
+
+    def ask(self, command, file=None, **more):
+        """Sends a request, with a file's descriptor if one is given; the reply."""
+        text = json.dumps({"command": command, **more}).encode()
+        return self.ask_text(text, [file.fileno()] if file else [])
+
+    def ask_text(self, text, fds=()):
+        socket.send_fds(self.control, [text], fds)
+        return json.loads(self.control.recv(1 << 16))

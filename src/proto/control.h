@@ -1,0 +1,87 @@
+/*
+ * The control socket of viv-vmm: what engine/ asks of a running machine. A connected SOCK_SEQPACKET
+ * socket whose number viv-vmm is told as `controlFd` (machine.h). One request is one message of
+ * JSON, at most PROTO_CONTROL_MAX bytes; each gets one reply, in order. A snapshot's file may come
+ * with the request as a descriptor (SCM_RIGHTS), since viv-vmm is a sandbox and opens no paths.
+ *
+ *     {"command":"pause"}            the vCPUs stand still when the reply comes
+ *     {"command":"resume"}
+ *     {"command":"stop"}             the machine ends ("stopped"); the reply comes before
+ *     {"command":"stats"}            the reply has "stats"
+ *     {"command":"balloon","bytes":N}  asks the guest to give so many bytes back
+ *     {"command":"snapshot"}         + one descriptor, opened for reading and writing, or "path";
+ *                                    the machine is paused for it, and goes on unless "stop" is set
+ *
+ *     {"ok":true,"state":"running"}
+ *     {"ok":false,"errnum":28,"error":"…","state":"paused"}
+ *
+ * Closing the socket changes nothing for the machine. Plain data; strings live in the arena of
+ * whoever read or made it.
+ */
+#pragma once
+
+#include "base/record.h"
+
+#define PROTO_CONTROL_MAX ((size_t)64 << 10)
+
+struct proto_control {
+    const char *command; /* "pause", "resume", "stop", "stats", "balloon", "snapshot" */
+    const char *path;    /* of "snapshot", where no descriptor comes along */
+    uint64_t bytes;      /* of "balloon": how much the guest is to give back in all */
+    bool stop;           /* of "snapshot": the machine ends once it is written */
+};
+
+extern const struct record proto_control_record;
+
+/* An opcode that raised #UD because the CPU does not have it. */
+struct proto_unknown {
+    const char *name;
+    uint64_t count;
+};
+
+/* Counts since the start, of one vCPU. */
+struct proto_cpu_stats {
+    uint64_t exits;        /* times that guest code was left for a device or a host's event */
+    uint64_t instructions; /* emu only; 0 under kvm, which does not count them */
+};
+
+struct proto_stats {
+    const char *accel;
+    RECORD_LIST(struct proto_cpu_stats) cpus;
+    RECORD_LIST(struct proto_unknown) unknown; /* emu only */
+    uint64_t memory;                           /* bytes that the guest has */
+    uint64_t resident;                         /* of these, in the host's memory now */
+    uint64_t inflated;                         /* of these, in the balloon */
+    uint64_t reported;                         /* bytes that were given back as free, in all */
+};
+
+struct proto_control_reply {
+    bool ok;
+    int errnum;                /* of a failure */
+    const char *error;         /* of a failure: the text */
+    const char *state;         /* "running", "paused", "ending" */
+    struct proto_stats *stats; /* of "stats" */
+};
+
+extern const struct record proto_control_reply_record;
+
+/*
+ * For engine/: sends a request, with a descriptor unless `fd` is -1, and waits for the reply. A
+ * reply that says no becomes the error; so does a viv-vmm that has gone (-ECONNRESET). Strings of
+ * `ret`, which may be NULL, live in the arena.
+ */
+int proto_control_ask(int sock, const struct proto_control *request, int fd, struct arena *arena,
+        struct proto_control_reply *ret, struct error *err);
+
+/*
+ * For viv-vmm: the next request and the descriptor that came with it (-1: none), the caller's. 0 at
+ * the other end's end, 1 for a request. -EINVAL for what is no request, -EMSGSIZE for too much of
+ * it; both can be answered.
+ */
+int proto_control_receive(
+        int sock, struct arena *arena, struct proto_control *ret, int *ret_fd, struct error *err);
+int proto_control_answer(int sock, const struct proto_control_reply *reply);
+
+/* Reads a request's text. For proto_control_receive() and its fuzzer. */
+int proto_control_parse(const char *text, size_t length, struct arena *arena,
+        struct proto_control *ret, struct error *err);

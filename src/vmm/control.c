@@ -1,0 +1,121 @@
+#include "vmm/control.h"
+
+#include "base/cleanup.h"
+#include "proto/control.h"
+
+/* One request being served. */
+struct service {
+    struct machine *machine;
+    const struct proto_control *request;
+    int fd; /* came with it, or -1 */
+    struct arena *arena;
+    struct proto_control_reply reply;
+};
+
+static int do_pause(struct service *service, struct error *err)
+{
+    (void)err;
+    machine_pause(service->machine);
+    return 0;
+}
+
+static int do_resume(struct service *service, struct error *err)
+{
+    (void)err;
+    machine_resume(service->machine);
+    return 0;
+}
+
+static int do_stop(struct service *service, struct error *err)
+{
+    (void)err;
+    machine_stop(service->machine);
+    return 0;
+}
+
+static int do_stats(struct service *service, struct error *err)
+{
+    (void)err;
+    service->reply.stats = arena_new(service->arena, struct proto_stats);
+    machine_get_stats(service->machine, service->arena, service->reply.stats);
+    return 0;
+}
+
+static int do_balloon(struct service *service, struct error *err)
+{
+    return machine_set_balloon(service->machine, service->request->bytes, err);
+}
+
+static const struct {
+    const char *name;
+    int (*serve)(struct service *service, struct error *err);
+} commands[] = {
+        {"pause", do_pause},
+        {"resume", do_resume},
+        {"stop", do_stop},
+        {"stats", do_stats},
+        {"balloon", do_balloon},
+};
+
+static int serve(struct service *service, struct error *err)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(commands); i++)
+        if (str_equal(service->request->command, commands[i].name))
+            return commands[i].serve(service, err);
+    return error_set(err, EOPNOTSUPP, "this viv-vmm does not know the command \"%s\"",
+            service->request->command);
+}
+
+static const char *state_of(struct machine *machine)
+{
+    if (machine_end_of(machine) != MACHINE_RUNS)
+        return "ending";
+    return machine_is_paused(machine) ? "paused" : "running";
+}
+
+/* False at the other end's end. */
+static bool answer_next(struct control *control)
+{
+    _cleanup_arena_ struct arena arena = {0};
+    _cleanup_close_ int fd = -1;
+    struct proto_control request = {0};
+    struct service service = {.machine = control->machine, .request = &request, .arena = &arena};
+    struct error err = ERROR_NONE;
+    int r = proto_control_receive(control->fd, &arena, &request, &fd, &err);
+
+    if (r == 0 || (r < 0 && r != -EINVAL && r != -EMSGSIZE))
+        return false;
+    service.fd = fd;
+    if (r > 0)
+        r = serve(&service, &err);
+    service.reply.ok = r == 0;
+    service.reply.errnum = -r;
+    service.reply.error = r < 0 ? err.text : NULL;
+    service.reply.state = state_of(control->machine);
+    return proto_control_answer(control->fd, &service.reply) == 0;
+}
+
+static void on_request(struct loop *loop, int fd, uint32_t events, void *data)
+{
+    struct control *control = data;
+
+    (void)loop;
+    (void)fd;
+    (void)events;
+    if (!answer_next(control))
+        control_free(control);
+}
+
+int control_init(struct control *control, struct loop *loop, int fd, struct machine *machine,
+        struct error *err)
+{
+    *control = (struct control){.loop = loop, .machine = machine, .fd = fd};
+    int r = loop_add_fd(loop, fd, EPOLLIN, on_request, control, &control->source);
+    return r < 0 ? error_sys(err, -r, "listen to the control socket (descriptor %d)", fd) : 0;
+}
+
+void control_free(struct control *control)
+{
+    loop_remove(control->source);
+    control->source = NULL;
+}
