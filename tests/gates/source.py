@@ -6,8 +6,9 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 
 
 def sources(root=ROOT, suffixes=(".c", ".h"), below="src"):
-    """Paths below root/src, sorted."""
-    return sorted(path for path in (root / below).rglob("*") if path.suffix in suffixes)
+    """Paths below root/src, sorted; without what tests keep in tests/.cache."""
+    return sorted(path for path in (root / below).rglob("*")
+                  if path.suffix in suffixes and ".cache" not in path.parts)
 
 
 def is_generated(path):
