@@ -122,3 +122,54 @@ int proto_machine_read(
     *ret = machine;
     return 0;
 }
+
+/* ---- descriptors ---- */
+
+struct visitor {
+    void (*visit)(struct opt_i64 *fd, void *data);
+    void *data;
+};
+
+static void visit_fd(const struct visitor *visitor, struct opt_i64 *fd)
+{
+    if (fd->set)
+        visitor->visit(fd, visitor->data);
+}
+
+static void visit_disk(const struct visitor *visitor, struct proto_disk *disk)
+{
+    visit_fd(visitor, &disk->file.fd);
+    for (size_t i = 0; i < disk->backing.count; i++)
+        visit_fd(visitor, &disk->backing.items[i].fd);
+}
+
+static void visit_devices(const struct visitor *visitor, struct proto_machine *machine)
+{
+    for (size_t i = 0; i < machine->disks.count; i++)
+        visit_disk(visitor, &machine->disks.items[i]);
+    for (size_t i = 0; i < machine->nets.count; i++)
+        visit_fd(visitor, &machine->nets.items[i].fd);
+    for (size_t i = 0; i < machine->shares.count; i++)
+        visit_fd(visitor, &machine->shares.items[i].folder.fd);
+    if (machine->vsock) {
+        visit_fd(visitor, &machine->vsock->fd);
+        visit_fd(visitor, &machine->vsock->agent_fd);
+    }
+}
+
+void proto_machine_visit_fds(
+        struct proto_machine *machine, void (*visit)(struct opt_i64 *fd, void *data), void *data)
+{
+    struct visitor visitor = {visit, data};
+
+    visit_fd(&visitor, &machine->kernel.fd);
+    visit_fd(&visitor, &machine->initrd.fd);
+    for (size_t i = 0; i < machine->modules.count; i++)
+        visit_fd(&visitor, &machine->modules.items[i].fd);
+    visit_fd(&visitor, &machine->console.input);
+    visit_fd(&visitor, &machine->console.output);
+    visit_devices(&visitor, machine);
+    visit_fd(&visitor, &machine->snapshot.fd);
+    visit_fd(&visitor, &machine->report_fd);
+    visit_fd(&visitor, &machine->control_fd);
+}

@@ -100,3 +100,8 @@ extern const struct record proto_machine_end_record;
 /* Reads a description. All faults at once in the error's text. */
 int proto_machine_read(struct json_object *json, struct arena *arena, struct proto_machine *ret,
         struct error *err);
+
+/* Calls `visit` for every descriptor that the description names, so that whoever starts viv-vmm can
+ * let it inherit them, or give them other numbers. A field that holds a descriptor belongs here. */
+void proto_machine_visit_fds(
+        struct proto_machine *machine, void (*visit)(struct opt_i64 *fd, void *data), void *data);
