@@ -29,6 +29,7 @@ struct cli_command {
 int cli_attach(struct cli *cli, int argc, char **argv, struct error *err);
 int cli_boot(struct cli *cli, int argc, char **argv, struct error *err);
 int cli_check(struct cli *cli, int argc, char **argv, struct error *err);
+int cli_create(struct cli *cli, int argc, char **argv, struct error *err);
 int cli_exec(struct cli *cli, int argc, char **argv, struct error *err);
 int cli_explain(struct cli *cli, int argc, char **argv, struct error *err);
 int cli_inspect(struct cli *cli, int argc, char **argv, struct error *err);
@@ -36,8 +37,10 @@ int cli_kill(struct cli *cli, int argc, char **argv, struct error *err);
 int cli_logs(struct cli *cli, int argc, char **argv, struct error *err);
 int cli_pause(struct cli *cli, int argc, char **argv, struct error *err);
 int cli_ps(struct cli *cli, int argc, char **argv, struct error *err);
+int cli_restart(struct cli *cli, int argc, char **argv, struct error *err);
 int cli_rm(struct cli *cli, int argc, char **argv, struct error *err);
 int cli_run(struct cli *cli, int argc, char **argv, struct error *err);
+int cli_start(struct cli *cli, int argc, char **argv, struct error *err);
 int cli_stats(struct cli *cli, int argc, char **argv, struct error *err);
 int cli_stop(struct cli *cli, int argc, char **argv, struct error *err);
 int cli_unpause(struct cli *cli, int argc, char **argv, struct error *err);

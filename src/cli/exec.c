@@ -40,7 +40,7 @@ static const struct option_command exec_command = {.name = "viv exec",
 /* Without a user namespace of its own, the sandbox's root owns our program file. */
 static int protect(struct cli *cli, struct engine *engine, const char *name, struct error *err)
 {
-    _cleanup_sandbox_ struct sandbox sandbox = {0};
+    _cleanup_sandbox_ struct sandbox sandbox = {.record_fd = -1};
     int r = engine_find(engine, name, &sandbox, err);
 
     if (r < 0 || (sandbox.container.state.namespaces & CLONE_NEWUSER))

@@ -16,6 +16,9 @@
 
 static const struct cli_command commands[] = {
         {"run", "Sandboxes", "make a sandbox and run a workload in it", cli_run},
+        {"create", "Sandboxes", "make a sandbox that is not started yet", cli_create},
+        {"start", "Sandboxes", "start sandboxes that were created, or have ended", cli_start},
+        {"restart", "Sandboxes", "stop sandboxes and start them again", cli_restart},
         {"exec", "Sandboxes", "run one more process in a sandbox", cli_exec},
         {"attach", "Sandboxes", "sit at a sandbox's streams", cli_attach},
         {"logs", "Sandboxes", "show what a sandbox has printed", cli_logs},

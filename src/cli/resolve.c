@@ -11,6 +11,7 @@
 #include "base/io.h"
 #include "base/path.h"
 #include "cli/devices.h"
+#include "engine/joins.h"
 #include "ns/namespaces.h"
 #include "security/passwd.h"
 #include "spec/defaults.h"
@@ -36,67 +37,43 @@ int resolve_image(struct cli *cli, const char *name, const char **ret_path,
 
 /* ---- namespaces ------------------------------------------------------------------------------ */
 
-static void set_namespace(
-        struct arena *arena, struct spec *spec, enum ns_kind kind, const char *path)
+/* Another sandbox's namespace: what is remembered is its id, since names can change. */
+static int add_join(struct cli *cli, struct engine *engine, const struct run_place *place,
+        enum ns_kind kind, struct sandbox_meta *meta, struct error *err)
 {
-    for (size_t i = 0; i < spec->linux.namespaces.count; i++) {
-        struct spec_namespace *item = &spec->linux.namespaces.items[i];
-        if (str_equal(item->type, ns_kinds[kind].oci)) {
-            item->path = path;
-            return;
-        }
-    }
-    spec_add_namespace(arena, spec, ns_kinds[kind].oci, path);
-}
-
-static int join_sandbox(struct cli *cli, struct engine *engine, struct spec *spec,
-        const struct run_place *place, enum ns_kind kind, bool *ret_joined, struct error *err)
-{
-    _cleanup_sandbox_ struct sandbox other = {0};
+    _cleanup_sandbox_ struct sandbox other = {.record_fd = -1};
 
     if (place->kind != RUN_CONTAINER)
         return 0;
     int r = engine_find(engine, place->text, &other, err);
     if (r < 0)
         return r;
-    if (other.status == SPEC_STOPPED)
-        return error_set(err, ESRCH,
-                "cannot join the %s namespace of sandbox \"%s\": it is not "
-                "running",
-                ns_kinds[kind].name, place->text);
-    int pid = other.container.state.pid;
-    set_namespace(cli->arena, spec, kind,
-            arena_printf(cli->arena, "/proc/%d/ns/%s", pid, ns_kinds[kind].file));
-    /* namespaces belong to a user namespace, whose root alone has rights in them */
-    if (kind != NS_USER && (other.container.state.namespaces & ns_kinds[NS_USER].flag)) {
-        set_namespace(cli->arena, spec, NS_USER, arena_printf(cli->arena, "/proc/%d/ns/user", pid));
-        *ret_joined = true;
-    }
+    struct sandbox_join *join = RECORD_APPEND(cli->arena, &meta->joins);
+    join->kind = ns_kinds[kind].oci;
+    join->sandbox = other.meta.id ? other.meta.id : other.meta.name;
     return 0;
 }
 
 static int resolve_namespaces(struct cli *cli, struct engine *engine, struct spec *spec,
-        const struct run_choices *choices, struct engine_run *run, struct error *err)
+        const struct run_choices *choices, struct sandbox_meta *meta, struct error *err)
 {
     const struct {
         const struct run_place *place;
         enum ns_kind kind;
     } rows[] = {{&choices->network, NS_NET}, {&choices->pid, NS_PID}, {&choices->ipc, NS_IPC},
             {&choices->uts, NS_UTS}, {&choices->cgroupns, NS_CGROUP}, {&choices->userns, NS_USER}};
-    bool joined = choices->userns.kind == RUN_CONTAINER;
 
     for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
-        int r = join_sandbox(cli, engine, spec, rows[i].place, rows[i].kind, &joined, err);
+        int r = add_join(cli, engine, rows[i].place, rows[i].kind, meta, err);
         if (r < 0)
             return r;
     }
     enum run_place_kind users = choices->userns.kind;
     bool unsaid = users == RUN_DEFAULT && !choices->bundle; /* a bundle says it itself */
-    bool own = unsaid || users == RUN_AUTO || users == RUN_PRIVATE;
-    run->userns_auto = own && !joined;
-    run->idmap_root = own || joined;
-    if (run->userns_auto || (engine->host.rootless && users == RUN_KEEP_ID))
-        set_namespace(cli->arena, spec, NS_USER, NULL);
+    meta->userns_auto = unsaid || users == RUN_AUTO || users == RUN_PRIVATE;
+    meta->idmap_root = meta->userns_auto;
+    if (meta->userns_auto || (engine->host.rootless && users == RUN_KEEP_ID))
+        namespace_set(cli->arena, spec, ns_kinds[NS_USER].oci, NULL);
     if (choices->network.kind == RUN_NAMED)
         return error_set(err, EINVAL,
                 "--network %s: there is no such network; choose none, host, ns:PATH or "
@@ -258,26 +235,25 @@ static void fill_meta(struct cli *cli, const struct spec *spec, const struct run
         meta->stop_timeout = (int)(choices->stop_timeout.value / 1000000000);
     meta->tty = choices->tty;
     meta->interactive = choices->interactive;
+    meta->bundle = choices->bundle;
+    meta->user = choices->user;
+    meta->cgroup_parent = choices->cgroup_parent;
+    meta->unconfined_devices = choices->privileged;
+    meta->cgroup_delegate = choices->privileged;
     meta->remove = choices->rm;
 }
 
 int resolve_run(struct cli *cli, struct engine *engine, struct spec *spec,
         const struct run_choices *choices, struct engine_run *ret, struct error *err)
 {
-    struct engine_run run = {.spec = spec,
-            .bundle = choices->bundle,
-            .user = choices->user,
-            .cgroup_parent = choices->cgroup_parent,
-            .detach = choices->detach,
-            .detach_keys = choices->detach_keys,
-            .unconfined_devices = choices->privileged,
-            .cgroup_delegate = choices->privileged};
+    struct engine_run run = {
+            .spec = spec, .detach = choices->detach, .detach_keys = choices->detach_keys};
 
     if (choices->vm)
         return error_set(err, EOPNOTSUPP,
                 "--isolation vm: this version makes containers only; leave the flag out");
     fill_meta(cli, spec, choices, &run.meta);
-    int r = resolve_namespaces(cli, engine, spec, choices, &run, err);
+    int r = resolve_namespaces(cli, engine, spec, choices, &run.meta, err);
     if (r == 0)
         r = resolve_devices(cli->arena, spec, choices, err);
     drop_missing_queues(spec);

@@ -168,7 +168,7 @@ static void tell_all(struct prepared *prepared)
 static int write_pidfile(const struct prepared *prepared, struct error *err)
 {
     char text[16];
-    _cleanup_sandbox_ struct sandbox sandbox = {0};
+    _cleanup_sandbox_ struct sandbox sandbox = {.record_fd = -1};
 
     if (!prepared->choices.pidfile)
         return 0;
@@ -205,7 +205,7 @@ static int apply(struct cli *cli, struct prepared *prepared, const struct run_wo
     tell_all(prepared);
     if (r == 0 && run->detach) {
         r = write_pidfile(prepared, err);
-        printf("%s\n", run->meta.name);
+        printf("%s\n", run->meta.id);
     }
     return r < 0 ? r : status;
 }
@@ -228,6 +228,27 @@ int cli_run(struct cli *cli, int argc, char **argv, struct error *err)
         fflush(stdout);
         summary_print(prepared.spec, &prepared.run.meta, stdout);
     }
+    engine_close(&prepared.engine);
+    return r;
+}
+
+int cli_create(struct cli *cli, int argc, char **argv, struct error *err)
+{
+    struct run_words words = {0};
+    struct prepared prepared = {0};
+    struct strv rest = {0};
+    struct option_command command = run_flags_command(
+            "viv create", "Makes a sandbox that `viv start` starts, and prints its id.");
+
+    int r = cli_parse(cli, &command, argc, argv, &words, &rest, err);
+    if (r != 0)
+        return r < 0 ? r : 0;
+    r = prepare(cli, &words.flags, &rest, &prepared, err);
+    if (r == 0)
+        r = engine_create(&prepared.engine, &prepared.run, err);
+    tell_all(&prepared);
+    if (r == 0)
+        printf("%s\n", prepared.run.meta.id);
     engine_close(&prepared.engine);
     return r;
 }

@@ -6,7 +6,7 @@
 
 static int each_pause(struct engine *engine, const char *name, void *data, struct error *err)
 {
-    _cleanup_sandbox_ struct sandbox sandbox = {0};
+    _cleanup_sandbox_ struct sandbox sandbox = {.record_fd = -1};
     int r = engine_find(engine, name, &sandbox, err);
 
     (void)data;
@@ -15,7 +15,7 @@ static int each_pause(struct engine *engine, const char *name, void *data, struc
 
 static int each_unpause(struct engine *engine, const char *name, void *data, struct error *err)
 {
-    _cleanup_sandbox_ struct sandbox sandbox = {0};
+    _cleanup_sandbox_ struct sandbox sandbox = {.record_fd = -1};
     int r = engine_find(engine, name, &sandbox, err);
 
     (void)data;
@@ -75,7 +75,7 @@ static const struct option_command kill_command = {.name = "viv kill",
 static int each_kill(struct engine *engine, const char *name, void *data, struct error *err)
 {
     const struct kill_flags *flags = data;
-    _cleanup_sandbox_ struct sandbox sandbox = {0};
+    _cleanup_sandbox_ struct sandbox sandbox = {.record_fd = -1};
     int r = engine_find(engine, name, &sandbox, err);
 
     if (r < 0)

@@ -8,7 +8,7 @@
 static int each_update(struct engine *engine, const char *name, void *data, struct error *err)
 {
     const struct spec_resources *resources = data;
-    _cleanup_sandbox_ struct sandbox sandbox = {0};
+    _cleanup_sandbox_ struct sandbox sandbox = {.record_fd = -1};
     int r = engine_find(engine, name, &sandbox, err);
 
     if (r < 0)

@@ -26,6 +26,7 @@ int container_open(const struct store *store, const char *id, struct arena *aren
         close(container.dir_fd);
         return error_prefix(err, "container \"%s\"", id);
     }
+    container.state.id = arena_strdup(arena, id); /* a folder can be renamed */
     *ret = container;
     return 0;
 }
@@ -126,7 +127,7 @@ static int save_config(const struct container_request *request, struct error *er
     return r < 0 ? error_sys(err, -r, "write config.json of %s", request->id) : 0;
 }
 
-static int make_reserved(struct container_request *request, const struct container_apply *apply,
+int container_make_in(struct container_request *request, const struct container_apply *apply,
         struct container_making *ret, struct error *err)
 {
     int r = container_plan(request, ret, err);
@@ -167,7 +168,7 @@ int container_make(const struct store *store, struct container_request *request,
     if (r < 0)
         return r;
     request->dir_fd = dir_fd;
-    r = make_reserved(request, apply, ret, err);
+    r = container_make_in(request, apply, ret, err);
     if (r < 0) {
         store_remove(store, request->id, NULL);
         return r;

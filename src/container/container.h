@@ -53,6 +53,11 @@ struct container_apply {
 int container_make(const struct store *store, struct container_request *request,
         const struct container_apply *apply, struct container_making *ret, struct error *err);
 
+/* The same in a folder that the caller has reserved (request->dir_fd): the mark stays, and on
+ * failure the folder. */
+int container_make_in(struct container_request *request, const struct container_apply *apply,
+        struct container_making *ret, struct error *err);
+
 /* For explain: builds the plan of a request and touches nothing. */
 int container_plan(
         struct container_request *request, struct container_making *ret, struct error *err);

@@ -149,13 +149,26 @@ static const char *room_hint(int r)
                    : NULL;
 }
 
+int store_maker_text(const struct store *store, const char *id, char *text, size_t size)
+{
+    int r = store_read_mark(store, MARKS, id, text, size);
+
+    return r < 0 ? r : 0;
+}
+
 int store_reserve(const struct store *store, const char *id, int *ret_fd, struct error *err)
+{
+    return store_reserve_as(store, id, "", ret_fd, err);
+}
+
+int store_reserve_as(
+        const struct store *store, const char *id, const char *text, int *ret_fd, struct error *err)
 {
     int r = store_check_id(id, err);
 
     if (r < 0)
         return r;
-    r = store_mark(store, MARKS, id, "");
+    r = store_mark(store, MARKS, id, text);
     if (r == -EEXIST)
         return error_set(err, EEXIST, "container with id %s already exists", id);
     if (r < 0)

@@ -37,6 +37,13 @@ int store_check_id(const char *id, struct error *err);
  * belongs to the caller. */
 int store_reserve(const struct store *store, const char *id, int *ret_fd, struct error *err);
 
+/* The same, with a text in the mark for who finds it when this process was killed. */
+int store_reserve_as(const struct store *store, const char *id, const char *text, int *ret_fd,
+        struct error *err);
+
+/* The text of a mark. -ENOENT: nobody is making a sandbox of that name. */
+int store_maker_text(const struct store *store, const char *id, char *text, size_t size);
+
 /* Removes the mark: the sandbox is made. */
 void store_settle(const struct store *store, const char *id);
 

@@ -14,6 +14,7 @@
 #include "engine/attach.h"
 #include "engine/idrange.h"
 #include "engine/images.h"
+#include "engine/records.h"
 #include "engine/session.h"
 #include "spec/signals.h"
 #include "sys/process.h"
@@ -50,9 +51,13 @@ int engine_open(
     engine.seccomp_cache = path_join(arena, state, ".seccomp");
     r = container_host_detect(arena, &engine.host, err);
     if (r == 0)
+        record_sweep(&engine);
+    if (r == 0)
         r = container_sweep(&engine.store, err);
-    if (r > 0)
+    if (r > 0) {
         idrange_sweep(&engine.store);
+        record_sweep_ids(&engine);
+    }
     if (r < 0) {
         store_close(&engine.store);
         return r;
@@ -70,32 +75,9 @@ void engine_close(struct engine *engine)
 
 /* ---- finding --------------------------------------------------------------------------------- */
 
-static int complete_name(
-        struct engine *engine, const char *name, const char **ret, struct error *err)
+static bool has_folder(const struct sandbox *sandbox)
 {
-    struct strv all = {0};
-    const char *found = NULL;
-    const char *id;
-    int r = store_list(&engine->store, engine->arena, &all, err);
-
-    if (r < 0)
-        return r;
-    strv_foreach (id, &all) {
-        if (str_equal(id, name)) {
-            *ret = name;
-            return 0;
-        }
-        if (str_starts(id, name) && found)
-            return error_set(err, EEXIST,
-                    "\"%s\" is the start of several sandboxes (\"%s\", \"%s\" …): write more of it",
-                    name, found, id);
-        if (str_starts(id, name))
-            found = id;
-    }
-    if (!found)
-        return error_set(err, ENOENT, "no such sandbox: \"%s\"; `viv ps -a` lists them", name);
-    *ret = found;
-    return 0;
+    return sandbox->container.dir_fd >= 0;
 }
 
 /*
@@ -104,39 +86,73 @@ static int complete_name(
  */
 static int bury(struct engine *engine, struct sandbox *sandbox)
 {
-    if (flock(sandbox->container.dir_fd, LOCK_EX | LOCK_NB) < 0)
+    if (record_try_lock(sandbox->record_fd) < 0)
         return 0; /* a monitor is at it */
-    bool gone = sandbox->meta.remove && container_delete(&sandbox->container, true, NULL) == 0;
-    if (!gone)
-        cgroup_remove(&sandbox->container.state.cgroup, CONTAINER_PATIENCE_MS, NULL);
-    if (sandbox->meta.id_first)
-        idrange_release(&engine->store, (uint32_t)sandbox->meta.id_first);
-    flock(sandbox->container.dir_fd, LOCK_UN);
-    return gone;
+    int r = container_delete(&sandbox->container, true, NULL);
+    if (sandbox->life.id_first)
+        idrange_release(&engine->store, sandbox->meta.name, (uint32_t)sandbox->life.id_first);
+    if (r == 0)
+        cleanup_close(&sandbox->container.dir_fd);
+    if (sandbox->meta.remove)
+        record_remove(engine, sandbox->meta.name, sandbox->meta.id, sandbox->kept, NULL);
+    record_unlock(sandbox->record_fd);
+    return sandbox->meta.remove;
+}
+
+/* What is there of a sandbox of exactly this name. */
+static int load(struct engine *engine, const char *name, struct sandbox *ret, struct error *err)
+{
+    struct sandbox sandbox = {.record_fd = -1};
+    int r = record_open(engine, name, &sandbox.record_fd, err);
+
+    sandbox.kept = r == 0;
+    if (r < 0 && r != -ENOENT)
+        return r;
+    r = container_open(&engine->store, name, engine->arena, &sandbox.container, NULL);
+    if (r < 0 && !sandbox.kept)
+        return -ENOENT;
+    if (r < 0)
+        sandbox.container = (struct container){
+                engine->arena, &engine->store, -1, {.id = arena_strdup(engine->arena, name)}};
+    if (!sandbox.kept)
+        sandbox.record_fd = fcntl(sandbox.container.dir_fd, F_DUPFD_CLOEXEC, 3);
+    r = sandbox_meta_load(sandbox.record_fd, engine->arena, &sandbox.meta, NULL);
+    if (r < 0 && !has_folder(&sandbox)) { /* half made, by someone who was killed */
+        sandbox_close(&sandbox);
+        return -ENOENT;
+    }
+    sandbox.meta.name = sandbox.container.state.id;
+    sandbox_life_load(sandbox.record_fd, engine->arena, &sandbox.life, NULL);
+    sandbox.status = has_folder(&sandbox)   ? container_status(&sandbox.container)
+                     : sandbox.life.started ? SPEC_STOPPED
+                                            : SPEC_CREATED;
+    *ret = sandbox;
+    return 0;
+}
+
+static int no_such(const char *name, struct error *err)
+{
+    return error_set(err, ENOENT, "no such sandbox: \"%s\"; `viv ps -a` lists them", name);
 }
 
 int engine_find(struct engine *engine, const char *name, struct sandbox *ret, struct error *err)
 {
-    struct sandbox sandbox = {0};
+    struct sandbox sandbox = {.record_fd = -1};
     int r = store_check_id(name, err);
 
     if (r < 0)
         return r;
-    if (container_open(&engine->store, name, engine->arena, &sandbox.container, NULL) < 0) {
-        r = complete_name(engine, name, &name, err);
-        if (r == 0)
-            r = container_open(&engine->store, name, engine->arena, &sandbox.container, err);
-        if (r < 0)
-            return r;
+    r = load(engine, name, &sandbox, NULL);
+    if (r == -ENOENT) {
+        r = record_find(engine, name, &name, err);
+        if (r == 0 && load(engine, name, &sandbox, err) == -ENOENT)
+            r = no_such(name, err);
     }
-    int dir_fd = sandbox.container.dir_fd;
-    sandbox.meta.name = sandbox.container.state.id;
-    sandbox_meta_load(dir_fd, engine->arena, &sandbox.meta, NULL);
-    sandbox.status = container_status(&sandbox.container);
-    sandbox.ended = sandbox_exit_load(dir_fd, engine->arena, &sandbox.end, NULL) == 0;
-    if (sandbox.status == SPEC_STOPPED && !sandbox.ended && bury(engine, &sandbox) > 0) {
+    if (r < 0)
+        return r;
+    if (sandbox.status == SPEC_STOPPED && has_folder(&sandbox) && bury(engine, &sandbox) > 0) {
         sandbox_close(&sandbox);
-        return error_set(err, ENOENT, "no such sandbox: \"%s\"; `viv ps -a` lists them", name);
+        return no_such(name, err);
     }
     *ret = sandbox;
     return 0;
@@ -145,34 +161,39 @@ int engine_find(struct engine *engine, const char *name, struct sandbox *ret, st
 void sandbox_close(struct sandbox *sandbox)
 {
     container_close(&sandbox->container);
+    if (sandbox->container.store)
+        cleanup_close(&sandbox->record_fd);
 }
 
 int engine_list(struct engine *engine, struct strv *ret, struct error *err)
 {
-    return store_list(&engine->store, engine->arena, ret, err);
+    return record_list(engine, ret, err);
 }
 
 /* ---- waiting and ending ---------------------------------------------------------------------- */
 
 int engine_wait(struct engine *engine, const char *name, int *ret_status, struct error *err)
 {
-    _cleanup_sandbox_ struct sandbox sandbox = {0};
+    _cleanup_sandbox_ struct sandbox sandbox = {.record_fd = -1};
     int r = engine_find(engine, name, &sandbox, err);
 
     if (r < 0)
         return r;
-    /* the monitor holds this lock as long as it lives; with --rm the folder is gone then, but the
-     * descriptor still leads to what was in it */
-    while (flock(sandbox.container.dir_fd, LOCK_SH) < 0)
+    /* the monitor holds this lock as long as it lives; with --rm the folder is gone then, but what
+     * was opened before still tells */
+    _cleanup_close_ int before = sandbox_life_open(sandbox.record_fd);
+    while (has_folder(&sandbox) && flock(sandbox.record_fd, LOCK_SH) < 0)
         if (errno != EINTR)
             return error_sys(err, errno, "wait for sandbox \"%s\"", name);
-    struct sandbox_exit end;
-    r = sandbox_exit_load(sandbox.container.dir_fd, engine->arena, &end, NULL);
-    if (r < 0)
+    struct sandbox_life life;
+    r = sandbox_life_load(sandbox.record_fd, engine->arena, &life, NULL);
+    if (r < 0 && before >= 0)
+        r = sandbox_life_read(before, engine->arena, &life, NULL);
+    if (r < 0 || !life.ended)
         return error_set(err, ECHILD,
                 "sandbox \"%s\" has ended, but nobody was left to see how: its monitor was killed",
                 name);
-    *ret_status = end.code;
+    *ret_status = life.code;
     return 0;
 }
 
@@ -201,10 +222,10 @@ static bool ends_within(pid_t pid, int timeout_s)
 
 int engine_stop(struct engine *engine, const char *name, int timeout_s, struct error *err)
 {
-    _cleanup_sandbox_ struct sandbox sandbox = {0};
+    _cleanup_sandbox_ struct sandbox sandbox = {.record_fd = -1};
     int r = engine_find(engine, name, &sandbox, err);
 
-    if (r < 0 || sandbox.status == SPEC_STOPPED)
+    if (r < 0 || !has_folder(&sandbox))
         return r;
     if (timeout_s < 0)
         timeout_s = sandbox.meta.stop_timeout > 0 ? sandbox.meta.stop_timeout : STOP_TIMEOUT_S;
@@ -218,42 +239,45 @@ int engine_stop(struct engine *engine, const char *name, int timeout_s, struct e
     if (r == -ESRCH)
         r = 0; /* it ended by itself in between */
     if (r == 0)
-        flock(sandbox.container.dir_fd, LOCK_SH); /* until its monitor has tidied up */
+        flock(sandbox.record_fd, LOCK_SH); /* until its monitor has tidied up */
     return r;
 }
 
 int engine_remove(struct engine *engine, const char *name, bool force, struct error *err)
 {
-    _cleanup_sandbox_ struct sandbox sandbox = {0};
+    _cleanup_sandbox_ struct sandbox sandbox = {.record_fd = -1};
     int r = engine_find(engine, name, &sandbox, err);
 
     if (r < 0)
         return r;
-    if (!force && sandbox.status != SPEC_STOPPED)
+    if (!force && has_folder(&sandbox) && sandbox.status != SPEC_STOPPED)
         return error_set(err, EBUSY,
                 "sandbox \"%s\" is %s: stop it first (viv stop %s), or use viv rm -f",
                 sandbox.meta.name, spec_status_name(sandbox.status), sandbox.meta.name);
-    if (sandbox.status != SPEC_STOPPED && sandbox.meta.monitor != getpid()) {
+    if (has_folder(&sandbox) && sandbox.status != SPEC_STOPPED) {
         r = container_kill(&sandbox.container, SIGKILL, false, NULL);
         if (r == 0)
-            flock(sandbox.container.dir_fd, LOCK_SH);
+            flock(sandbox.record_fd, LOCK_SH);
     }
-    r = container_delete(&sandbox.container, true, err);
-    if (r == 0 && sandbox.meta.id_first)
-        idrange_release(&engine->store, (uint32_t)sandbox.meta.id_first);
+    if (has_folder(&sandbox))
+        r = container_delete(&sandbox.container, true, err);
+    if (r == 0 && sandbox.life.id_first)
+        idrange_release(&engine->store, sandbox.meta.name, (uint32_t)sandbox.life.id_first);
+    if (r == 0)
+        r = record_remove(engine, sandbox.meta.name, sandbox.meta.id, sandbox.kept, err);
     return r;
 }
 
 int engine_attach(struct engine *engine, const char *name, bool input, const char *detach_keys,
         int *ret_status, struct error *err)
 {
-    _cleanup_sandbox_ struct sandbox sandbox = {0};
+    _cleanup_sandbox_ struct sandbox sandbox = {.record_fd = -1};
     _cleanup_close_ int sock = -1;
     int r = engine_find(engine, name, &sandbox, err);
 
     if (r < 0)
         return r;
-    if (sandbox.status == SPEC_STOPPED)
+    if (!has_folder(&sandbox) || sandbox.status == SPEC_STOPPED)
         return error_set(err, ESRCH, "sandbox \"%s\" is not running", name);
     r = attach_connect(sandbox.container.dir_fd, &sock, err);
     if (r < 0)

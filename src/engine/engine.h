@@ -40,16 +40,8 @@ const char *engine_data_root(struct arena *arena);
 /* ---- running --------------------------------------------------------------------------------- */
 
 struct engine_run {
-    struct spec *spec;         /* the configuration; user ids are filled in */
-    struct sandbox_meta meta;  /* name NULL: one is made up */
-    const char *bundle;        /* NULL: none */
-    const char *user;          /* "name[:group]", looked up inside the root; NULL: as in spec */
-    const char *cgroup_parent; /* NULL: beside each other, "/viv-NAME" */
-    bool userns_auto;          /* ids of its own */
-    bool idmap_root;           /* the root seen through the sandbox's user namespace */
-    bool seccomp_default;      /* the default profile, when the configuration has none */
-    bool unconfined_devices;   /* --privileged */
-    bool cgroup_delegate;      /* it may make control groups below its own */
+    struct spec *spec; /* the configuration; what is known only when it starts is filled in */
+    struct sandbox_meta meta; /* name NULL: one is made up; the id is made up always */
     bool detach;
     const char *detach_keys; /* the bytes that leave the terminal; see session.h */
     unsigned preserve_fds;
@@ -58,10 +50,26 @@ struct engine_run {
 };
 
 /*
- * Runs a sandbox. In the foreground it returns when the workload has ended, with its status in
- * `*ret_status`; detached, when the workload has started. `run->meta.name` is filled in.
+ * Makes a sandbox and starts it. In the foreground it returns when the workload has ended, with its
+ * status in `*ret_status`; detached, when the workload has started. `run->meta.name` and `.id` are
+ * filled in. When it cannot be started, nothing of it stays.
  */
 int engine_run(struct engine *engine, struct engine_run *run, int *ret_status, struct error *err);
+
+/* Makes one that is not started. */
+int engine_create(struct engine *engine, struct engine_run *run, struct error *err);
+
+struct engine_start {
+    const char *name;
+    bool attach;      /* stay at its streams; the status is then the workload's */
+    bool interactive; /* and pass input on */
+    const char *detach_keys;
+    struct strv *told; /* filled: warnings for the user */
+};
+
+/* Starts one that was created, or has ended. One that runs is left alone. */
+int engine_start(struct engine *engine, const struct engine_start *start, int *ret_status,
+        struct error *err);
 
 /* For explain: the plan that engine_run would apply; touches nothing. */
 int engine_plan(struct engine *engine, struct engine_run *run, struct container_making *ret,
@@ -70,14 +78,15 @@ int engine_plan(struct engine *engine, struct engine_run *run, struct container_
 /* ---- sandboxes that exist -------------------------------------------------------------------- */
 
 struct sandbox {
-    struct container container;
+    struct container container; /* its folder in the store; dir_fd is -1 when it has none */
+    int record_fd;              /* see records.h */
+    bool kept;                  /* it has a record that outlives it */
     struct sandbox_meta meta;
-    enum spec_status status;
-    bool ended; /* and `end` is known */
-    struct sandbox_exit end;
+    struct sandbox_life life;
+    enum spec_status status; /* SPEC_CREATED: not started yet */
 };
 
-/* By name, or by the start of one if only one fits. -ENOENT, -EEXIST (several fit). */
+/* By name or id, or by the start of one if only one fits. -ENOENT, -EEXIST (several fit). */
 int engine_find(struct engine *engine, const char *name, struct sandbox *ret, struct error *err);
 void sandbox_close(struct sandbox *sandbox);
 #define _cleanup_sandbox_ __attribute__((cleanup(sandbox_close)))

@@ -149,7 +149,7 @@ static int live(struct executing *executing, int report_fd, int client_sock, str
                 .signals = true,
         };
         if (report_fd >= 0)
-            watcher_started(report_fd);
+            watcher_started(report_fd, NULL);
         r = monitor_run(&config, &status, err);
         plan_run_end(&making.run);
     }
@@ -166,7 +166,8 @@ static int run_apart(struct executing *executing, int *ret_status, struct error 
 {
     const struct engine_exec *exec = executing->exec;
     _cleanup_watcher_ struct watcher watcher = {-1, -1};
-    int r = watcher_start(live_apart, executing, !exec->detach, &watcher, err);
+    int r = watcher_start(live_apart, executing, !exec->detach,
+            &(struct watcher_told){executing->engine->arena, NULL}, &watcher, err);
 
     if (r < 0 || exec->detach)
         return r;

@@ -78,14 +78,16 @@ uint32_t idrange_guess(const char *id)
     return FIRST + hash_name(id) % SLOTS * IDRANGE_SIZE;
 }
 
-void idrange_release(const struct store *store, uint32_t first)
+void idrange_release(const struct store *store, const char *id, uint32_t first)
 {
     char number[16];
+    char owner[256];
 
     if (first < FIRST)
         return;
     snprintf(number, sizeof(number), "%u", (first - FIRST) / IDRANGE_SIZE);
-    drop(store, number);
+    if (store_read_mark(store, FOLDER, number, owner, sizeof(owner)) >= 0 && str_equal(owner, id))
+        drop(store, number);
 }
 
 void idrange_sweep(const struct store *store)

@@ -16,8 +16,8 @@ int idrange_take(const struct store *store, const char *id, uint32_t *ret_first,
 /* The range that a take would try first; takes nothing. For explain. */
 uint32_t idrange_guess(const char *id);
 
-/* Gives a range back. One that is not taken is fine. */
-void idrange_release(const struct store *store, uint32_t first);
+/* Gives a sandbox's range back. One that is not taken, or is another's by now, is left alone. */
+void idrange_release(const struct store *store, const char *id, uint32_t first);
 
 /* Gives back the ranges that nobody has any more. */
 void idrange_sweep(const struct store *store);

@@ -1,9 +1,24 @@
 #include "engine/meta.h"
 
+#include <errno.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
 #include "base/io.h"
+
+#define META "meta.json"
+#define LIFE "life.json"
+
+static const struct field join_fields[] = {
+        FIELD_REQUIRED(struct sandbox_join, kind, FIELD_STR),
+        FIELD_REQUIRED(struct sandbox_join, sandbox, FIELD_STR),
+};
+static const struct record join_record = RECORD(struct sandbox_join, join_fields);
 
 static const struct field meta_fields[] = {
         FIELD_REQUIRED(struct sandbox_meta, name, FIELD_STR),
+        FIELD_REQUIRED(struct sandbox_meta, id, FIELD_STR),
         FIELD(struct sandbox_meta, image, FIELD_STR),
         FIELD(struct sandbox_meta, command, FIELD_STRV),
         FIELD(struct sandbox_meta, labels, FIELD_MAP),
@@ -14,63 +29,106 @@ static const struct field meta_fields[] = {
         FIELD(struct sandbox_meta, tty, FIELD_BOOL),
         FIELD(struct sandbox_meta, interactive, FIELD_BOOL),
         FIELD(struct sandbox_meta, remove, FIELD_BOOL),
-        FIELD(struct sandbox_meta, confined, FIELD_BOOL),
-        FIELD(struct sandbox_meta, monitor, FIELD_I32),
-        FIELD(struct sandbox_meta, id_first, FIELD_U64),
         FIELD(struct sandbox_meta, log, FIELD_STR),
+        FIELD(struct sandbox_meta, bundle, FIELD_STR),
+        FIELD(struct sandbox_meta, user, FIELD_STR),
+        FIELD(struct sandbox_meta, cgroup_parent, FIELD_STR),
+        FIELD(struct sandbox_meta, userns_auto, FIELD_BOOL),
+        FIELD(struct sandbox_meta, idmap_root, FIELD_BOOL),
+        FIELD(struct sandbox_meta, confined, FIELD_BOOL),
+        FIELD(struct sandbox_meta, unconfined_devices, FIELD_BOOL),
+        FIELD(struct sandbox_meta, cgroup_delegate, FIELD_BOOL),
+        FIELD_OF(struct sandbox_meta, joins, "joins", FIELD_LIST, &join_record),
 };
 static const struct record meta_record = RECORD(struct sandbox_meta, meta_fields);
 
-static const struct field exit_fields[] = {
-        FIELD(struct sandbox_exit, code, FIELD_I32),
-        FIELD(struct sandbox_exit, oom_killed, FIELD_BOOL),
-        FIELD(struct sandbox_exit, finished, FIELD_STR),
+static const struct field life_fields[] = {
+        FIELD(struct sandbox_life, started, FIELD_STR),
+        FIELD(struct sandbox_life, finished, FIELD_STR),
+        FIELD(struct sandbox_life, ended, FIELD_BOOL),
+        FIELD(struct sandbox_life, code, FIELD_I32),
+        FIELD(struct sandbox_life, oom_killed, FIELD_BOOL),
+        FIELD(struct sandbox_life, monitor, FIELD_I32),
+        FIELD(struct sandbox_life, id_first, FIELD_U64),
 };
-static const struct record exit_record = RECORD(struct sandbox_exit, exit_fields);
+static const struct record life_record = RECORD(struct sandbox_life, life_fields);
 
 static int save(int dir_fd, const char *name, const struct record *record, const void *from,
-        struct error *err)
+        bool durable, struct error *err)
 {
     _cleanup_json_ struct json_object *json = record_write(record, from);
     const char *text = json_text(json);
-    int r = io_replace_file_at(dir_fd, name, text, strlen(text), 0600, false);
+    int r = io_replace_file_at(dir_fd, name, text, strlen(text), 0600, durable);
 
     return r < 0 ? error_sys(err, -r, "write %s", name) : 0;
 }
 
-static int load(int dir_fd, const char *name, const struct record *record, struct arena *arena,
-        void *into, struct error *err)
+static int take_in(struct json_object *json, const char *name, const struct record *record,
+        struct arena *arena, void *into, struct error *err)
 {
-    _cleanup_json_ struct json_object *json = NULL;
     struct record_report report = {.arena = arena};
-    int r = json_parse_file_at(dir_fd, name, &json, err);
 
-    if (r < 0)
-        return r;
     record_read(record, json, "", into, &report);
     if (report.faults.count)
         return error_set(err, EINVAL, "%s: %s", name, report.faults.words[0]);
     return 0;
 }
 
-int sandbox_meta_save(int dir_fd, const struct sandbox_meta *meta, struct error *err)
+static int load(int dir_fd, const char *name, const struct record *record, struct arena *arena,
+        void *into, struct error *err)
 {
-    return save(dir_fd, "meta.json", &meta_record, meta, err);
+    _cleanup_json_ struct json_object *json = NULL;
+    int r = json_parse_file_at(dir_fd, name, &json, err);
+
+    return r < 0 ? r : take_in(json, name, record, arena, into, err);
+}
+
+int sandbox_meta_save(int dir_fd, const struct sandbox_meta *meta, bool durable, struct error *err)
+{
+    return save(dir_fd, META, &meta_record, meta, durable, err);
 }
 
 int sandbox_meta_load(int dir_fd, struct arena *arena, struct sandbox_meta *ret, struct error *err)
 {
     *ret = (struct sandbox_meta){0};
-    return load(dir_fd, "meta.json", &meta_record, arena, ret, err);
+    return load(dir_fd, META, &meta_record, arena, ret, err);
 }
 
-int sandbox_exit_save(int dir_fd, const struct sandbox_exit *end, struct error *err)
+int sandbox_life_save(int dir_fd, const struct sandbox_life *life, struct error *err)
 {
-    return save(dir_fd, "exit.json", &exit_record, end, err);
+    return save(dir_fd, LIFE, &life_record, life, false, err);
 }
 
-int sandbox_exit_load(int dir_fd, struct arena *arena, struct sandbox_exit *ret, struct error *err)
+int sandbox_life_load(int dir_fd, struct arena *arena, struct sandbox_life *ret, struct error *err)
 {
-    *ret = (struct sandbox_exit){0};
-    return load(dir_fd, "exit.json", &exit_record, arena, ret, err);
+    *ret = (struct sandbox_life){0};
+    return load(dir_fd, LIFE, &life_record, arena, ret, err);
+}
+
+int sandbox_life_open(int dir_fd)
+{
+    int fd = openat(dir_fd, LIFE, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+
+    return fd < 0 ? -errno : fd;
+}
+
+int sandbox_life_leave(int dir_fd, const struct sandbox_life *life)
+{
+    _cleanup_close_ int fd = openat(dir_fd, LIFE, O_WRONLY | O_TRUNC | O_NOFOLLOW | O_CLOEXEC);
+    _cleanup_json_ struct json_object *json = record_write(&life_record, life);
+    const char *text = json_text(json);
+
+    return fd < 0 ? -errno : io_write_all(fd, text, strlen(text));
+}
+
+int sandbox_life_read(int fd, struct arena *arena, struct sandbox_life *ret, struct error *err)
+{
+    _cleanup_json_ struct json_object *json = NULL;
+    _cleanup_buf_ struct buf text = {.max = 65536};
+
+    *ret = (struct sandbox_life){0};
+    if (lseek(fd, 0, SEEK_SET) < 0 || io_read_fd(fd, &text) < 0)
+        return error_sys(err, errno, "read " LIFE);
+    int r = json_parse(buf_text(&text), text.length, LIFE, &json, err);
+    return r < 0 ? r : take_in(json, LIFE, &life_record, arena, ret, err);
 }

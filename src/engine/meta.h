@@ -1,13 +1,23 @@
 /*
- * What viv remembers of a sandbox beside the container's own state: meta.json, written when it is
- * made, and exit.json, written when it has ended. Both stand in the sandbox's folder of the store.
+ * What viv remembers of a sandbox beside the container's own state: meta.json, what was asked for,
+ * written when it is created and by commands that change it; and life.json, how its latest life
+ * went, written by the process that watches it. Both stand in the sandbox's record (records.h).
  */
 #pragma once
 
 #include "base/record.h"
 
+#define SANDBOX_ID_LENGTH 64
+
+/* A namespace that is another sandbox's: looked up by name or id at each start. */
+struct sandbox_join {
+    const char *kind; /* "network", "pid" …, as the OCI names them */
+    const char *sandbox;
+};
+
 struct sandbox_meta {
-    const char *name;  /* the id in the store */
+    const char *name;  /* that of the folder, whatever the file says: a rename moves the folder */
+    const char *id;    /* 64 hexadecimal digits */
     const char *image; /* "busybox", or the path of the root or bundle */
     struct strv command;
     struct record_map labels;
@@ -17,23 +27,44 @@ struct sandbox_meta {
     int stop_timeout; /* seconds */
     bool tty;
     bool interactive;
-    bool remove;       /* --rm */
-    bool confined;     /* the default seccomp profile, where the configuration has none */
-    int monitor;       /* pid of the process that watches it */
-    uint64_t id_first; /* the range of --userns auto; 0: none */
-    const char *log;   /* "json-file" or "none" */
+    bool remove;     /* --rm */
+    const char *log; /* "json-file" or "none" */
+
+    /* how it is made, each time that it starts */
+    const char *bundle;        /* NULL: none */
+    const char *user;          /* "name[:group]", looked up inside the root; NULL: as in the spec */
+    const char *cgroup_parent; /* NULL: beside each other, "/viv-NAME" */
+    bool userns_auto;          /* ids of its own */
+    bool idmap_root;           /* the root seen through the sandbox's user namespace */
+    bool confined;             /* the default seccomp profile, where the configuration has none */
+    bool unconfined_devices;   /* --privileged */
+    bool cgroup_delegate;      /* it may make control groups below its own */
+    RECORD_LIST(struct sandbox_join) joins;
 };
 
-struct sandbox_exit {
-    int code; /* the workload's, or 128 + the signal that ended it */
-    bool oom_killed;
+struct sandbox_life {
+    const char *started;  /* RFC 3339; NULL: it was never started */
     const char *finished; /* RFC 3339 */
+    bool ended;           /* and `code` is known */
+    int code;             /* the workload's, or 128 + the signal that ended it */
+    bool oom_killed;
+    int monitor;       /* pid of the process that watches it; valid while the record is locked */
+    uint64_t id_first; /* the range of --userns auto; 0: none */
 };
 
-/* Written and read in a sandbox's directory; what is read lives in the arena. */
-int sandbox_meta_save(int dir_fd, const struct sandbox_meta *meta, struct error *err);
+/* Written and read in a sandbox's record; what is read lives in the arena. `durable`: on the disk
+ * when this returns. */
+int sandbox_meta_save(int dir_fd, const struct sandbox_meta *meta, bool durable, struct error *err);
 int sandbox_meta_load(int dir_fd, struct arena *arena, struct sandbox_meta *ret, struct error *err);
 
-/* -ENOENT while it has not ended, or its monitor was killed. */
-int sandbox_exit_save(int dir_fd, const struct sandbox_exit *end, struct error *err);
-int sandbox_exit_load(int dir_fd, struct arena *arena, struct sandbox_exit *ret, struct error *err);
+/* -ENOENT while it was never started. */
+int sandbox_life_save(int dir_fd, const struct sandbox_life *life, struct error *err);
+int sandbox_life_load(int dir_fd, struct arena *arena, struct sandbox_life *ret, struct error *err);
+
+/*
+ * For a record that is about to be removed: writes into the file that is there instead of replacing
+ * it, so that who has opened it before (sandbox_life_open) still learns how it ended.
+ */
+int sandbox_life_leave(int dir_fd, const struct sandbox_life *life);
+int sandbox_life_open(int dir_fd);
+int sandbox_life_read(int fd, struct arena *arena, struct sandbox_life *ret, struct error *err);

@@ -290,7 +290,7 @@ static int set_up(struct monitor *monitor, int *listener, struct error *err)
     int r = loop_new(&monitor->loop, err);
 
     if (r == 0 && config->log)
-        r = logfile_open(config->dir_fd, &monitor->log, err);
+        r = logfile_open(config->log_fd, &monitor->log, err);
     if (r == 0 && config->listen)
         r = attach_listen(config->dir_fd, listener, err);
     if (r < 0)

@@ -13,7 +13,8 @@
 #include "engine/streams.h"
 
 struct monitor_config {
-    int dir_fd; /* the sandbox's folder */
+    int dir_fd; /* the sandbox's folder in the store, where clients find its socket */
+    int log_fd; /* its record, where the log is */
     int pidfd;  /* of the workload's first process */
     struct streams *streams;
     bool local;   /* output goes to this process's stdout and stderr too */

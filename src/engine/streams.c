@@ -48,7 +48,7 @@ static int open_terminal(struct streams *streams, struct error *err)
 
 int streams_open(enum streams_kind kind, bool interactive, struct streams *ret, struct error *err)
 {
-    struct streams streams = {false, {-1, -1, -1}, {-1, -1, -1}, -1, -1, -1, -1, -1};
+    struct streams streams = STREAMS_NONE;
     int r = 0;
 
     if (kind == STREAMS_TERMINAL)

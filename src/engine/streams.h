@@ -20,6 +20,8 @@ struct streams {
     int console_peer;
 };
 
+#define STREAMS_NONE ((struct streams){false, {-1, -1, -1}, {-1, -1, -1}, -1, -1, -1, -1, -1})
+
 enum streams_kind {
     STREAMS_INHERIT, /* the process's own; stdin is /dev/null unless interactive */
     STREAMS_TEE,     /* stdin as above, stdout and stderr through pipes */

@@ -6,15 +6,19 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/buf.h"
 #include "base/cleanup.h"
 #include "base/io.h"
 #include "sys/process.h"
 
 enum report_kind { REPORT_STARTED, REPORT_ENDED, REPORT_FAILED };
 
+#define TOLD_MAX 65536U
+
 struct report {
     enum report_kind kind;
     int status;
+    uint32_t told; /* bytes that follow: lines */
     struct error err;
 };
 
@@ -23,11 +27,18 @@ static void send_report(int fd, const struct report *report)
     io_write_all(fd, report, sizeof(*report)); /* nobody there: the command was killed */
 }
 
-void watcher_started(int report_fd)
+void watcher_started(int report_fd, const struct strv *told)
 {
     struct report report = {.kind = REPORT_STARTED};
+    _cleanup_buf_ struct buf lines = {.max = TOLD_MAX};
 
+    for (size_t i = 0; told && i < told->count; i++) {
+        buf_add_str(&lines, told->words[i]);
+        buf_add_char(&lines, '\n');
+    }
+    report.told = (uint32_t)lines.length;
     send_report(report_fd, &report);
+    io_write_all(report_fd, buf_text(&lines), lines.length);
     /* from here on the monitor belongs to no terminal and to no job of the shell, and keeps nobody
      * waiting who reads to the end of the command's output */
     sys_setsid();
@@ -65,8 +76,23 @@ static int read_report(int fd, struct report *report, struct error *err)
     return 0;
 }
 
-int watcher_start(
-        watcher_fn fn, void *data, bool with_client, struct watcher *ret, struct error *err)
+static void read_told(int fd, uint32_t length, const struct watcher_told *told)
+{
+    char *text = length && length <= TOLD_MAX ? arena_alloc(told->arena, length + 1) : NULL;
+    struct strv lines = {0};
+    const char *line;
+
+    if (!text || io_read_exact(fd, text, length) < 0 || !told->lines)
+        return;
+    strv_split(told->arena, &lines, text, '\n');
+    strv_foreach (line, &lines) {
+        if (*line)
+            strv_add(told->arena, told->lines, line);
+    }
+}
+
+int watcher_start(watcher_fn fn, void *data, bool with_client, const struct watcher_told *told,
+        struct watcher *ret, struct error *err)
 {
     struct report report;
     int pipe_ends[2];
@@ -95,6 +121,7 @@ int watcher_start(
         waitpid(pid, NULL, 0);
         return r;
     }
+    read_told(read_end, report.told, told);
     *ret = (struct watcher){take_fd(&read_end), take_fd(&near_sock)};
     return 0;
 }

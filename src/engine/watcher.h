@@ -6,14 +6,21 @@
 
 #include <stdbool.h>
 
-#include "base/error.h"
+#include "base/str.h"
 
 /* What the monitor's process does. Makes the workload, calls watcher_started(), watches it to its
  * end and returns its status, or negative with the error. */
 typedef int (*watcher_fn)(void *data, int report_fd, int client_sock, struct error *err);
 
-/* In the monitor's process: tells the command that the workload runs. */
-void watcher_started(int report_fd);
+/* In the monitor's process: tells the command that the workload runs, and these lines (NULL: none).
+ */
+void watcher_started(int report_fd, const struct strv *told);
+
+/* Where the command collects what the monitor tells; the list may be NULL. */
+struct watcher_told {
+    struct arena *arena;
+    struct strv *lines;
+};
 
 struct watcher {
     int report_fd;
@@ -22,8 +29,8 @@ struct watcher {
 
 /* Forks, and returns when the workload has started or could not be (its error). `with_client`: a
  * pair of sockets joins the command to the workload's streams. */
-int watcher_start(
-        watcher_fn fn, void *data, bool with_client, struct watcher *ret, struct error *err);
+int watcher_start(watcher_fn fn, void *data, bool with_client, const struct watcher_told *told,
+        struct watcher *ret, struct error *err);
 
 /* Waits for the workload's status. */
 int watcher_wait(struct watcher *watcher, int *ret_status, struct error *err);

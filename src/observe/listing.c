@@ -70,11 +70,11 @@ static const char *status_text(struct arena *arena, const struct sandbox *sandbo
     if (sandbox->status != SPEC_STOPPED)
         return arena_printf(arena, "%s for %s", status_word(sandbox),
                 table_since(arena, sandbox->container.state.created));
-    if (!sandbox->ended)
+    if (!sandbox->life.ended)
         return "exited, nobody saw how";
-    return arena_printf(arena, "exited (%d%s) %s ago", sandbox->end.code,
-            sandbox->end.oom_killed ? ", out of memory" : "",
-            table_since(arena, sandbox->end.finished));
+    return arena_printf(arena, "exited (%d%s) %s ago", sandbox->life.code,
+            sandbox->life.oom_killed ? ", out of memory" : "",
+            table_since(arena, sandbox->life.finished));
 }
 
 static void add_row(struct table *table, const struct sandbox *sandbox)
@@ -100,6 +100,7 @@ static struct json_object *row_json(const struct sandbox *sandbox)
                 labels, sandbox->meta.labels.items[i].key, sandbox->meta.labels.items[i].value);
     for (size_t i = 0; i < sandbox->meta.command.count; i++)
         json_object_array_add(command, json_object_new_string(sandbox->meta.command.words[i]));
+    json_add_str(row, "Id", sandbox->meta.id);
     json_add_str(row, "Name", sandbox->meta.name);
     json_add_str(row, "Image", sandbox->meta.image);
     json_add_str(row, "Isolation", sandbox->meta.isolation);
@@ -109,8 +110,8 @@ static struct json_object *row_json(const struct sandbox *sandbox)
             json_object_new_int(
                     sandbox->status == SPEC_STOPPED ? 0 : sandbox->container.state.pid));
     json_add_str(row, "Created", sandbox->container.state.created);
-    if (sandbox->ended)
-        json_object_object_add(row, "ExitCode", json_object_new_int(sandbox->end.code));
+    if (sandbox->life.ended)
+        json_object_object_add(row, "ExitCode", json_object_new_int(sandbox->life.code));
     json_object_object_add(row, "Labels", labels);
     return row;
 }
@@ -131,7 +132,7 @@ int listing_print(
         return r;
     table_add(&table, heading);
     strv_foreach (name, &names) {
-        _cleanup_sandbox_ struct sandbox sandbox = {0};
+        _cleanup_sandbox_ struct sandbox sandbox = {.record_fd = -1};
         if (engine_find(engine, name, &sandbox, NULL) < 0 || !wanted(&sandbox, choice))
             continue;
         if (choice->quiet)
@@ -162,10 +163,10 @@ static struct json_object *state_json(const struct sandbox *sandbox)
     json_object_object_add(state, "Pid",
             json_object_new_int(
                     sandbox->status == SPEC_STOPPED ? 0 : sandbox->container.state.pid));
-    json_object_object_add(state, "OOMKilled", json_object_new_boolean(sandbox->end.oom_killed));
-    json_object_object_add(state, "ExitCode", json_object_new_int(sandbox->end.code));
+    json_object_object_add(state, "OOMKilled", json_object_new_boolean(sandbox->life.oom_killed));
+    json_object_object_add(state, "ExitCode", json_object_new_int(sandbox->life.code));
     json_add_str(state, "StartedAt", sandbox->container.state.created);
-    json_add_str(state, "FinishedAt", sandbox->end.finished);
+    json_add_str(state, "FinishedAt", sandbox->life.finished);
     return state;
 }
 
@@ -182,12 +183,14 @@ static struct json_object *cgroup_json(const struct cgroup_saved *saved)
 int listing_inspect(
         struct engine *engine, const char *name, struct json_object **ret, struct error *err)
 {
-    _cleanup_sandbox_ struct sandbox sandbox = {0};
+    _cleanup_sandbox_ struct sandbox sandbox = {.record_fd = -1};
     struct json_object *config = NULL;
     int r = engine_find(engine, name, &sandbox, err);
 
     if (r == 0)
-        r = json_parse_file_at(sandbox.container.dir_fd, "config.json", &config, err);
+        r = json_parse_file_at(
+                sandbox.container.dir_fd < 0 ? sandbox.record_fd : sandbox.container.dir_fd,
+                "config.json", &config, err);
     if (r < 0)
         return r;
     struct json_object *object = row_json(&sandbox);

@@ -85,9 +85,8 @@ static int follow(struct engine *engine, const char *name, int fd, struct buf *t
     if (watch < 0 || inotify_add_watch(watch, path, IN_MODIFY | IN_CLOSE_WRITE) < 0)
         return error_sys(err, errno, "watch the log");
     for (;;) {
-        _cleanup_sandbox_ struct sandbox sandbox = {0};
-        bool over = engine_find(engine, name, &sandbox, NULL) < 0 || sandbox.ended ||
-                    sandbox.status == SPEC_STOPPED;
+        _cleanup_sandbox_ struct sandbox sandbox = {.record_fd = -1};
+        bool over = engine_find(engine, name, &sandbox, NULL) < 0 || sandbox.container.dir_fd < 0;
         int r = print_new(fd, text, choice);
         if (r < 0)
             return error_sys(err, -r, "read the log");
@@ -102,14 +101,14 @@ static int follow(struct engine *engine, const char *name, int fd, struct buf *t
 int output_print(struct engine *engine, const char *name, const struct output_choice *choice,
         struct error *err)
 {
-    _cleanup_sandbox_ struct sandbox sandbox = {0};
+    _cleanup_sandbox_ struct sandbox sandbox = {.record_fd = -1};
     _cleanup_buf_ struct buf text = {.max = 1 << 20};
     int r = engine_find(engine, name, &sandbox, err);
 
     if (r < 0)
         return r;
     _cleanup_close_ int fd =
-            openat(sandbox.container.dir_fd, LOGFILE_NAME, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+            openat(sandbox.record_fd, LOGFILE_NAME, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
     if (fd < 0 && errno == ENOENT)
         return error_set(err, ENOENT,
                 "sandbox \"%s\" has no log: with --rm in the foreground its output goes to the "

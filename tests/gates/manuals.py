@@ -58,7 +58,8 @@ def test_every_option_of_viv_is_in_its_page():
         if not page.exists():
             found.append(f"no manual page: {page.name}")
             continue
-        shared = printed_options(binary, "run") if name == "explain" else frozenset()
+        shared = (printed_options(binary, "run") if name in ("create", "explain")
+                  else frozenset())
         found += differences(page, printed_options(binary, name), shared)
     check(not found, "\n" + "\n".join(found))
 

@@ -53,9 +53,10 @@ class Box:
         return self.inspect(name)["Pid"]
 
     def names(self):
-        if not self.store.is_dir():
-            return []
-        return sorted(entry.name for entry in self.store.iterdir() if entry.name[0] != ".")
+        """Those that run, and those that have a record."""
+        folders = [self.store, pathlib.Path(os.environ["VIV_DATA_ROOT"], "sandboxes")]
+        return sorted({entry.name for folder in folders if folder.is_dir()
+                       for entry in folder.iterdir() if entry.name[0] != "."})
 
     def cgroup_dirs(self):
         """Every directory of ours in any hierarchy, the deepest first."""

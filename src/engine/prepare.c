@@ -1,0 +1,189 @@
+#include "engine/prepare.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/path.h"
+#include "engine/filter.h"
+#include "engine/idrange.h"
+#include "engine/joins.h"
+#include "engine/rootless.h"
+#include "security/passwd.h"
+#include "spec/check.h"
+
+static int look_up_user(struct engine *engine, struct engine_run *run, struct error *err)
+{
+    struct spec *spec = run->spec;
+    struct passwd_user user;
+    const char *path = spec->root->path;
+
+    if (!run->meta.user)
+        return 0;
+    if (path[0] != '/' && run->meta.bundle)
+        path = path_join(engine->arena, run->meta.bundle, path);
+    _cleanup_close_ int root = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (root < 0)
+        return error_sys(err, errno, "open the root file system %s", path);
+    int r = passwd_lookup(root, run->meta.user, engine->arena, &user, err);
+    if (r < 0)
+        return error_prefix(err, "--user");
+    struct spec_user *into = &spec->process->user;
+    into->uid = user.uid;
+    into->gid = user.gid;
+    if (!into->additionalGids.count) {
+        into->additionalGids.items = user.additional_gids.items;
+        into->additionalGids.count = user.additional_gids.count;
+    }
+    return 0;
+}
+
+static void map_range(struct arena *arena, struct spec_id_mappings *maps, uint32_t first)
+{
+    maps->items = arena_new(arena, struct spec_id_mapping);
+    maps->items[0] = (struct spec_id_mapping){0, first, IDRANGE_SIZE};
+    maps->count = 1;
+}
+
+static int give_ids(struct running *running, bool take, struct error *err)
+{
+    struct engine *engine = running->engine;
+    struct engine_run *run = running->run;
+    struct spec_linux *linux_part = &run->spec->linux;
+    uint32_t first = 0;
+
+    if (engine->host.rootless)
+        return rootless_maps(engine->arena, &engine->host, run->spec, err);
+    first = idrange_guess(run->meta.name);
+    int r = take ? idrange_take(&engine->store, run->meta.name, &first, err) : 0;
+    if (r < 0)
+        return r;
+    running->life.id_first = take ? first : 0;
+    map_range(engine->arena, &linux_part->uidMappings, first);
+    map_range(engine->arena, &linux_part->gidMappings, first);
+    return 0;
+}
+
+/* Once the ids are known: what the flags made has to be a good configuration. */
+static int check_spec(struct engine *engine, const struct spec *spec, struct error *err)
+{
+    struct record_report report = {.arena = engine->arena};
+
+    spec_check(spec, &report);
+    if (!report.faults.count)
+        return 0;
+    return error_set(err, EINVAL, "%s", strv_join(engine->arena, &report.faults, "\n     "));
+}
+
+static const char *default_cgroup(const struct engine *engine, const struct engine_run *run)
+{
+    const char *parent = run->meta.cgroup_parent;
+
+    /* one directory in each hierarchy, not two: there may be ten of them */
+    if (!parent)
+        return arena_printf(
+                engine->arena, "%sviv-%s", engine->host.rootless ? "" : "/", run->meta.name);
+    return arena_printf(engine->arena, "%s/%s", parent, run->meta.name);
+}
+
+void running_unprepare(struct running *running)
+{
+    if (running->life.id_first)
+        idrange_release(
+                &running->engine->store, running->run->meta.name, (uint32_t)running->life.id_first);
+    running->life.id_first = 0;
+}
+
+/* Says of a path that its owners look strange inside, since they cannot be mapped. */
+static void tell_unmapped(struct running *running, const char *what, const char *path)
+{
+    struct arena *arena = running->engine->arena;
+
+    if (running->run->told)
+        strv_add(arena, running->run->told,
+                arena_printf(arena,
+                        "%s %s is on a file system that cannot be idmapped: inside, its files "
+                        "belong to nobody; --userns host shows their owners",
+                        what, path));
+}
+
+static bool is_bind(const struct spec_mount *mount)
+{
+    return str_equal(mount->type, "bind") || strv_contains(&mount->options, "bind") ||
+           strv_contains(&mount->options, "rbind");
+}
+
+/* With ids of its own, the sandbox sees the root and what is shared with it through them, so that
+ * no owner on disk has to change. */
+static void idmap_files(struct running *running, bool joined)
+{
+    struct engine_run *run = running->run;
+    const char *root = run->spec->root->path;
+
+    running->request.idmap_root =
+            (run->meta.idmap_root || joined) && !running->engine->host.rootless;
+    if (!running->request.idmap_root)
+        return;
+    if (!container_host_can_idmap(root)) {
+        running->request.idmap_root = false;
+        tell_unmapped(running, "the root", root);
+    }
+    for (size_t i = 0; i < run->spec->mounts.count; i++) {
+        struct spec_mount *mount = &run->spec->mounts.items[i];
+        if (!is_bind(mount) || mount->uidMappings.count ||
+                strv_contains(&mount->options, "idmap") || strv_contains(&mount->options, "ridmap"))
+            continue;
+        if (container_host_can_idmap(mount->source))
+            strv_add(running->engine->arena, &mount->options, "idmap");
+        else if (access(mount->source, F_OK) == 0)
+            tell_unmapped(running, "the shared", mount->source);
+    }
+}
+
+static void fill_request(struct running *running)
+{
+    struct engine *engine = running->engine;
+    struct engine_run *run = running->run;
+
+    running->request.arena = engine->arena;
+    running->request.host = &engine->host;
+    running->request.spec = run->spec;
+    running->request.id = run->meta.name;
+    running->request.bundle = run->meta.bundle;
+    running->request.dir_fd = running->run_fd;
+    running->request.cgroup_manager = CGROUP_MANAGER_FS;
+    running->request.default_cgroup = default_cgroup(engine, run);
+    running->request.cgroup_strict = !engine->host.rootless;
+    running->request.die_with_host = running->foreground;
+    running->request.console_fd = -1;
+    running->request.preserve_fds = run->preserve_fds;
+    running->request.unmasked_devices = run->meta.unconfined_devices;
+    running->request.cgroup_delegate = run->meta.cgroup_delegate;
+}
+
+int running_prepare(struct running *running, bool take, struct error *err)
+{
+    struct engine *engine = running->engine;
+    struct engine_run *run = running->run;
+    bool joined = false;
+    int r = joins_resolve(engine, &run->meta, run->spec, &joined, err);
+
+    const struct spec_namespace *names = spec_namespace_find(run->spec, "uts");
+    if (names && str_empty(names->path) && str_empty(run->spec->hostname))
+        run->spec->hostname = run->meta.name;
+    if (r == 0)
+        r = look_up_user(engine, run, err);
+    if (r == 0)
+        r = engine_seccomp(engine, run->spec, run->meta.confined, &running->request.seccomp, err);
+    if (r == 0 && run->meta.userns_auto && !joined)
+        r = give_ids(running, take, err);
+    if (r == 0)
+        r = check_spec(engine, run->spec, err);
+    if (r < 0) {
+        running_unprepare(running);
+        return r;
+    }
+    fill_request(running);
+    idmap_files(running, joined);
+    return 0;
+}

@@ -1,0 +1,31 @@
+/*
+ * From what was asked for to a request that container/ can plan: other sandboxes' namespaces, the
+ * user, ids of its own, the filter, owners of files. Done anew at each start. What it takes is
+ * given back by unprepare(), or when the sandbox ends.
+ */
+#pragma once
+
+#include "engine/engine.h"
+#include "engine/streams.h"
+
+/* What a run is made of, on its way from the request to the end of the workload. */
+struct running {
+    struct engine *engine;
+    struct engine_run *run;
+    struct sandbox_life life;
+    struct container_request request;
+    struct container_making making;
+    struct streams streams;
+    bool kept;       /* it has a record that outlives it */
+    bool again;      /* and had it before */
+    bool foreground; /* in the command's own process */
+    int record_fd;   /* locked; -1 */
+    int run_fd;      /* its folder in the store; -1 */
+};
+
+/* Fills in `request`; the configuration becomes the one that is applied. `take`: ids too; without
+ * it nothing is touched. */
+int running_prepare(struct running *running, bool take, struct error *err);
+
+/* Drops what was taken, when there is no sandbox to hold it. */
+void running_unprepare(struct running *running);

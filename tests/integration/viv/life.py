@@ -1,0 +1,116 @@
+"""Sandboxes from create to rm: what is told of them is true, also after a reboot or a SIGKILL."""
+import json
+import os
+import pathlib
+import shutil
+import signal
+
+from lib import *
+from box import box
+
+TIMEOUT = 60
+
+
+def status(b, name):
+    return b.inspect(name)["State"]["Status"]
+
+
+def read(path):
+    return json.loads(path.read_text())
+
+
+def records():
+    return pathlib.Path(os.environ["VIV_DATA_ROOT"], "sandboxes")
+
+
+def reboot(b):
+    """What a reboot does: the processes end at once, and the state of runs is gone."""
+    for entry in b.store.iterdir():
+        record = records() / entry.name
+        life = (record if record.is_dir() else entry) / "life.json"
+        if life.exists():
+            os.kill(read(life)["monitor"], signal.SIGKILL)
+            os.kill(read(entry / "state.json")["pid"], signal.SIGKILL)
+    shutil.rmtree(b.store)
+
+
+def test_created_started_ended_and_started_again():
+    with box() as b:
+        made = b.viv("create", "--name", "c", *b.flags(), "busybox", "--", "sh", "-c",
+                     "echo here; sleep 1000").ok().out.strip()
+        matches(made, "^[0-9a-f]{64}$")
+        equal(status(b, "c"), "created")
+        fails(b.viv("exec", "c", "true"), 125, "not running")
+        for word in (made, made[:12], "c"):
+            equal(b.inspect(word)["Name"], "c")
+        equal(b.viv("start", "c").ok().out, "c\n")
+        equal(status(b, "c"), "running")
+        b.viv("start", made[:8]).ok()
+        eventually(lambda: b.viv("logs", "c").out == "here\n")
+        first = b.pid("c")
+        b.viv("restart", "-t", "0", "c").ok()
+        check(b.pid("c") not in (0, first))
+        eventually(lambda: b.viv("logs", "c").out == "here\nhere\n")
+        b.viv("stop", "-t", "0", "c").ok()
+        equal((status(b, "c"), b.inspect("c")["State"]["ExitCode"]), ("exited", 137))
+        equal([name for name in os.listdir(b.store) if name[0] != "."], [])
+        b.viv("rm", "c").ok()
+        equal(b.names(), [])
+        fails(b.viv("inspect", made), 125, "no such sandbox")
+
+
+def test_attached_start_has_the_status_of_the_workload():
+    with box() as b:
+        b.viv("create", "-i", "--name", "c", *b.flags(), "busybox", "--", "sh", "-c",
+              "read x; echo got $x; echo bad >&2; exit 3").ok()
+        for word in ("one", "two"):
+            done = b.viv("start", "-a", "-i", "c", stdin=word + "\n")
+            equal((done.status, done.out, done.err), (3, f"got {word}\n", "bad\n"))
+
+
+def test_after_a_reboot_all_have_ended_and_can_start():
+    with box() as b:
+        name = b.start(name="r")
+        b.viv("create", "--name", "never", *b.flags(), "busybox", "true").ok()
+        b.viv("run", "--name", "seven", *b.flags(), "busybox", "--", "sh", "-c", "exit 7")
+        b.start("--rm", name="away")
+        reboot(b)
+        equal([status(b, each) for each in (name, "never", "seven")],
+              ["exited", "created", "exited"])
+        equal(b.inspect("seven")["State"]["ExitCode"], 7)
+        fails(b.viv("inspect", "away"), 125, "no such sandbox")
+        fails(b.viv("wait", name), 125, "nobody was left to see how")
+        b.viv("start", name).ok()
+        equal(status(b, name), "running")
+
+
+def test_a_name_is_taken_once():
+    with box() as b:
+        b.viv("create", "--name", "n", *b.flags(), "busybox", "true").ok()
+        for words in (["create"], ["run"], ["run", "--rm"], ["run", "-d", "--rm"]):
+            fails(b.viv(*words, "--name", "n", *b.flags(), "busybox", "true"), 125, "already")
+        b.start("--rm", name="m")
+        fails(b.viv("create", "--name", "m", *b.flags(), "busybox", "true"), 125, "already")
+        equal(b.names(), ["m", "n"])
+
+
+def test_a_shared_network_is_found_again():
+    with box() as b:
+        b.start("--userns", "host", name="one")
+        net = lambda name: os.readlink(f"/proc/{b.pid(name)}/ns/net")
+        b.start("--userns", "host", "--network", "container:one", name="two")
+        equal(net("one"), net("two"))
+        b.viv("restart", "-t", "0", "one", "two").ok()
+        equal(net("one"), net("two"))
+        b.viv("stop", "-t", "0", "one", "two").ok()
+        fails(b.viv("start", "two"), 1, "it is not running")
+        equal(status(b, "two"), "exited")
+
+
+def test_what_cannot_start_leaves_nothing():
+    with box() as b:
+        fails(b.viv("run", "-d", "--name", "no", *b.flags(), "busybox", "nosuch"), 127)
+        equal(b.names(), [])
+        b.viv("create", "--name", "no", *b.flags(), "busybox", "nosuch").ok()
+        fails(b.viv("start", "no"), 1, "nosuch")
+        equal((status(b, "no"), os.listdir(b.store / ".ids")), ("created", []))
