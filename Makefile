@@ -51,6 +51,6 @@ install: all
 	DESTDIR=$(DESTDIR) meson install -C $(BUILD) --tags runtime,man
 
 clean:
-	rm -rf $(BUILD) build-asan build-fuzz tests/.cache
+	rm -rf $(BUILD) build-asan build-fuzz tests/.cache .cache
 
 .PHONY: all run test check soak lint fuzz bench install clean

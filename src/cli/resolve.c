@@ -70,7 +70,7 @@ static int resolve_namespaces(struct cli *cli, struct engine *engine, struct spe
     }
     enum run_place_kind users = choices->userns.kind;
     bool unsaid = users == RUN_DEFAULT && !choices->bundle; /* a bundle says it itself */
-    meta->userns_auto = unsaid || users == RUN_AUTO || users == RUN_PRIVATE;
+    meta->userns_auto = !choices->vm && (unsaid || users == RUN_AUTO || users == RUN_PRIVATE);
     meta->idmap_root = meta->userns_auto;
     if (meta->userns_auto || (engine->host.rootless && users == RUN_KEEP_ID))
         namespace_set(cli->arena, spec, ns_kinds[NS_USER].oci, NULL);
@@ -227,7 +227,9 @@ static void fill_meta(struct cli *cli, const struct spec *spec, const struct run
                                     : choices->bundle;
     meta->command = spec->process->args;
     meta->labels = choices->labels;
-    meta->isolation = "container";
+    meta->isolation = choices->vm ? "vm" : "container";
+    meta->accel = choices->accel;
+    meta->kernel = choices->kernel;
     meta->stop_signal = choices->stop_signal
                                 ? arena_strdup(cli->arena, signal_name(choices->stop_signal))
                                 : NULL;
@@ -243,17 +245,28 @@ static void fill_meta(struct cli *cli, const struct spec *spec, const struct run
     meta->remove = choices->rm;
 }
 
+/* A machine's ids are its own: no other user namespace stands around them. */
+static void drop_user_namespace(struct spec *spec)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < spec->linux.namespaces.count; i++)
+        if (!str_equal(spec->linux.namespaces.items[i].type, ns_kinds[NS_USER].oci))
+            spec->linux.namespaces.items[kept++] = spec->linux.namespaces.items[i];
+    spec->linux.namespaces.count = kept;
+    spec->linux.uidMappings.count = spec->linux.gidMappings.count = 0;
+}
+
 int resolve_run(struct cli *cli, struct engine *engine, struct spec *spec,
         const struct run_choices *choices, struct engine_run *ret, struct error *err)
 {
     struct engine_run run = {
             .spec = spec, .detach = choices->detach, .detach_keys = choices->detach_keys};
 
-    if (choices->vm)
-        return error_set(err, EOPNOTSUPP,
-                "--isolation vm: this version makes containers only; leave the flag out");
     fill_meta(cli, spec, choices, &run.meta);
     int r = resolve_namespaces(cli, engine, spec, choices, &run.meta, err);
+    if (choices->vm)
+        drop_user_namespace(spec);
     if (r == 0)
         r = resolve_devices(cli->arena, spec, choices, err);
     drop_missing_queues(spec);

@@ -26,6 +26,10 @@ static const struct option_row rows[] = {
                 "Keys that leave it running, ctrl-p,ctrl-q when not said"),
         RUN_ROW(0, "isolation", OPTION_CHOICE, isolation, "container|vm",
                 "On the host's kernel, or in a machine of its own"),
+        RUN_ROW(0, "accel", OPTION_CHOICE, accel, "auto|kvm|emu",
+                "what runs the CPUs of a machine (auto)"),
+        RUN_ROW(0, "kernel", OPTION_TEXT, kernel, "DIR",
+                "boot this kernel: a folder with vmlinuz, initramfs and facts.json"),
         RUN_ROW(0, "rootfs", OPTION_TEXT, rootfs, "DIR",
                 "Use this root directory instead of an image"),
         RUN_ROW('b', "bundle", OPTION_TEXT, bundle, "DIR",
@@ -152,6 +156,8 @@ static int apply_sandbox(struct run_build *build, struct error *err)
     choices->interactive = flags->interactive;
     choices->tty = flags->tty;
     choices->vm = str_equal(flags->isolation, "vm");
+    choices->accel = flags->accel;
+    choices->kernel = flags->kernel;
     choices->init = flags->init;
     choices->stop_timeout = flags->stop_timeout;
     choices->pidfile = flags->pidfile;

@@ -25,6 +25,8 @@ struct run_flags {
     bool tty;
     const char *detach_keys;
     const char *isolation;
+    const char *accel;
+    const char *kernel;
     const char *rootfs;
     const char *bundle;
     struct strv label;
@@ -196,6 +198,8 @@ struct run_choices {
     bool tty;
     const char *detach_keys; /* the bytes themselves; "": none */
     bool vm;                 /* --isolation vm */
+    const char *accel;       /* of it; NULL: auto */
+    const char *kernel;      /* of it: a folder; NULL: the built-in one */
     struct record_map labels;
     int stop_signal;
     struct opt_i64 stop_timeout;

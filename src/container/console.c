@@ -70,18 +70,24 @@ int container_console_connect_step(struct plan *plan, const char *path, const ch
     return args->slot;
 }
 
-/* The master end from the container's own devpts, which must really be one. */
-static int open_master(struct error *err)
+static const char *multiplexer(const struct container_console *args)
 {
+    return args->host ? "/dev/ptmx" : "/dev/pts/ptmx";
+}
+
+/* The master end from the container's own devpts, which must really be one. */
+static int open_master(const struct container_console *args, struct error *err)
+{
+    const char *path = multiplexer(args);
     _cleanup_close_ int master =
-            sys_openat2(AT_FDCWD, "/dev/pts/ptmx", O_RDWR | O_NOCTTY, 0, RESOLVE_NO_SYMLINKS);
+            sys_openat2(AT_FDCWD, path, O_RDWR | O_NOCTTY, 0, args->host ? 0 : RESOLVE_NO_SYMLINKS);
     int number;
 
     if (master < 0)
         return error_sys(err, -master,
-                "open /dev/pts/ptmx (a terminal needs a mount of type devpts on /dev/pts)");
+                "open %s (a terminal needs a mount of type devpts on /dev/pts)", path);
     if (ioctl(master, TIOCGPTN, &number) < 0)
-        return error_sys(err, errno, "/dev/pts/ptmx is not a terminal multiplexer");
+        return error_sys(err, errno, "%s is not a terminal multiplexer", path);
     if (unlockpt(master) < 0)
         return error_sys(err, errno, "unlock the terminal");
     return take_fd(&master);
@@ -132,7 +138,7 @@ static int take_terminal(int terminal, struct error *err)
 static int console_apply(const struct step *step, struct plan_run *run, struct error *err)
 {
     const struct container_console *args = step->args;
-    _cleanup_close_ int master = open_master(err);
+    _cleanup_close_ int master = open_master(args, err);
     int r;
 
     if (master < 0)
@@ -147,8 +153,8 @@ static int console_apply(const struct step *step, struct plan_run *run, struct e
         r = mount_console(terminal, err);
     if (r < 0)
         return r;
-    static const char name[] = "/dev/pts/ptmx";
-    r = io_send_fds(run->fds[args->socket_slot], name, sizeof(name) - 1, &master, 1);
+    const char *name = multiplexer(args);
+    r = io_send_fds(run->fds[args->socket_slot], name, strlen(name), &master, 1);
     if (r < 0)
         return error_sys(err, -r, "send the terminal's master end through the console socket");
     cleanup_close(&run->fds[args->socket_slot]);
@@ -159,8 +165,8 @@ static void console_describe(const struct step *step, struct step_text *text)
 {
     const struct container_console *args = step->args;
 
-    step_call(text, "openat2(AT_FDCWD, \"/dev/pts/ptmx\", {flags=O_RDWR|O_NOCTTY|O_CLOEXEC, "
-                    "resolve=RESOLVE_NO_SYMLINKS}, 24)");
+    step_call(text, "openat2(AT_FDCWD, \"%s\", {flags=O_RDWR|O_NOCTTY|O_CLOEXEC, resolve=%s}, 24)",
+            multiplexer(args), args->host ? "0" : "RESOLVE_NO_SYMLINKS");
     step_call(text, "ioctl(<master>, TIOCGPTN, <number>)");
     step_call(text, "ioctl(<master>, TIOCSPTLCK, [0])");
     step_call(text, "ioctl(<master>, TIOCGPTPEER, O_RDWR|O_NOCTTY|O_CLOEXEC)");
@@ -179,8 +185,9 @@ static void console_describe(const struct step *step, struct step_text *text)
     }
     step_call(text, "setsid()");
     step_call(text, "ioctl(<terminal>, TIOCSCTTY, 0)");
-    step_why(text, "Makes a terminal of the container's own, its controlling one, and sends the "
-                   "other end out.");
+    step_why(text,
+            "Makes a terminal of the %s own, its controlling one, and sends the other end out.",
+            args->host ? "process's" : "container's");
 }
 
 static const struct step_ops console_ops = {

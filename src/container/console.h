@@ -14,6 +14,7 @@ struct container_console {
     int socket_slot;         /* where the master end is sent */
     uint16_t columns, lines; /* 0: as the kernel makes it */
     bool mount;              /* on /dev/console; not for a further process (exec) */
+    bool host;               /* made from the host's devices: the process stays there */
 };
 
 /* Connects to a Unix stream socket by its path; the descriptor belongs to the caller. */

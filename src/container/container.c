@@ -107,11 +107,16 @@ static void start_state(struct container_request *request, struct container_stat
     request->state = told;
 }
 
-int container_plan(
-        struct container_request *request, struct container_making *ret, struct error *err)
+void container_plan_begin(struct container_request *request, struct container_making *ret)
 {
     *ret = (struct container_making){.plan = {.arena = request->arena}};
     start_state(request, &ret->state);
+}
+
+int container_plan(
+        struct container_request *request, struct container_making *ret, struct error *err)
+{
+    container_plan_begin(request, ret);
     int r = container_build(request, &ret->plan, &ret->built, err);
     ret->state.cgroup = ret->built.cgroup.saved;
     ret->state.resctrl = ret->built.resctrl;
@@ -127,10 +132,25 @@ static int save_config(const struct container_request *request, struct error *er
     return r < 0 ? error_sys(err, -r, "write config.json of %s", request->id) : 0;
 }
 
+static int plan_container(void *data, struct container_request *request,
+        struct container_making *ret, struct error *err)
+{
+    (void)data;
+    return container_plan(request, ret, err);
+}
+
 int container_make_in(struct container_request *request, const struct container_apply *apply,
         struct container_making *ret, struct error *err)
 {
-    int r = container_plan(request, ret, err);
+    static const struct container_planner planner = {.plan = plan_container};
+
+    return container_make_by(&planner, request, apply, ret, err);
+}
+
+int container_make_by(const struct container_planner *planner, struct container_request *request,
+        const struct container_apply *apply, struct container_making *ret, struct error *err)
+{
+    int r = planner->plan(planner->data, request, ret, err);
 
     if (r == 0)
         r = container_state_save(request->dir_fd, &ret->state, err);
@@ -143,7 +163,10 @@ int container_make_in(struct container_request *request, const struct container_
         ret->run.fds[ret->built.console_slot] = fcntl(request->console_fd, F_DUPFD_CLOEXEC, 3);
     ret->run.watch = apply->watch;
     ret->run.faults = apply->faults;
-    r = plan_apply(&ret->run, err);
+    if (planner->prepare)
+        r = planner->prepare(planner->data, &ret->run, err);
+    if (r == 0)
+        r = plan_apply(&ret->run, err);
     if (r < 0) {
         plan_run_end(&ret->run);
         return r;

@@ -62,6 +62,20 @@ int container_make_in(struct container_request *request, const struct container_
 int container_plan(
         struct container_request *request, struct container_making *ret, struct error *err);
 
+/* Another way to make one (a machine): what stands in for container_plan(), and what is done with
+ * the run before it is applied. */
+struct container_planner {
+    int (*plan)(void *data, struct container_request *request, struct container_making *ret,
+            struct error *err);
+    int (*prepare)(void *data, struct plan_run *run, struct error *err);
+    void *data;
+};
+int container_make_by(const struct container_planner *planner, struct container_request *request,
+        const struct container_apply *apply, struct container_making *ret, struct error *err);
+
+/* The start of a plan of one's own: an empty one, and the state of what is being made. */
+void container_plan_begin(struct container_request *request, struct container_making *ret);
+
 /* Opens the gate of a created container and runs the poststart hooks. */
 int container_start(struct container *container, struct error *err);
 

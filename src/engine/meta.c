@@ -39,6 +39,8 @@ static const struct field meta_fields[] = {
         FIELD(struct sandbox_meta, unconfined_devices, FIELD_BOOL),
         FIELD(struct sandbox_meta, cgroup_delegate, FIELD_BOOL),
         FIELD_OF(struct sandbox_meta, joins, "joins", FIELD_LIST, &join_record),
+        FIELD(struct sandbox_meta, accel, FIELD_STR),
+        FIELD(struct sandbox_meta, kernel, FIELD_STR),
 };
 static const struct record meta_record = RECORD(struct sandbox_meta, meta_fields);
 

@@ -40,6 +40,10 @@ struct sandbox_meta {
     bool unconfined_devices;   /* --privileged */
     bool cgroup_delegate;      /* it may make control groups below its own */
     RECORD_LIST(struct sandbox_join) joins;
+
+    /* of a machine */
+    const char *accel;  /* "auto", "kvm", "emu"; NULL: auto */
+    const char *kernel; /* a folder; NULL: the one that came with viv */
 };
 
 struct sandbox_life {

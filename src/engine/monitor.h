@@ -9,8 +9,8 @@
 #include <sys/types.h>
 
 #include "base/error.h"
+#include "container/streams.h"
 #include "engine/logfile.h"
-#include "engine/streams.h"
 
 struct monitor_config {
     int dir_fd; /* the sandbox's folder in the store, where clients find its socket */

@@ -5,8 +5,8 @@
  */
 #pragma once
 
+#include "container/streams.h"
 #include "engine/engine.h"
-#include "engine/streams.h"
 
 /* What a run is made of, on its way from the request to the end of the workload. */
 struct running {
@@ -21,6 +21,7 @@ struct running {
     bool foreground; /* in the command's own process */
     int record_fd;   /* locked; -1 */
     int run_fd;      /* its folder in the store; -1 */
+    int status_fd;   /* of a machine: its end comes through this pipe; -1 */
 };
 
 /* Fills in `request`; the configuration becomes the one that is applied. `take`: ids too; without

@@ -13,6 +13,8 @@
 #include "engine/prepare.h"
 #include "engine/records.h"
 #include "engine/session.h"
+#include "engine/vm.h"
+#include "engine/vm_root.h"
 #include "engine/watcher.h"
 
 /* One line for all limits that could not be set; the directories that could not be made for them
@@ -79,6 +81,35 @@ static int save_life(struct running *running, struct error *err)
     return r < 0 ? r : sandbox_life_save(running->record_fd, &running->life, err);
 }
 
+static bool is_machine(const struct running *running)
+{
+    return str_equal(running->run->meta.isolation, "vm");
+}
+
+static int make_machine(struct running *running, struct error *err)
+{
+    const struct engine_run *run = running->run;
+    struct vm_config config;
+    int ends[2];
+    int r = vm_configure(running->engine, run, &config, err);
+
+    if (r < 0)
+        return r;
+    if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) < 0)
+        return error_sys(err, errno, "make a pipe for the machine's end");
+    running->status_fd = ends[0];
+    _cleanup_close_ int status = ends[1];
+    config.status_fd = status;
+    return vm_make(&running->request, &config, &run->apply, &running->making, err);
+}
+
+static int make_workload(struct running *running, struct error *err)
+{
+    if (is_machine(running))
+        return make_machine(running, err);
+    return container_make_in(&running->request, &running->run->apply, &running->making, err);
+}
+
 static int make(struct running *running, struct error *err)
 {
     int r = streams_swap_in(&running->streams, err);
@@ -86,7 +117,7 @@ static int make(struct running *running, struct error *err)
     if (r < 0)
         return r;
     running->request.console_fd = running->streams.console_peer;
-    r = container_make_in(&running->request, &running->run->apply, &running->making, err);
+    r = make_workload(running, err);
     streams_swap_out(&running->streams);
     if (r < 0)
         return r;
@@ -108,6 +139,7 @@ static void close_all(struct running *running)
     streams_close(&running->streams);
     cleanup_close(&running->run_fd);
     cleanup_close(&running->record_fd);
+    cleanup_close(&running->status_fd);
 }
 
 /* It could not be started: what was taken for it is given back, and a new one is forgotten. */
@@ -161,7 +193,9 @@ static int finish(struct running *running, int status, struct error *err)
     running->life.ended = true;
     running->life.code = status;
     running->life.finished = container_now_text(engine->arena);
-    if (cgroup_oom_kills(&container.state.cgroup, &kills) == 0 && kills > 0)
+    if (is_machine(running))
+        running->life.oom_killed = vm_ran_out_of_memory(running->status_fd);
+    else if (cgroup_oom_kills(&container.state.cgroup, &kills) == 0 && kills > 0)
         running->life.oom_killed = true;
     if (running->life.oom_killed && running->foreground)
         strv_add(engine->arena, running->run->told,
@@ -249,7 +283,8 @@ int engine_run(struct engine *engine, struct engine_run *run, int *ret_status, s
             .kept = !run->meta.remove,
             .foreground = !run->detach && !run->meta.tty,
             .record_fd = -1,
-            .run_fd = -1};
+            .run_fd = -1,
+            .status_fd = -1};
 
     record_identify(engine, &run->meta);
     if (running.foreground) {
@@ -322,10 +357,19 @@ int engine_start(
             .kept = true,
             .again = true,
             .record_fd = -1,
-            .run_fd = -1};
+            .run_fd = -1,
+            .status_fd = -1};
     struct session session = {-1, start->interactive && run.meta.interactive,
             start->interactive && run.meta.tty, start->detach_keys};
     return run_apart(&running, &session, start->attach, ret_status, err);
+}
+
+static int plan_machine(struct running *running, struct container_making *ret, struct error *err)
+{
+    struct vm_config *config = arena_new(running->engine->arena, struct vm_config);
+    int r = vm_configure(running->engine, running->run, config, err);
+
+    return r < 0 ? r : vm_plan(&running->request, config, ret, err);
 }
 
 int engine_plan(struct engine *engine, struct engine_run *run, struct container_making *ret,
@@ -335,7 +379,8 @@ int engine_plan(struct engine *engine, struct engine_run *run, struct container_
             .run = run,
             .foreground = !run->detach && !run->meta.tty,
             .record_fd = -1,
-            .run_fd = -1};
+            .run_fd = -1,
+            .status_fd = -1};
 
     record_identify(engine, &run->meta);
     int r = store_check_id(run->meta.name, err);
@@ -343,5 +388,8 @@ int engine_plan(struct engine *engine, struct engine_run *run, struct container_
         r = running_prepare(&running, false, err);
     if (run->meta.tty)
         running.request.console_fd = 0; /* there will be one */
-    return r < 0 ? r : container_plan(&running.request, ret, err);
+    if (r < 0)
+        return r;
+    return is_machine(&running) ? plan_machine(&running, ret, err)
+                                : container_plan(&running.request, ret, err);
 }

@@ -3,7 +3,7 @@
 #pragma once
 
 #include "base/options.h"
-#include "engine/streams.h"
+#include "container/streams.h"
 #include "oci/command.h"
 
 #define OCI_PRESERVE_MAX 1024 /* descriptors that --preserve-fds hands on */

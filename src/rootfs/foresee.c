@@ -75,10 +75,10 @@ static bool exists(
             continue;
         const char *rest = path + strlen(noted->target);
         if (noted->source)
-            return look(noted->source, rest, ret_st);
+            return !foresight->root || look(noted->source, rest, ret_st);
         return *rest == '\0';
     }
-    return look(foresight->root, path, ret_st);
+    return !foresight->root || look(foresight->root, path, ret_st);
 }
 
 size_t foresight_missing(

@@ -14,6 +14,8 @@
 
 struct foresight;
 
+/* root_path NULL: of another kernel (a guest's). Nothing is looked at, and what an image or a
+ * kernel's file system may have is taken to be there. */
 struct foresight *foresight_new(struct arena *arena, const char *root_path);
 
 /* How many things have been noted so far; a step keeps it to ask about its own time. */

@@ -283,7 +283,7 @@ int rootfs_add_mounts(struct plan *plan, struct rootfs *rootfs, struct error *er
 
     if (rootfs->enter == ROOTFS_STAY)
         return 0;
-    rootfs->foresight = foresight_new(plan->arena, rootfs->path);
+    rootfs->foresight = foresight_new(plan->arena, rootfs->foreign ? NULL : rootfs->path);
     for (size_t i = 0; i < rootfs->mounts_count && r == 0; i++)
         r = add_mount(plan, rootfs, i, err);
     if (r < 0 || rootfs->running)

@@ -92,6 +92,7 @@ struct rootfs {
     int dev_slot, null_slot, empty_slot;
     int *cgroup_slots;           /* one for each hierarchy that is bound */
     int *source_slots;           /* one for each mount; -1: none */
+    bool foreign;                /* of another kernel (a guest's): see foresee.h */
     struct foresight *foresight; /* what the steps so far will have made of the root */
 };
 

@@ -34,7 +34,7 @@ def kernel():
     """The folder with vmlinuz and files/lib/modules."""
     with rigs.locked("build"):
         rigs.kernel()
-    return rigs.CACHE / "kernel"
+    return rigs.KERNEL
 
 
 def entry(archive, name, mode, data=b""):

@@ -37,6 +37,7 @@ import zlib
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 CACHE = ROOT / "tests/.cache/rig"
+KERNEL = ROOT / ".cache/kernel"
 PORTS = 6
 KINDS = {"v2": "/usr/local/sbin/rig-init-v2", "systemd": "/lib/systemd/systemd"}
 MEMORY = "3G"
@@ -83,24 +84,11 @@ def build():
 
 
 def kernel():
-    """Debian's cloud kernel and its modules, unpacked to CACHE/kernel."""
-    target = CACHE / "kernel"
-    if (target / "vmlinuz").exists():
-        return
-    fresh = CACHE / "kernel.new"
-    shutil.rmtree(fresh, ignore_errors=True)
-    fresh.mkdir(parents=True)
-    depends = call("apt-cache", "depends", "linux-image-cloud-amd64")
-    package = [line.split()[1] for line in depends.splitlines() if "Depends: linux-image" in line][0]
-    # Without the sandbox of apt's own user, which cannot write here.
-    call("apt-get", "-q", "-o", "APT::Sandbox::User=root", "download", package, cwd=fresh)
-    call("dpkg", "-x", next(fresh.glob("*.deb")), fresh / "files")
-    version = next((fresh / "files/lib/modules").iterdir()).name
-    call("depmod", "-b", fresh / "files", version)
-    os.rename(next((fresh / "files/boot").glob("vmlinuz-*")), fresh / "vmlinuz")
-    next(fresh.glob("*.deb")).unlink()
-    shutil.rmtree(target, ignore_errors=True)
-    os.rename(fresh, target)
+    """Debian's cloud kernel and its modules, unpacked to KERNEL: the machines' kernel too."""
+    call(ROOT / "scripts/guest-kernel", KERNEL)
+    modules = next((KERNEL / "files/lib/modules").iterdir())
+    if not (modules / "modules.dep").exists():
+        call("depmod", "-b", KERNEL / "files", modules.name)
 
 
 def packages():
@@ -158,7 +146,7 @@ def customize(root):
     sbin = root / "usr/local/sbin"
     call("gcc", "-std=gnu17", "-O2", "-static", "-o", sbin / "rig-agent", HERE / "agent.c")
     shutil.copy(HERE / "init-v2", sbin / "rig-init-v2")
-    shutil.copytree(CACHE / "kernel/files/lib/modules", root / "lib/modules", symlinks=True)
+    shutil.copytree(KERNEL / "files/lib/modules", root / "lib/modules", symlinks=True)
     shutil.copy(HERE / "rig-agent.service", root / "etc/systemd/system/rig-agent.service")
     call("chroot", root, "systemctl", "enable", "rig-agent.service")
     call("chroot", root, "systemctl", "mask", "systemd-networkd.service", "systemd-resolved.service",
@@ -187,7 +175,7 @@ def customize(root):
 
 def module_order(names):
     """Paths of the modules and all that they need, in the order in which they load."""
-    files = CACHE / "kernel/files/lib/modules"
+    files = KERNEL / "files/lib/modules"
     folder = next(files.iterdir())
     needs = {}
     for line in (folder / "modules.dep").read_text().splitlines():
@@ -208,7 +196,7 @@ def module_order(names):
 def initramfs():
     """busybox, the early modules and initramfs-init."""
     image, init = CACHE / "initramfs.cpio", HERE / "initramfs-init"
-    newest = max(init.stat().st_mtime, (CACHE / "kernel/vmlinuz").stat().st_mtime)
+    newest = max(init.stat().st_mtime, (KERNEL / "vmlinuz").stat().st_mtime)
     if image.exists() and image.stat().st_mtime > newest:
         return
     top = CACHE / "initramfs.new"
@@ -273,7 +261,7 @@ def qemu_command(kind, folder):
             "-display", "none", "-monitor", "none",
             "-object", f"memory-backend-memfd,id=ram,size={MEMORY},share=on",
             "-numa", "node,memdev=ram",
-            "-kernel", f"{CACHE}/kernel/vmlinuz", "-initrd", f"{CACHE}/initramfs.cpio",
+            "-kernel", f"{KERNEL}/vmlinuz", "-initrd", f"{CACHE}/initramfs.cpio",
             "-append", f"console=ttyS0 quiet panic=-1 rig.tree={ROOT} rig.init={KINDS[kind]} "
                        "systemd.show_status=0 systemd.log_target=console mitigations=off",
             "-chardev", f"file,id=console,path={folder}/console.log",

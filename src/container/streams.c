@@ -1,4 +1,4 @@
-#include "engine/streams.h"
+#include "container/streams.h"
 
 #include <fcntl.h>
 #include <sys/socket.h>

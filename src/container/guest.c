@@ -1,0 +1,61 @@
+#include "container/guest.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+
+void container_guest_request(
+        struct arena *arena, const struct container_guest *guest, struct container_request *ret)
+{
+    struct cgroup_layout *layout = arena_new(arena, struct cgroup_layout);
+    struct container_host *host = arena_new(arena, struct container_host);
+
+    cgroup_layout_guest(arena, layout);
+    *host = (struct container_host){
+            .cgroups = layout,
+            .capabilities = (CAPS_BIT(guest->last_capability) << 1) - 1,
+            .last_capability = guest->last_capability,
+    };
+    *ret = (struct container_request){
+            .arena = arena,
+            .host = host,
+            .spec = guest->spec,
+            .id = guest->id,
+            .dir_fd = -1,
+            .cgroup_manager = CGROUP_MANAGER_FS,
+            .default_cgroup = "/workload",
+            .cgroup_strict = true,
+            .cgroup_delegate = guest->delegate,
+            .wait_for_start = guest->wait_for_start,
+            .console_fd = guest->spec->process && guest->spec->process->terminal ? 0 : -1,
+            .seccomp = guest->seccomp,
+            .unmasked_devices = guest->unmasked_devices,
+    };
+}
+
+static uint64_t add_text(uint64_t hash, const char *text)
+{
+    do {
+        hash = (hash ^ (unsigned char)*text) * 0x100000001b3ULL;
+    } while (*text++);
+    return hash;
+}
+
+void container_plan_digest(
+        const struct plan *plan, size_t from, size_t to, char ret[CONTAINER_DIGEST_SIZE])
+{
+    uint64_t hash = 0xcbf29ce484222325ULL;
+
+    for (size_t i = from; i < to; i++) {
+        _cleanup_arena_ struct arena arena = {0};
+        const struct step *step = &plan->steps[i];
+        struct step_text text = {.arena = &arena};
+        const char *call;
+        plan_describe(plan, i, &text);
+        hash = add_text(hash, step->ops->name);
+        hash = add_text(hash, step->because ? step->because : "");
+        strv_foreach (call, &text.calls) {
+            hash = add_text(hash, call);
+        }
+    }
+    snprintf(ret, CONTAINER_DIGEST_SIZE, "%016" PRIx64, hash);
+}

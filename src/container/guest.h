@@ -1,0 +1,32 @@
+/*
+ * What a host and the agent of its guest agree on, so that both work out the same plan from the
+ * same configuration: the host to tell it (viv explain) and to name its digest, the agent to apply
+ * it. Facts of the guest that the plan depends on are constants here, or are named.
+ */
+#pragma once
+
+#include "container/build.h"
+
+#define CONTAINER_GUEST_ROOT "/run/viv/root"     /* the workload's root file system */
+#define CONTAINER_GUEST_SHARES "/run/viv/shares" /* folders of the host, by number */
+
+struct container_guest {
+    const char *id;
+    const struct spec *spec; /* all paths are the guest's */
+    const struct seccomp_filter *seccomp;
+    unsigned last_capability; /* of the guest's kernel */
+    bool wait_for_start;
+    bool delegate;
+    bool unmasked_devices;
+};
+
+/* The request for container_plan() and container_make(). No folder of the host, no stream. */
+void container_guest_request(
+        struct arena *arena, const struct container_guest *guest, struct container_request *ret);
+
+#define CONTAINER_DIGEST_SIZE 17
+
+/* A digest (FNV-1a, hexadecimal) of what steps [from, to) say that they do. It finds versions that
+ * differ; it is no protection against somebody. */
+void container_plan_digest(
+        const struct plan *plan, size_t from, size_t to, char ret[CONTAINER_DIGEST_SIZE]);

@@ -1,0 +1,52 @@
+/*
+ * Workloads in a machine: `--isolation vm`. On the host the workload is one process, viv-shim, with
+ * its streams, its exit status and a control group that holds viv-vmm too, so that what watches,
+ * stops and counts containers does the same here. Inside, viv-agent applies the plan that a
+ * container would have (container/guest.h).
+ */
+#pragma once
+
+#include "container/container.h"
+#include "container/guest.h"
+#include "proto/machine.h"
+
+#define VM_SOCKET "vsock.sock" /* in the sandbox's folder: leads to the agent */
+
+struct vm_config {
+    const char *accel;  /* "auto", "kvm", "emu"; NULL: auto */
+    const char *kernel; /* a folder like share/viv/guest; NULL: that one */
+    const char *root;   /* an erofs image: the root below an overlay */
+    bool interactive;   /* standard input is passed on */
+    int status_fd;      /* where the end is written to (agent_exit); -1: nowhere */
+};
+
+/* What a machine's plan is made of. */
+struct vm {
+    struct container_request *request; /* the host's: the user's configuration */
+    const struct vm_config *config;
+    struct container_making *making; /* what is filled */
+    struct arena *arena;
+
+    struct spec guest_spec;
+    struct container_guest guest;
+    struct proto_machine machine;
+    size_t guest_from, guest_to; /* steps of the guest */
+    char digest[CONTAINER_DIGEST_SIZE];
+
+    const char *shim; /* the program */
+    int host_slot, vmm_slot, listen_slot, log_slot, log_end_slot, status_slot;
+    bool greeted, sent;
+    struct container_gate gate;
+};
+
+/* For explain: the plan, and nothing is touched. */
+int vm_plan(struct container_request *request, const struct vm_config *config,
+        struct container_making *ret, struct error *err);
+
+/* As container_make_in(). */
+int vm_make(struct container_request *request, const struct vm_config *config,
+        const struct container_apply *apply, struct container_making *ret, struct error *err);
+
+/* Whether what a machine's end left in the pipe of status_fd says that its kernel had to kill for
+ * want of memory. */
+bool vm_ran_out_of_memory(int status_fd);

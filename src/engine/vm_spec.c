@@ -1,0 +1,243 @@
+#include "engine/vm_spec.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include "base/install.h"
+#include "base/path.h"
+#include "spec/check.h"
+
+#define MIB (INT64_C(1) << 20)
+#define MEMORY_DEFAULT (256 * MIB)
+#define MEMORY_KERNEL (128 * MIB) /* what a guest's kernel takes beside the workload's limit */
+#define MEMORY_VMM (64 * MIB)     /* what viv-vmm may take beside the guest's memory */
+#define MEMORY_MIN (192 * MIB)
+
+/* `pci=off`: devices come by ACPI. A panic ends the machine at once. */
+#define COMMAND_LINE                                                                               \
+    "console=ttyS0 quiet loglevel=3 panic=-1 pci=off cgroup_no_v1=all random.trust_cpu=on"
+
+/* What scripts/guest-image writes beside the kernel. */
+struct facts {
+    const char *release;
+    uint32_t last_capability;
+};
+
+static const struct field facts_fields[] = {
+        FIELD_REQUIRED(struct facts, release, FIELD_STR),
+        FIELD_ROW(struct facts, last_capability, "lastCapability", FIELD_U32, FIELD_MUST, NULL),
+};
+static const struct record facts_record = RECORD(struct facts, facts_fields);
+
+/* ---- the kernel ------------------------------------------------------------------------------ */
+
+static int find_folder(struct vm *vm, const char **ret, struct error *err)
+{
+    if (vm->config->kernel) {
+        *ret = vm->config->kernel;
+        return 0;
+    }
+    int r = install_find_data(vm->arena, "guest", ret, err);
+    return r < 0 ? error_append(err, "; machines need it: build viv where apt can fetch "
+                                     "linux-image-cloud-amd64, or name a folder with --kernel")
+                 : 0;
+}
+
+static int read_kernel(struct vm *vm, struct error *err)
+{
+    _cleanup_json_ struct json_object *json = NULL;
+    struct record_report report = {.arena = vm->arena};
+    struct facts facts = {0};
+    const char *folder;
+    int r = find_folder(vm, &folder, err);
+
+    if (r < 0)
+        return r;
+    const char *path = path_join(vm->arena, folder, "facts.json");
+    r = json_parse_file_at(AT_FDCWD, path, &json, err);
+    if (r < 0)
+        return error_prefix(err,
+                "--kernel %s: not a folder for machines (vmlinuz, initramfs, facts.json, as "
+                "scripts/guest-image makes it)",
+                folder);
+    record_read(&facts_record, json, "", &facts, &report);
+    r = record_error(&report, path, err);
+    if (r == 0 && facts.last_capability > 62)
+        r = error_set(err, EINVAL, "%s: /lastCapability: a capability has a number below 63", path);
+    if (r < 0)
+        return r;
+    vm->guest.last_capability = facts.last_capability;
+    vm->machine.kernel.path = path_join(vm->arena, folder, "vmlinuz");
+    vm->machine.initrd.path = path_join(vm->arena, folder, "initramfs");
+    return 0;
+}
+
+/* ---- the guest's configuration --------------------------------------------------------------- */
+
+static int copy_spec(struct vm *vm, struct error *err)
+{
+    _cleanup_json_ struct json_object *json = spec_write(vm->request->spec);
+    const char *text = arena_strdup(vm->arena, json_text(json));
+
+    return spec_load(text, strlen(text), "config.json", vm->arena, &vm->guest_spec, NULL, err);
+}
+
+static void drop_namespace(struct spec *spec, const char *type)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < spec->linux.namespaces.count; i++)
+        if (!str_equal(spec->linux.namespaces.items[i].type, type))
+            spec->linux.namespaces.items[kept++] = spec->linux.namespaces.items[i];
+    spec->linux.namespaces.count = kept;
+}
+
+static int check_namespaces(const struct spec *spec, struct error *err)
+{
+    for (size_t i = 0; i < spec->linux.namespaces.count; i++) {
+        const struct spec_namespace *item = &spec->linux.namespaces.items[i];
+        if (!str_empty(item->path))
+            return error_set(err, EOPNOTSUPP,
+                    "/linux/namespaces/%zu: a workload in a machine is in the guest's kernel and "
+                    "cannot join the %s namespace %s of the host; leave it out, or use --isolation "
+                    "container",
+                    i, item->type, item->path);
+    }
+    return 0;
+}
+
+static int check_hooks(const struct spec *spec, struct error *err)
+{
+    if (spec->hooks.createContainer.count || spec->hooks.startContainer.count)
+        return error_set(err, EOPNOTSUPP,
+                "/hooks: createContainer and startContainer would run in the guest, which does not "
+                "have the host's programs; use createRuntime or poststart");
+    return 0;
+}
+
+static bool is_bind(const struct spec_mount *mount)
+{
+    return str_equal(mount->type, "bind") || strv_contains(&mount->options, "bind") ||
+           strv_contains(&mount->options, "rbind");
+}
+
+static int check_mounts(const struct spec *spec, struct error *err)
+{
+    for (size_t i = 0; i < spec->mounts.count; i++)
+        if (is_bind(&spec->mounts.items[i]))
+            return error_set(err, EOPNOTSUPP,
+                    "/mounts/%zu: %s: folders of the host cannot be shared with a machine yet", i,
+                    spec->mounts.items[i].source);
+    return 0;
+}
+
+/* Ids are the guest's own: a user namespace would protect nobody but the guest's kernel. */
+static int make_guest_spec(struct vm *vm, struct error *err)
+{
+    struct spec *spec = &vm->guest_spec;
+    int r = copy_spec(vm, err);
+
+    if (r == 0)
+        r = check_namespaces(spec, err);
+    if (r == 0)
+        r = check_hooks(spec, err);
+    if (r == 0)
+        r = check_mounts(spec, err);
+    if (r < 0)
+        return r;
+    drop_namespace(spec, "user");
+    spec->linux.uidMappings.count = spec->linux.gidMappings.count = 0;
+    spec->linux.cgroupsPath = NULL;
+    spec->hooks = (__typeof__(spec->hooks)){0};
+    spec->root->path = CONTAINER_GUEST_ROOT;
+    vm->guest.spec = spec;
+    vm->guest.id = vm->request->id;
+    vm->guest.seccomp = vm->request->seccomp;
+    vm->guest.wait_for_start = vm->request->wait_for_start;
+    vm->guest.delegate = vm->request->cgroup_delegate;
+    vm->guest.unmasked_devices = vm->request->unmasked_devices;
+    return 0;
+}
+
+/* ---- the machine ----------------------------------------------------------------------------- */
+
+static uint64_t memory_of(const struct spec_resources *resources)
+{
+    const struct opt_i64 *limit = &resources->memory.limit;
+    int64_t wanted = MEMORY_DEFAULT;
+
+    if (limit->set && limit->value > 0)
+        wanted = limit->value + MEMORY_KERNEL;
+    if (wanted < MEMORY_MIN)
+        wanted = MEMORY_MIN;
+    return (uint64_t)((wanted + 2 * MIB - 1) / (2 * MIB) * (2 * MIB));
+}
+
+static uint32_t cpus_of(const struct spec_resources *resources)
+{
+    const struct opt_i64 *quota = &resources->cpu.quota;
+    int64_t period = resources->cpu.period.set ? (int64_t)resources->cpu.period.value : 100000;
+
+    if (!quota->set || quota->value <= 0 || period <= 0)
+        return 1;
+    int64_t cpus = (quota->value + period - 1) / period;
+    return cpus > PROTO_CPUS_MAX ? PROTO_CPUS_MAX : (uint32_t)cpus;
+}
+
+static int check_memory(uint64_t wanted, struct error *err)
+{
+    long pages = sysconf(_SC_PHYS_PAGES);
+    uint64_t present = (uint64_t)pages * (uint64_t)sysconf(_SC_PAGESIZE);
+
+    if (pages <= 0 || wanted <= present)
+        return 0;
+    return error_set(err, ENOMEM,
+            "the machine would have %llu MiB of memory, and this host has %llu MiB: choose less "
+            "with --memory",
+            (unsigned long long)(wanted >> 20), (unsigned long long)(present >> 20));
+}
+
+static int make_machine(struct vm *vm, struct error *err)
+{
+    const struct spec_resources *resources = &vm->request->spec->linux.resources;
+    struct proto_machine *machine = &vm->machine;
+
+    machine->name = vm->request->id;
+    machine->accel = vm->config->accel;
+    machine->cpus = cpus_of(resources);
+    machine->memory = memory_of(resources);
+    machine->append = COMMAND_LINE;
+    machine->disks.items = arena_new(vm->arena, struct proto_disk);
+    machine->disks.count = 1;
+    machine->disks.items[0] = (struct proto_disk){
+            .file.path = vm->config->root, .format = "raw", .serial = "root", .read_only = true};
+    machine->vsock = arena_new(vm->arena, struct proto_vsock);
+    machine->vsock->cid = 3;
+    return check_memory(machine->memory, err);
+}
+
+int vm_describe(struct vm *vm, struct error *err)
+{
+    int r = make_guest_spec(vm, err);
+
+    if (r == 0)
+        r = read_kernel(vm, err);
+    return r < 0 ? r : make_machine(vm, err);
+}
+
+const struct cgroup_limits *vm_host_limits(const struct vm *vm)
+{
+    const struct spec_resources *from = &vm->request->spec->linux.resources;
+    struct cgroup_limits *limits = arena_new(vm->arena, struct cgroup_limits);
+
+    limits->cpu = (struct cgroup_cpu){
+            .shares = from->cpu.shares,
+            .quota = from->cpu.quota,
+            .period = from->cpu.period,
+            .cpus = from->cpu.cpus,
+            .mems = from->cpu.mems,
+    };
+    if (from->memory.limit.set && from->memory.limit.value > 0)
+        limits->memory.limit = (struct opt_i64){true, (int64_t)vm->machine.memory + MEMORY_VMM};
+    return limits;
+}

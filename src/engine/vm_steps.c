@@ -1,0 +1,429 @@
+#include "engine/vm_steps.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/random.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/io.h"
+#include "engine/machine.h"
+#include "proto/agent.h"
+#include "sys/process.h"
+
+#define BOOT_PATIENCE_MS 300000 /* a machine on the software CPU of a busy host */
+#define LOG_TAIL 1024
+#define SEED_SIZE 32
+
+/* Args of a step are constant, and what belongs to this one run stands beside them. */
+static struct vm *vm_of(const struct step *step)
+{
+    return (struct vm *)(uintptr_t)step->args;
+}
+
+/* ---- sockets --------------------------------------------------------------------------------- */
+
+/* The folder's path may be longer than a socket's address: it is named through its descriptor. */
+static int listen_in(int dir_fd, int *ret, struct error *err)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    _cleanup_close_ int sock = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    snprintf(address.sun_path, sizeof(address.sun_path), "/proc/self/fd/%d/" VM_SOCKET, dir_fd);
+    if (sock < 0 || bind(sock, (struct sockaddr *)&address, sizeof(address)) < 0 ||
+            listen(sock, 64) < 0)
+        return error_sys(err, errno, "listen on " VM_SOCKET);
+    *ret = take_fd(&sock);
+    return 0;
+}
+
+static int sockets_apply(const struct step *step, struct plan_run *run, struct error *err)
+{
+    struct vm *vm = vm_of(step);
+    int pair[2], log[2];
+
+    if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
+        return error_sys(err, errno, "make the sockets to the machine's agent");
+    run->fds[vm->host_slot] = pair[0];
+    run->fds[vm->vmm_slot] = pair[1];
+    if (pipe2(log, O_CLOEXEC | O_NONBLOCK) < 0)
+        return error_sys(err, errno, "make a pipe for what viv-vmm says");
+    run->fds[vm->log_slot] = log[0];
+    run->fds[vm->log_end_slot] = log[1];
+    return listen_in(vm->request->dir_fd, &run->fds[vm->listen_slot], err);
+}
+
+static int sockets_undo(const struct step *step, struct plan_run *run, struct error *err)
+{
+    (void)run, (void)err;
+    unlinkat(vm_of(step)->request->dir_fd, VM_SOCKET, 0);
+    return 0;
+}
+
+static void sockets_describe(const struct step *step, struct step_text *text)
+{
+    (void)step;
+    step_call(text, "socketpair(AF_UNIX, SOCK_STREAM|SOCK_CLOEXEC, 0, [<agent>, <machine's end>])");
+    step_call(text, "pipe2([<log>, <log's end>], O_NONBLOCK|O_CLOEXEC)");
+    step_call(text, "socket(AF_UNIX, SOCK_STREAM|SOCK_CLOEXEC, 0)");
+    step_call(text, "bind(<socket>, {sa_family=AF_UNIX, sun_path=\"<sandbox>/" VM_SOCKET "\"})");
+    step_call(text, "listen(<socket>, 64)");
+    step_why(text, "Makes the two ways to the agent in the machine: a connection for the workload, "
+                   "and a socket for what comes later.");
+}
+
+static const struct step_ops sockets_ops = {
+        .name = "socketpair",
+        .manual = "vsock(7)",
+        .apply = sockets_apply,
+        .undo = sockets_undo,
+        .describe = sockets_describe,
+};
+
+void vm_step_sockets(struct plan *plan, struct vm *vm)
+{
+    vm->host_slot = plan_new_slot(plan);
+    vm->vmm_slot = plan_new_slot(plan);
+    vm->listen_slot = plan_new_slot(plan);
+    vm->log_slot = plan_new_slot(plan);
+    vm->log_end_slot = plan_new_slot(plan);
+    plan_add(plan, STEP_HOST, &sockets_ops, "", vm);
+}
+
+/* ---- viv-vmm --------------------------------------------------------------------------------- */
+
+/* viv-vmm has no stream of the workload's: nothing to read, and what it says goes to the log. */
+static int start_apply(const struct step *step, struct plan_run *run, struct error *err)
+{
+    struct vm *vm = vm_of(step);
+    struct proto_machine machine = vm->machine;
+    struct proto_vsock vsock = *machine.vsock;
+    struct engine_machine started = ENGINE_MACHINE_NONE;
+    struct engine_machine_config config = {.description = &machine, .end_with_host = true};
+    int saved[3], own[3];
+
+    vsock.fd = (struct opt_i64){true, run->fds[vm->listen_slot]};
+    vsock.agent_fd = (struct opt_i64){true, run->fds[vm->vmm_slot]};
+    machine.vsock = &vsock;
+    machine.console.output = (struct opt_i64){true, STDOUT_FILENO};
+    _cleanup_close_ int null_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+    own[0] = null_fd;
+    own[1] = own[2] = run->fds[vm->log_end_slot];
+    for (int i = 0; i < 3; i++) {
+        saved[i] = fcntl(i, F_DUPFD_CLOEXEC, 10);
+        dup2(own[i], i);
+    }
+    int r = engine_machine_start(vm->arena, &config, &started, err);
+    for (int i = 0; i < 3; i++) {
+        if (saved[i] >= 0)
+            dup2(saved[i], i);
+        else
+            close(i);
+        cleanup_close(&saved[i]);
+    }
+    cleanup_close(&run->fds[vm->vmm_slot]);
+    cleanup_close(&run->fds[vm->log_end_slot]);
+    cleanup_close(&run->fds[vm->listen_slot]);
+    return r;
+}
+
+static void start_describe(const struct step *step, struct step_text *text)
+{
+    (void)step;
+    step_call(text, "clone3({flags=CLONE_PIDFD, exit_signal=SIGCHLD}, 88)");
+    step_call(text, "execve(\"viv-vmm\", [\"viv-vmm\", \"fd:<description>\"], <environment>)");
+    step_why(text, "Starts the process that is the machine; it ends with this one.");
+}
+
+static const struct step_ops start_ops = {
+        .name = "viv-vmm",
+        .manual = "clone(2)",
+        .apply = start_apply,
+        .describe = start_describe,
+};
+
+void vm_step_start(struct plan *plan, struct vm *vm)
+{
+    plan_add(plan, STEP_CHILD, &start_ops, "", vm);
+}
+
+/* ---- the machine ----------------------------------------------------------------------------- */
+
+struct part {
+    const char *call, *why;
+};
+
+static void part_describe(const struct step *step, struct step_text *text)
+{
+    const struct part *part = step->args;
+
+    step_call(text, "%s", part->call);
+    step_why(text, "%s", part->why);
+}
+
+static const struct step_ops memory_ops = {
+        .name = "memory", .manual = "mmap(2)", .describe = part_describe};
+static const struct step_ops vcpu_ops = {
+        .name = "vcpu", .manual = "pthread_create(3)", .describe = part_describe};
+static const struct step_ops file_ops = {
+        .name = "open", .manual = "openat(2)", .describe = part_describe};
+static const struct step_ops socket_ops = {
+        .name = "vsock", .manual = "vsock(7)", .describe = part_describe};
+
+static void add_part(struct plan *plan, const struct step_ops *ops, const char *because,
+        const char *call, const char *why)
+{
+    struct part *part = arena_new(plan->arena, struct part);
+
+    *part = (struct part){call, why};
+    plan_add(plan, STEP_MACHINE, ops, because, part);
+}
+
+void vm_steps_machine(struct plan *plan, struct vm *vm)
+{
+    const struct proto_machine *machine = &vm->machine;
+    struct arena *arena = plan->arena;
+
+    add_part(plan, &memory_ops, "/linux/resources/memory/limit",
+            arena_printf(arena, "mmap(NULL, %llu, PROT_READ|PROT_WRITE, …)",
+                    (unsigned long long)machine->memory),
+            "The guest's memory: the workload's limit and what a kernel takes beside it.");
+    add_part(plan, &vcpu_ops, "/linux/resources/cpu/quota",
+            arena_printf(arena, "%u virtual CPU%s, a thread each", machine->cpus,
+                    machine->cpus == 1 ? "" : "s"),
+            "Enough for the CPU time that the workload may have.");
+    add_part(plan, &file_ops, "",
+            arena_printf(arena, "openat(AT_FDCWD, %s, O_RDONLY|O_CLOEXEC)",
+                    step_quote(arena, machine->kernel.path)),
+            "The guest's kernel.");
+    add_part(plan, &file_ops, "",
+            arena_printf(arena, "openat(AT_FDCWD, %s, O_RDONLY|O_CLOEXEC)",
+                    step_quote(arena, machine->initrd.path)),
+            "viv-agent, process 1 of the guest, and the modules that it loads.");
+    for (size_t i = 0; i < machine->disks.count; i++)
+        add_part(plan, &file_ops, "/root/path",
+                arena_printf(arena, "openat(AT_FDCWD, %s, O_RDONLY|O_CLOEXEC)",
+                        step_quote(arena, machine->disks.items[i].file.path)),
+                "The root file system, as a disk that the guest cannot write to.");
+    add_part(plan, &socket_ops, "", "a virtio socket device, context id 3",
+            "The only way between host and guest: a stream for the agent.");
+}
+
+static int64_t now_ns(void)
+{
+    struct timespec now;
+
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return now.tv_sec * 1000000000LL + now.tv_nsec;
+}
+
+/* Keeps the end of what viv-vmm and the guest's kernel say. */
+static void read_log(int fd, struct buf *tail)
+{
+    char chunk[LOG_TAIL];
+    ssize_t got;
+
+    while ((got = read(fd, chunk, sizeof(chunk))) > 0) {
+        size_t most = LOG_TAIL - (size_t)got;
+        if (tail->length > most) {
+            memmove(tail->data, tail->data + (tail->length - most), most);
+            tail->length = most;
+        }
+        buf_add(tail, chunk, (size_t)got);
+    }
+}
+
+/* The lines of it as one, for an error's text; what is no plain text is left out. */
+static const char *tail_text(struct buf *tail)
+{
+    size_t used = 0;
+
+    for (size_t i = 0; i < tail->length; i++) {
+        char c = tail->data[i];
+        if (c == '\n' && used && i + 1 < tail->length)
+            c = ' ';
+        if (c >= ' ' && c <= '~')
+            tail->data[used++] = c;
+    }
+    tail->length = used;
+    if (tail->data)
+        tail->data[used] = '\0';
+    return buf_text(tail);
+}
+
+/* Waits until the agent says something, or the machine is gone. */
+static int wait_for_boot(int link, int log, struct buf *tail, struct error *err)
+{
+    struct pollfd ready[2] = {{.fd = link, .events = POLLIN}, {.fd = log, .events = POLLIN}};
+    int64_t deadline = now_ns() + BOOT_PATIENCE_MS * INT64_C(1000000);
+
+    while (!ready[0].revents) {
+        int64_t left = (deadline - now_ns()) / 1000000;
+        int r = poll(ready, 2, left > 0 ? (int)left : 0);
+        if (r < 0 && errno != EINTR)
+            return error_sys(err, errno, "wait for the machine");
+        if (r == 0)
+            return error_set(err, ETIMEDOUT, "the machine did not boot within %d s",
+                    BOOT_PATIENCE_MS / 1000);
+        if (r > 0 && ready[1].revents) {
+            read_log(log, tail);
+            if (ready[1].revents & (POLLHUP | POLLERR))
+                ready[1].fd = -1;
+        }
+    }
+    return 0;
+}
+
+static int greet(struct vm *vm, struct agent_link *link, struct error *err)
+{
+    _cleanup_arena_ struct arena arena = {0};
+    _cleanup_buf_ struct buf out = {0};
+    struct agent_frame frame;
+    struct agent_hello hello;
+    unsigned char seed[SEED_SIZE];
+    struct timespec now;
+    int r = agent_expect(link, BOOT_PATIENCE_MS, AGENT_HELLO, &frame, err);
+
+    if (r == 0)
+        r = agent_read(&frame, &agent_hello_record, &arena, &hello, err);
+    if (r < 0)
+        return r;
+    if (hello.version != AGENT_VERSION)
+        return error_set(err, EPROTONOSUPPORT,
+                "the agent in %s speaks version %u of the protocol, this viv %d: build or install "
+                "both anew",
+                vm->machine.initrd.path, hello.version, AGENT_VERSION);
+    clock_gettime(CLOCK_REALTIME, &now);
+    bool random = getrandom(seed, sizeof(seed), 0) == sizeof(seed);
+    struct agent_welcome welcome = {
+            .version = AGENT_VERSION,
+            .seed = random ? agent_hex(&arena, seed, sizeof(seed)) : NULL,
+            .seconds = now.tv_sec,
+            .nanoseconds = now.tv_nsec,
+    };
+    agent_put_record(&out, AGENT_WELCOME, &agent_welcome_record, &welcome);
+    return agent_send(link, &out, err);
+}
+
+int vm_carry_machine(
+        struct plan_run *run, size_t from, size_t to, int64_t *ret_ns, struct error *err)
+{
+    struct vm *vm = run->carrier_data[STEP_MACHINE];
+    _cleanup_(agent_link_free) struct agent_link link = {.fd = run->fds[vm->host_slot]};
+    _cleanup_buf_ struct buf tail = {0};
+    int64_t start = now_ns();
+
+    (void)from, (void)to;
+    if (vm->greeted)
+        return 0;
+    cleanup_close(&run->fds[vm->vmm_slot]); /* else its end would not show */
+    cleanup_close(&run->fds[vm->log_end_slot]);
+    int r = wait_for_boot(link.fd, run->fds[vm->log_slot], &tail, err);
+    if (r == 0)
+        r = greet(vm, &link, err);
+    read_log(run->fds[vm->log_slot], &tail);
+    if (r < 0) {
+        error_prefix(err, "the machine did not come up");
+        return tail.length ? error_append(err, "; it said: %s", tail_text(&tail)) : r;
+    }
+    cleanup_close(&run->fds[vm->log_slot]);
+    vm->greeted = true;
+    *ret_ns = now_ns() - start;
+    return 0;
+}
+
+/* ---- the guest ------------------------------------------------------------------------------- */
+
+static void put_create(struct vm *vm, struct buf *out)
+{
+    _cleanup_arena_ struct arena arena = {0};
+    _cleanup_json_ struct json_object *config = spec_write(&vm->guest_spec);
+    const struct seccomp_filter *filter = vm->guest.seccomp;
+    struct agent_filter sent = {0};
+    struct agent_create create = {
+            .id = vm->guest.id,
+            .config = json_text(config),
+            .digest = vm->digest,
+            .root = "disk",
+            .wait = vm->guest.wait_for_start,
+            .interactive = vm->config->interactive,
+            .delegate = vm->guest.delegate,
+            .unmasked_devices = vm->guest.unmasked_devices,
+    };
+
+    if (filter) {
+        sent.code = agent_hex(&arena, filter->code, filter->count * sizeof(*filter->code));
+        sent.flags = filter->flags;
+        create.filter = &sent;
+    }
+    agent_put_record(out, AGENT_CREATE, &agent_create_record, &create);
+}
+
+int vm_carry_guest(struct plan_run *run, size_t from, size_t to, int64_t *ret_ns, struct error *err)
+{
+    struct vm *vm = run->carrier_data[STEP_GUEST];
+    _cleanup_(agent_link_free) struct agent_link link = {.fd = run->fds[vm->host_slot]};
+    _cleanup_buf_ struct buf out = {.max = AGENT_TEXT_MAX};
+    struct agent_frame frame;
+    int64_t start = now_ns();
+
+    (void)from, (void)to;
+    if (vm->sent)
+        return 0;
+    put_create(vm, &out);
+    int r = agent_send(&link, &out, err);
+    if (r == 0)
+        r = agent_expect(&link, BOOT_PATIENCE_MS, AGENT_CREATED, &frame, err);
+    if (r == 0 && !vm->guest.wait_for_start)
+        r = agent_expect(&link, BOOT_PATIENCE_MS, AGENT_STARTED, &frame, err);
+    vm->sent = r == 0;
+    *ret_ns = now_ns() - start;
+    return r;
+}
+
+/* ---- viv-shim -------------------------------------------------------------------------------- */
+
+static int shim_apply(const struct step *step, struct plan_run *run, struct error *err)
+{
+    const struct vm *vm = vm_of(step);
+    char link[16], status[16];
+    int link_fd = run->fds[vm->host_slot];
+    int status_fd = vm->status_slot >= 0 ? run->fds[vm->status_slot] : -1;
+    char *none[] = {NULL};
+    char *argv[] = {(char *)(uintptr_t) "viv-shim", link, status,
+            vm->guest.wait_for_start ? (char *)(uintptr_t) "start" : NULL, NULL};
+
+    snprintf(link, sizeof(link), "%d", link_fd);
+    snprintf(status, sizeof(status), "%d", status_fd);
+    (void)fcntl(link_fd, F_SETFD, 0);
+    if (status_fd >= 0)
+        (void)fcntl(status_fd, F_SETFD, 0);
+    int r = sys_execve(vm->shim, argv, none);
+    return error_sys(err, -r, "execute %s", vm->shim);
+}
+
+static void shim_describe(const struct step *step, struct step_text *text)
+{
+    const struct vm *vm = vm_of(step);
+
+    step_call(text, "execve(%s, [\"viv-shim\", \"<agent>\", \"<status>\"%s], [])",
+            step_quote(text->arena, vm->shim), vm->guest.wait_for_start ? ", \"start\"" : "");
+    step_why(text, "Stands on the host for the workload: its streams, its signals, its end.");
+}
+
+static const struct step_ops shim_ops = {
+        .name = "execve",
+        .manual = "execve(2)",
+        .apply = shim_apply,
+        .describe = shim_describe,
+};
+
+void vm_step_shim(struct plan *plan, struct vm *vm)
+{
+    plan_add(plan, STEP_CHILD, &shim_ops, "/process/args", vm);
+}

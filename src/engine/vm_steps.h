@@ -1,0 +1,24 @@
+/* The kinds of step that only a machine has. For vm.c. */
+#pragma once
+
+#include "engine/vm.h"
+
+/* host: the sockets to the agent. */
+void vm_step_sockets(struct plan *plan, struct vm *vm);
+
+/* child: viv-vmm, beside the process that becomes viv-shim. */
+void vm_step_start(struct plan *plan, struct vm *vm);
+
+/* machine: its parts. Carried by vm_carry_machine. */
+void vm_steps_machine(struct plan *plan, struct vm *vm);
+
+/* child: viv-shim takes over. */
+void vm_step_shim(struct plan *plan, struct vm *vm);
+
+/* Waits for the agent's hello; what viv-vmm says meanwhile goes into the error. */
+int vm_carry_machine(
+        struct plan_run *run, size_t from, size_t to, int64_t *ret_ns, struct error *err);
+
+/* Sends the configuration and waits until the agent has applied the plan. */
+int vm_carry_guest(
+        struct plan_run *run, size_t from, size_t to, int64_t *ret_ns, struct error *err);

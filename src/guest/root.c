@@ -1,0 +1,82 @@
+#include "guest/root.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <unistd.h>
+
+#include "base/io.h"
+#include "container/guest.h"
+#include "sys/mount.h"
+
+#define BASE "/run/viv"
+#define DISK "/dev/vda"
+#define PATIENCE_TURNS 200 /* of 10 ms: the disk appears soon after its driver */
+
+#define MS_RDONLY 1
+
+static int make_folder(const char *path, struct error *err)
+{
+    int r = io_make_dirs_at(AT_FDCWD, path, 0755);
+
+    return r < 0 ? error_sys(err, -r, "make %s", path) : 0;
+}
+
+static int mount_at(const char *source, const char *path, const char *type, unsigned long flags,
+        const char *data, struct error *err)
+{
+    int r = make_folder(path, err);
+
+    if (r == 0) {
+        r = sys_mount(source, path, type, flags, data);
+        if (r < 0)
+            error_sys(err, -r, "mount %s (%s) on %s", source, type, path);
+    }
+    return r;
+}
+
+static int wait_for_disk(struct error *err)
+{
+    for (int turn = 0; access(DISK, F_OK) < 0; turn++) {
+        if (turn == PATIENCE_TURNS)
+            return error_set(err, ENODEV, "the machine has no disk " DISK);
+        usleep(10000);
+    }
+    return 0;
+}
+
+/* Read-only below, a tmpfs above: what the workload writes ends with the machine. */
+static int mount_disk(struct error *err)
+{
+    int r = wait_for_disk(err);
+
+    if (r == 0)
+        r = mount_at(DISK, BASE "/lower", "erofs", MS_RDONLY, NULL, err);
+    if (r == 0)
+        r = mount_at("upper", BASE "/upper", "tmpfs", 0, "mode=0755", err);
+    if (r == 0)
+        r = make_folder(BASE "/upper/data", err);
+    if (r == 0)
+        r = make_folder(BASE "/upper/work", err);
+    if (r == 0)
+        r = mount_at("root", CONTAINER_GUEST_ROOT, "overlay", 0,
+                "lowerdir=" BASE "/lower,upperdir=" BASE "/upper/data,workdir=" BASE "/upper/work",
+                err);
+    return r;
+}
+
+int guest_mount_root(const char *kind, struct error *err)
+{
+    if (str_equal(kind, "disk"))
+        return mount_disk(err);
+    if (str_equal(kind, "share"))
+        return mount_at("root", CONTAINER_GUEST_ROOT, "virtiofs", 0, NULL, err);
+    return error_set(err, EINVAL, "a root of kind \"%s\" is unknown", kind);
+}
+
+int guest_mount_share(const struct agent_share *share, struct error *err)
+{
+    if (!str_starts(share->path, CONTAINER_GUEST_SHARES "/") || strstr(share->path, ".."))
+        return error_set(err, EINVAL, "a share may not be mounted on %s", share->path);
+    return mount_at(
+            share->tag, share->path, "virtiofs", share->read_only ? MS_RDONLY : 0, NULL, err);
+}

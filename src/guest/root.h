@@ -1,0 +1,8 @@
+/* The workload's root file system and the host's folders, in the guest. */
+#pragma once
+
+#include "proto/agent.h"
+
+/* Mounts them where container/guest.h says. */
+int guest_mount_root(const char *kind, struct error *err);
+int guest_mount_share(const struct agent_share *share, struct error *err);

@@ -1,0 +1,181 @@
+/*
+ * The words between the host and viv-agent, process 1 of a guest. A connection is a stream (virtio
+ * vsock on the guest's side, a Unix socket on the host's) that carries frames: a head of 8 bytes
+ * and data. Neither side trusts the other: lengths are capped before anything is kept, an order
+ * that makes no sense ends the connection.
+ *
+ * The guest opens the first connection, to AGENT_PORT of the host, and says HELLO; the host answers
+ * WELCOME. All further ones are opened by the host, to AGENT_PORT of the guest. A connection is for
+ * one thing:
+ *
+ *     CREATE  the workload: answered by CREATED; START by STARTED
+ *     EXEC    one more process in it: answered by STARTED
+ *     CALL    something else (struct agent_call): answered by RESULT
+ *
+ * each of them by FAILED when it failed. From STARTED on the connection carries the process's
+ * streams (carry.h), SIGNAL and SIZE to it, and at last EXIT.
+ */
+#pragma once
+
+#include <stdint.h>
+
+#include "base/buf.h"
+#include "base/record.h"
+
+#define AGENT_VERSION 1
+#define AGENT_PORT 1024
+
+#define AGENT_DATA_MAX 65536u            /* bytes of a stream in one frame */
+#define AGENT_TEXT_MAX ((size_t)4 << 20) /* bytes of JSON in one frame */
+#define AGENT_WINDOW ((size_t)256 << 10) /* bytes of a stream on their way, see carry.h */
+#define AGENT_STREAMS 3                  /* standard input, output, error */
+
+enum agent_type {
+    AGENT_HELLO = 1,
+    AGENT_WELCOME,
+    AGENT_CREATE,
+    AGENT_CREATED,
+    AGENT_START,
+    AGENT_STARTED,
+    AGENT_EXEC,
+    AGENT_CALL,
+    AGENT_RESULT,
+    AGENT_FAILED,
+    AGENT_EXIT,
+    AGENT_SIGNAL, /* a uint32_t: the number */
+    AGENT_SIZE,   /* two uint16_t: columns, lines */
+    AGENT_DATA,   /* bytes of a stream */
+    AGENT_END,    /* of a stream */
+    AGENT_CREDIT, /* a uint32_t: so many bytes of a stream were taken on */
+    AGENT_TYPES
+};
+
+struct agent_frame {
+    enum agent_type type;
+    unsigned stream;  /* of DATA, END and CREDIT; else 0 */
+    const char *data; /* in the buffer that it was taken from */
+    size_t length;
+};
+
+/* Adds a frame to a buffer. */
+void agent_put(
+        struct buf *out, enum agent_type type, unsigned stream, const void *data, size_t length);
+
+/*
+ * Looks at the first `length` bytes of what was received. 1 and the frame, with `*ret_used` bytes
+ * to be dropped; 0 when it is not all there yet; -EPROTO for what cannot be one.
+ */
+int agent_take(const char *data, size_t length, struct agent_frame *ret, size_t *ret_used);
+
+/* The numbers of SIGNAL and CREDIT, and of SIZE; -EPROTO. */
+int agent_number(const struct agent_frame *frame, uint32_t *ret);
+int agent_size(const struct agent_frame *frame, uint16_t *ret_columns, uint16_t *ret_lines);
+
+/* ---- messages -------------------------------------------------------------------------------- */
+
+struct agent_hello {
+    uint32_t version;
+    const char *release; /* the guest's kernel */
+    uint32_t last_capability;
+};
+
+/* What tells this guest from others that go on from the same snapshot. */
+struct agent_welcome {
+    uint32_t version;
+    const char *seed; /* hexadecimal: for the random number generator */
+    int64_t seconds, nanoseconds;
+};
+
+/* A compiled seccomp filter, so that guest and host need not know the same system calls. */
+struct agent_filter {
+    const char *code; /* hexadecimal: struct sock_filter */
+    uint32_t flags;
+};
+
+/* A host folder that the guest mounts before anything else: bind mounts of the configuration start
+ * there. */
+struct agent_share {
+    const char *tag;
+    const char *path; /* in the guest */
+    bool read_only;
+};
+
+struct agent_create {
+    const char *id;
+    const char *config; /* config.json for the guest: root and sources are the guest's paths */
+    const char *digest; /* of the plan that the host has worked out; NULL: not checked */
+    struct agent_filter *filter;
+    const char *root; /* "disk": the first disk, under an overlay; "share": the share "root" */
+    RECORD_LIST(struct agent_share) shares;
+    bool wait;        /* for START; else it runs at once, and STARTED follows */
+    bool interactive; /* standard input is carried */
+    bool delegate;    /* it may make control groups */
+    bool unmasked_devices;
+};
+
+struct agent_exec {
+    const char *process; /* process.json */
+    const char *user;    /* looked up in the sandbox's root; NULL: as in the process */
+    struct agent_filter *filter;
+    bool interactive;
+};
+
+/* What a CALL asks. */
+struct agent_call {
+    const char *verb;      /* "ps", "pause", "resume", "kill", "update", "stats", "poweroff" */
+    int signal;            /* of kill */
+    bool all;              /* of kill */
+    const char *resources; /* of update: linux.resources as JSON */
+};
+
+struct agent_failed {
+    int errnum;
+    int status; /* see struct error */
+    const char *text;
+};
+
+struct agent_exit {
+    int code; /* 128 and the signal's number when one ended it */
+    bool oom_killed;
+};
+
+extern const struct record agent_hello_record, agent_welcome_record, agent_create_record,
+        agent_exec_record, agent_call_record, agent_failed_record, agent_exit_record;
+
+/* Adds a message. */
+void agent_put_record(
+        struct buf *out, enum agent_type type, const struct record *record, const void *message);
+void agent_put_json(struct buf *out, enum agent_type type, struct json_object *json);
+void agent_put_error(struct buf *out, const struct error *err);
+
+/* Reads one; texts are in the arena. */
+int agent_read(const struct agent_frame *frame, const struct record *record, struct arena *arena,
+        void *ret, struct error *err);
+
+/* Bytes as hexadecimal text, and back: -EINVAL. */
+const char *agent_hex(struct arena *arena, const void *data, size_t length);
+int agent_unhex(struct arena *arena, const char *text, void **ret, size_t *ret_length);
+
+/* The error that a FAILED carries. Returns its negative number. */
+int agent_read_error(const struct agent_frame *frame, struct error *err);
+
+/* ---- waiting for a frame --------------------------------------------------------------------- */
+
+/* One side's end outside of a loop. Nothing behind the frame that is waited for is received, so
+ * that the connection can be handed on. */
+struct agent_link {
+    int fd; /* the caller's */
+    struct buf in;
+};
+void agent_link_free(struct agent_link *link);
+
+/* Sends what is in the buffer, and empties it. */
+int agent_send(struct agent_link *link, struct buf *out, struct error *err);
+
+/* Waits for a frame, which stays valid until the next call: -ETIMEDOUT, -ECONNRESET when the other
+ * side is gone, -EPROTO. `timeout_ms` below 0: for ever. */
+int agent_wait(struct agent_link *link, int timeout_ms, struct agent_frame *ret, struct error *err);
+
+/* Waits for a frame of that type; a FAILED gives its error. */
+int agent_expect(struct agent_link *link, int timeout_ms, enum agent_type type,
+        struct agent_frame *ret, struct error *err);

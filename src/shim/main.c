@@ -1,0 +1,207 @@
+/*
+ * viv-shim: stands on the host for one process inside a machine. It has that process's standard
+ * streams, takes its signals, and ends with its status, so that whoever watches processes (viv's
+ * monitor, an engine) watches one like any other.
+ *
+ *     viv-shim LINK STATUS [start]
+ *
+ * LINK is the descriptor of a connection to the machine's agent (proto/agent.h) whose process was
+ * asked for already; `start` lets it begin. STATUS is a descriptor to which the end is written as
+ * JSON (agent_exit), or -1. It needs no right but that to its descriptors, and gives up all others.
+ */
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/ioctl.h>
+#include <sys/prctl.h>
+#include <termios.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/io.h"
+#include "proto/carry.h"
+#include "sys/creds.h"
+#include "sys/process.h"
+#include "sys/tty.h"
+
+enum { EXIT_OWN = 125, EXIT_LOST = 137 };
+
+struct shim {
+    struct loop *loop;
+    struct carry *carry;
+    int status_fd;
+    bool terminal, exited;
+    struct agent_exit end;
+    struct error err;
+    struct sys_tty_saved saved;
+};
+
+/* ---- what comes from the machine ------------------------------------------------------------- */
+
+static int take_exit(struct shim *shim, const struct agent_frame *frame)
+{
+    _cleanup_arena_ struct arena arena = {0};
+    int r = agent_read(frame, &agent_exit_record, &arena, &shim->end, NULL);
+
+    if (r < 0 || shim->end.code < 0 || shim->end.code > 255)
+        return -EPROTO;
+    shim->exited = true;
+    return 0;
+}
+
+static int on_frame(void *data, const struct agent_frame *frame)
+{
+    struct shim *shim = data;
+
+    switch (frame->type) {
+    case AGENT_STARTED:
+        return 0;
+    case AGENT_EXIT:
+        return take_exit(shim, frame);
+    case AGENT_FAILED:
+        agent_read_error(frame, &shim->err);
+        loop_quit(shim->loop, 0);
+        return 0;
+    default:
+        return -EPROTO;
+    }
+}
+
+static void on_lost(void *data, int reason)
+{
+    struct shim *shim = data;
+
+    if (!shim->exited && !shim->err.errnum)
+        error_sys(&shim->err, -reason, "the machine has ended, and the workload with it");
+    loop_quit(shim->loop, 0);
+}
+
+static void on_moved(void *data)
+{
+    struct shim *shim = data;
+
+    if (shim->exited && carry_passed_on(shim->carry))
+        loop_quit(shim->loop, 0);
+}
+
+/* ---- what goes to it ------------------------------------------------------------------------- */
+
+static void send_window_size(struct shim *shim)
+{
+    struct winsize size;
+    uint16_t both[2];
+
+    if (!shim->terminal || ioctl(0, TIOCGWINSZ, &size) < 0)
+        return;
+    both[0] = size.ws_col;
+    both[1] = size.ws_row;
+    if (size.ws_col || size.ws_row)
+        carry_send(shim->carry, AGENT_SIZE, both, sizeof(both));
+}
+
+static void on_signal(struct loop *loop, const struct signalfd_siginfo *info, void *data)
+{
+    struct shim *shim = data;
+    uint32_t number = info->ssi_signo;
+
+    (void)loop;
+    if (number == SIGWINCH && shim->terminal)
+        send_window_size(shim);
+    else
+        carry_send(shim->carry, AGENT_SIGNAL, &number, sizeof(number));
+}
+
+static int take_signals(struct shim *shim)
+{
+    static const int own[] = {SIGCHLD, SIGPIPE, SIGSEGV, SIGBUS, SIGFPE, SIGILL, SIGTTOU, SIGTTIN};
+    sigset_t set;
+
+    sigfillset(&set);
+    for (size_t i = 0; i < ARRAY_SIZE(own); i++)
+        sigdelset(&set, own[i]);
+    signal(SIGPIPE, SIG_IGN);
+    signal(SIGTTOU, SIG_IGN);
+    signal(SIGCHLD, SIG_IGN); /* viv-vmm may be a child: nobody else reaps it */
+    return loop_add_signals(shim->loop, &set, on_signal, shim, NULL);
+}
+
+/* ---- its life -------------------------------------------------------------------------------- */
+
+static void give_up_rights(void)
+{
+    (void)sys_prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+    (void)sys_capset(0, 0, 0);
+    (void)sys_prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
+    if (chdir("/") < 0)
+        return;
+}
+
+static int begin(struct shim *shim, int link, bool start, struct error *err)
+{
+    struct carry_config config = {
+            .loop = NULL,
+            .link = link,
+            .data = shim,
+            .on_frame = on_frame,
+            .on_lost = on_lost,
+            .on_moved = on_moved,
+    };
+    int r = loop_new(&shim->loop, err);
+
+    config.loop = shim->loop;
+    if (r == 0)
+        r = take_signals(shim);
+    if (r == 0)
+        r = carry_new(&config, &shim->carry, err);
+    if (r < 0)
+        return r;
+    shim->terminal = isatty(0) && tcgetsid(0) == getsid(0);
+    if (shim->terminal)
+        r = sys_tty_raw(0, &shim->saved, err);
+    if (start)
+        carry_send(shim->carry, AGENT_START, NULL, 0);
+    send_window_size(shim);
+    carry_source(shim->carry, 0, 0);
+    carry_sink(shim->carry, 1, 1, false);
+    carry_sink(shim->carry, 2, 2, false);
+    return r;
+}
+
+static int finish(struct shim *shim)
+{
+    int code = shim->end.code;
+
+    if (!shim->exited) {
+        dprintf(2, "viv-shim: %s\n", shim->err.text);
+        code = shim->err.exit_status ? shim->err.exit_status : EXIT_LOST;
+        shim->end.code = code;
+    }
+    if (shim->status_fd >= 0) {
+        _cleanup_json_ struct json_object *json = record_write(&agent_exit_record, &shim->end);
+        const char *text = json_text(json);
+        (void)io_write_all(shim->status_fd, text, strlen(text));
+    }
+    return code;
+}
+
+int main(int argc, char **argv)
+{
+    struct shim shim = {.saved = {.fd = -1}, .err = ERROR_NONE};
+    struct error err = ERROR_NONE;
+    int link;
+
+    if (argc < 3 || str_to_int(argv[1], &link) < 0 || str_to_int(argv[2], &shim.status_fd) < 0) {
+        fprintf(stderr, "viv-shim is started by viv for a process in a machine\n");
+        return EXIT_OWN;
+    }
+    give_up_rights();
+    int r = begin(&shim, link, argc > 3, &err);
+    if (r == 0 && !shim.err.errnum) /* else it was lost already */
+        r = loop_run(shim.loop);
+    if (r < 0) {
+        dprintf(2, "viv-shim: %s\n", err.text);
+        return EXIT_OWN;
+    }
+    return finish(&shim);
+}

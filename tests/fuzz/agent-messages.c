@@ -1,0 +1,45 @@
+/* The agent's frames and messages, as both sides read them. */
+#include "proto/agent.h"
+
+static void read_message(const struct agent_frame *frame)
+{
+    static const struct record *const records[AGENT_TYPES] = {
+            [AGENT_HELLO] = &agent_hello_record,
+            [AGENT_WELCOME] = &agent_welcome_record,
+            [AGENT_CREATE] = &agent_create_record,
+            [AGENT_EXEC] = &agent_exec_record,
+            [AGENT_CALL] = &agent_call_record,
+            [AGENT_FAILED] = &agent_failed_record,
+            [AGENT_EXIT] = &agent_exit_record,
+    };
+    _cleanup_arena_ struct arena arena = {0};
+    struct error err = ERROR_NONE;
+    uint16_t columns, lines;
+    uint32_t number;
+    char message[1024];
+    size_t length;
+    void *bytes;
+
+    (void)agent_number(frame, &number);
+    (void)agent_size(frame, &columns, &lines);
+    (void)agent_read_error(frame, &err);
+    if (records[frame->type] && records[frame->type]->size <= sizeof(message))
+        (void)agent_read(frame, records[frame->type], &arena, message, &err);
+    if (frame->type == AGENT_DATA)
+        (void)agent_unhex(
+                &arena, arena_strndup(&arena, frame->data, frame->length), &bytes, &length);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    const char *at = (const char *)data;
+    struct agent_frame frame;
+    size_t used;
+
+    while (agent_take(at, size, &frame, &used) > 0) {
+        read_message(&frame);
+        at += used;
+        size -= used;
+    }
+    return 0;
+}
