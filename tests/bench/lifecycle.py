@@ -1,10 +1,18 @@
 #!/usr/bin/python3
-"""create + start + delete of /bin/true on one configuration: viv-oci beside crun and runc, and
-bubblewrap on the same root; interleaved. Medians, 99th percentiles and ratios; system calls by
-strace; peak memory of each by a launcher that starts small. Then many containers in a row.
+"""The life of /bin/true on one configuration, all interleaved in one run:
+
+    create, start, delete   three commands, as engines start them: viv-oci, crun, runc
+    run                     one command: the same three, and bubblewrap on the same root (which makes
+                            no control groups)
+
+Medians, from the fastest to the 99th percentile, and ratios; system calls by strace; peak memory by a launcher that starts
+small; a hundred started at once; a thousand in a row, with what is left compared; and where the time
+of one life goes, step by step.
 
 In a mount namespace of its own, state and bundle on a tmpfs; on a hybrid host cgroup v1 alone,
-because runc and crun refuse the mixture."""
+because crun refuses the mixture. Then the same inside the rig that has cgroup v2 alone, unless
+VIV_BENCH_RIG is 0: under an emulated CPU, so that only the ratios say something."""
+import concurrent.futures
 import ctypes
 import json
 import os
@@ -16,22 +24,32 @@ import subprocess
 import sys
 import time
 
+HERE = pathlib.Path(__file__).resolve()
+sys.path.insert(0, str(HERE.parents[1]))
+from lib.leaks import leaked, snapshot  # noqa: E402
+
 BUILD = pathlib.Path(os.environ.get("VIV_BUILD", "build")).resolve()
-TOP = pathlib.Path("/run")
-ROUNDS, ROW = 40, 200
-MS_REC, MS_PRIVATE = 1 << 14, 1 << 18
+ROUNDS = int(os.environ.get("VIV_BENCH_ROUNDS", "60"))
+ROW = int(os.environ.get("VIV_BENCH_ROW", "1000"))
+TOP = pathlib.Path("/run/viv-bench")
+SCOPE = f"bench{os.getpid()}-"
+PR_SET_CHILD_SUBREAPER = 36
+QUIET = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
 
 
 def enter():
+    """A mount namespace of its own: what is mounted here is not seen outside."""
     if os.environ.get("VIV_BENCH_INSIDE") != "1":
-        os.execvpe("unshare", ["unshare", "--mount", sys.executable, __file__],
+        os.execvpe("unshare", ["unshare", "--mount", sys.executable, str(HERE)],
                    {**os.environ, "VIV_BENCH_INSIDE": "1", "VIV_BUILD": str(BUILD)})
     if os.path.ismount("/sys/fs/cgroup/unified"):
         subprocess.run(["umount", "/sys/fs/cgroup/unified"], check=True)
+    TOP.mkdir(exist_ok=True)
     subprocess.run(["mount", "-t", "tmpfs", "tmpfs", str(TOP)], check=True)
 
 
 def bundle():
+    """The configuration that `runc spec` writes, without a terminal, on the built-in image."""
     folder = TOP / "bundle"
     (folder / "rootfs").mkdir(parents=True)
     subprocess.run(["cp", "-a", f"{BUILD}/share/viv/busybox/.", folder / "rootfs"], check=True)
@@ -39,30 +57,58 @@ def bundle():
         (folder / "rootfs" / name).mkdir(exist_ok=True)
     subprocess.run(["runc", "spec"], cwd=folder, check=True)
     config = json.loads((folder / "config.json").read_text())
-    config["process"].update(terminal=False, args=["/bin/true"])
-    config["process"]["rlimits"] = []
+    config["process"].update(terminal=False, args=["/bin/true"], rlimits=[])
     (folder / "config.json").write_text(json.dumps(config))
     return folder
 
 
 def runtimes(folder):
-    """name -> the command lines of one life"""
-    found = {}
+    """(kind of life, {name: its command lines}) for both kinds."""
+    three, one = {}, {}
     for name, program in (("viv-oci", BUILD / "viv-oci"), ("crun", "crun"), ("runc", "runc")):
         if shutil.which(str(program)):
             argv = [str(program), "--root", str(TOP / name)]
-            found[name] = [argv + ["create", "--bundle", str(folder), "ID"],
-                           argv + ["start", "ID"], argv + ["delete", "--force", "ID"]]
+            three[name] = [argv + ["create", "--bundle", str(folder), "ID"], argv + ["start", "ID"],
+                           argv + ["delete", "--force", "ID"]]
+            one[name] = [argv + ["run", "--bundle", str(folder), "ID"]]
     if shutil.which("bwrap"):
-        found["bwrap"] = [["bwrap", "--unshare-all", "--bind", str(folder / "rootfs"), "/", "--proc",
-                           "/proc", "--dev", "/dev", "/bin/true"]]
-    return found
+        one["bwrap"] = [["bwrap", "--unshare-all", "--bind", str(folder / "rootfs"), "/", "--proc",
+                         "/proc", "--dev", "/dev", "/bin/true"]]
+    return [("create, start, delete", three), ("run", one)]
+
+
+def words(line, name):
+    return [name if word == "ID" else word for word in line]
 
 
 def live(lines, name, before=()):
     for line in lines:
-        subprocess.run([*before, *(name if word == "ID" else word for word in line)], check=True,
-                       stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        subprocess.run([*before, *words(line, name)], check=True, **QUIET)
+
+
+def reap():
+    """Containers whose runtime has ended are ours."""
+    try:
+        while os.waitpid(-1, 0)[0]:
+            pass
+    except ChildProcessError:
+        pass
+
+
+def timed(lines, name):
+    """Milliseconds of one life, measured around bare spawns."""
+    null = os.open("/dev/null", os.O_RDWR)
+    streams = [(os.POSIX_SPAWN_DUP2, null, number) for number in range(3)]
+    begin = time.monotonic()
+    for line in lines:
+        pid = os.posix_spawnp(line[0], words(line, name), os.environ, file_actions=streams)
+        _, status = os.waitpid(pid, 0)
+        if status:
+            raise SystemExit(f"{' '.join(words(line, name))} failed")
+    taken = time.monotonic() - begin
+    os.close(null)
+    reap()
+    return taken * 1000
 
 
 def percentile(numbers, part):
@@ -70,18 +116,18 @@ def percentile(numbers, part):
 
 
 def show(title, values, unit):
-    """values: name -> (figure, more text); ratios to the first."""
+    """values: name -> (figure, more text); how the first compares with each."""
     first = next(iter(values.values()))[0]
     for name, (figure, more) in values.items():
-        ratio = first / figure if figure else 0
-        print(f"  {title:24} {name:8} {figure:10.1f} {unit:4} {more:18} viv-oci/{name} {ratio:.2f}")
+        ratio = f"viv-oci / {name} = {first / figure:.2f}" if figure and name != "viv-oci" else ""
+        print(f"    {title:20} {name:8} {figure:9.1f} {unit:4} {more:12} {ratio}", flush=True)
 
 
 def calls(lines, name):
     """System calls of one life, by strace -c with all children: one shell for all commands, since
     strace waits for what a runtime leaves running."""
     table = TOP / "calls"
-    script = " && ".join(" ".join(name if word == "ID" else word for word in line) for line in lines)
+    script = " && ".join(" ".join(words(line, name)) for line in lines)
     live([["sh", "-c", script]], name, ["strace", "-f", "-c", "-o", str(table)])
     match = re.search(r"(\d+)(?: +\d+)? total", table.read_text())
     return int(match.group(1)) if match else 0
@@ -92,40 +138,121 @@ def peak(lines, name):
     `time` tells what its child reached."""
     largest = 0
     for line in lines:
-        argv = [name if word == "ID" else word for word in line]
         table = TOP / "peak"
-        live([["busybox", "time", "-v", "-o", str(table), *argv]], name)
+        live([["busybox", "time", "-v", "-o", str(table), *words(line, name)]], name)
         match = re.search(r"Maximum resident set size \(kbytes\): (\d+)", table.read_text())
         largest = max(largest, int(match.group(1)) if match else 0)
     return largest * 1024 // os.sysconf("SC_PAGESIZE")  # busybox takes kilobytes for pages
+
+
+def compare(found):
+    times = {name: [] for name in found}
+    for number in range(ROUNDS):
+        for name, lines in found.items():
+            times[name].append(timed(lines, f"{SCOPE}{number}"))
+    show("time", {name: (statistics.median(taken), f"{min(taken):.1f}–{percentile(taken, 0.99):.1f}")
+                  for name, taken in times.items()}, "ms")
+    if shutil.which("strace"):
+        show("system calls", {name: (calls(lines, f"{SCOPE}calls"), "")
+                              for name, lines in found.items()}, "")
+    show("peak memory", {name: (peak(lines, f"{SCOPE}peak"), "")
+                         for name, lines in found.items()}, "KiB")
+
+
+def crowd(found):
+    """A hundred lives that begin at the same moment, three times; the best time of all of them."""
+    best = {}
+    for turn in range(3):
+        for name, lines in found.items():
+            with concurrent.futures.ThreadPoolExecutor(100) as pool:
+                begin = time.monotonic()
+                lives = [pool.submit(live, lines, f"{SCOPE}crowd{turn}-{number}")
+                         for number in range(100)]
+                for each in lives:
+                    each.result()
+                taken = (time.monotonic() - begin) * 1000
+            best[name] = min(best.get(name, taken), taken)
+    show("100 at once", {name: (taken, "") for name, taken in best.items()}, "ms")
+
+
+def row(lines):
+    """Many lives one after the other, and what they leave."""
+    live(lines, f"{SCOPE}first")
+    reap()
+    before = snapshot(SCOPE, [TOP / "viv-oci"])
+    begin = time.monotonic()
+    for number in range(ROW):
+        timed(lines, f"{SCOPE}row{number}")
+    taken = time.monotonic() - begin
+    left = leaked(before, SCOPE, [TOP / "viv-oci"])
+    print(f"    {ROW} in a row: {ROW / taken:.0f} a second, "
+          f"left behind: {', '.join(left) or 'nothing'}", flush=True)
+
+
+def breakdown(folder):
+    """Where a life goes: the median of each step of the same configuration, by viv run --trace, and
+    what the steps do not explain: programs that start and end."""
+    argv = [str(BUILD / "viv"), "--root", str(TOP / "viv"), "run", "--rm", "--trace", "--bundle",
+            str(folder)]
+    steps = {}
+    for _ in range(min(ROUNDS, 20)):
+        told = subprocess.run(argv, check=True, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
+                              stderr=subprocess.PIPE, text=True).stderr
+        number = 0
+        for line in told.splitlines():
+            head = re.match(r" *(\d+) (host|child) +(\S+)", line)
+            took = re.search(r"= ok, ([\d.]+) ms", line)
+            if head:
+                number = f"{int(head[1]):3} {head[2]:6} {head[3]}"
+            elif took and number:
+                steps.setdefault(number, []).append(float(took[1]))
+    medians = {name: statistics.median(taken) for name, taken in steps.items()}
+    print(f"  steps of the plan: {sum(medians.values()):.2f} ms in {len(medians)}; the longest:")
+    for name, taken in sorted(medians.items(), key=lambda entry: -entry[1])[:8]:
+        print(f"    {name:28} {taken:6.3f} ms")
+    start = statistics.median(timed([[str(BUILD / "viv-oci"), "--version"]], "")
+                              for _ in range(ROUNDS))
+    image = statistics.median(timed([[str(folder / "rootfs/bin/true")]], "") for _ in range(ROUNDS))
+    print(f"    one start of viv-oci {start:.2f} ms, of the workload outside {image:.2f} ms", flush=True)
+
+
+def in_the_rig():
+    """The same where cgroup v2 is alone."""
+    rig = HERE.parents[1] / "rigs/rig.py"
+    if os.environ.get("VIV_BENCH_RIG") == "0" or not shutil.which("qemu-system-x86_64"):
+        return
+    started = subprocess.run([rig, "start", "v2"], **QUIET, check=False).returncode == 0
+    if not started:
+        print("  the rig with cgroup v2 does not start")
+        return
+    settings = ["VIV_BENCH_RIG=0", "VIV_BENCH_ROUNDS=20", "VIV_BENCH_ROW=100", f"VIV_BUILD={BUILD}"]
+    subprocess.run([rig, "run", "v2", "env", *settings, str(HERE)], check=False)
+    subprocess.run([rig, "stop", "v2"], **QUIET, check=False)
 
 
 def main():
     if os.geteuid() != 0:
         print("only root can measure this")
         return
+    if os.environ.get("VIV_BENCH_INSIDE") != "1":
+        outside = os.fork()
+        if outside:
+            _, status = os.waitpid(outside, 0)
+            in_the_rig()
+            sys.exit(os.waitstatus_to_exitcode(status))
     enter()
-    ctypes.CDLL(None).prctl(36, 1)  # containers whose runtime has ended are reaped here
-    found = runtimes(bundle())
-    times = {name: [] for name in found}
-    for number in range(ROUNDS):
-        for name, lines in found.items():
-            begin = time.monotonic()
-            live(lines, f"bench{os.getpid()}-{number}")
-            times[name].append((time.monotonic() - begin) * 1000)
-    show("a life", {name: (statistics.median(taken), f"p99 {percentile(taken, 0.99):.1f}")
-                    for name, taken in times.items()}, "ms")
-    if shutil.which("strace"):
-        show("system calls", {name: (calls(lines, f"calls{os.getpid()}"), "")
-                              for name, lines in found.items()}, "")
-    show("peak memory", {name: (peak(lines, f"peak{os.getpid()}"), "")
-                         for name, lines in found.items()}, "KiB")
-    lines, begin = found["viv-oci"], time.monotonic()
-    for number in range(ROW):
-        live(lines, f"row{os.getpid()}-{number}")
-    left = list((TOP / "viv-oci").iterdir()) if (TOP / "viv-oci").exists() else []
-    print(f"  {ROW} in a row: {ROW / (time.monotonic() - begin):.0f} a second, "
-          f"left behind: {', '.join(path.name for path in left) or 'nothing'}")
+    ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1)
+    unified = os.path.exists("/sys/fs/cgroup/cgroup.controllers")
+    print(f" cgroup {'v2' if unified else 'v1'}, {os.cpu_count()} CPUs, load {os.getloadavg()[0]:.1f}")
+    folder = bundle()
+    lives = runtimes(folder)
+    for kind, found in lives:
+        print(f"  {kind}")
+        compare(found)
+        if kind == "run":
+            crowd(found)
+        row(found["viv-oci"])
+    breakdown(folder)
 
 
 main()

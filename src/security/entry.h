@@ -1,0 +1,17 @@
+/*
+ * The protection of self.h before the C library has begun. A program that will protect itself in
+ * any case does so at its ELF entry point: the start of the C library is then paid once, not twice.
+ * In a virtual machine, where each CPUID leaves for the hypervisor, that start takes several times
+ * as long as the execution itself.
+ *
+ * Linked with -Wl,--entry=security_entry, into static programs only. No libc function may be called
+ * there: its indirect functions and thread-local storage are not set up yet.
+ */
+#pragma once
+
+/*
+ * The entry point: looks for one of the commands that enter containers among the arguments, and
+ * executes the program again from a read-only detached clone of its mount, with VIV_PROGRAM set to
+ * where it was (base/install.h). Whatever does not succeed is left to security_protect_self().
+ */
+void security_entry(void);

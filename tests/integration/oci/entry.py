@@ -1,0 +1,35 @@
+"""viv-oci protects its own file before libc starts: a start of libc costs more than an execution."""
+from lib import *
+
+BUILDS = ["plain"]  # the sanitized one is not static, and protects itself later
+COMMAND = ["--root", "store", "run", "--bundle", "missing", "x"]
+
+
+@needs(programs=["strace", "nm"])
+def test_it_is_executed_again_before_libc_starts():
+    done = run("strace", "-qq", "-e", "trace=execve,execveat,brk", program("viv-oci"), *COMMAND)
+    calls = [line.split("(")[0] for line in done.err.splitlines() if "(" in line]
+    equal(calls[:3], ["execve", "execveat", "brk"])
+    equal(calls.count("execveat"), 1)
+    contains(done.err, "open the bundle")
+
+
+@needs(programs=["strace"])
+def test_other_commands_are_not_executed_again():
+    done = run("strace", "-qq", "-e", "trace=execveat", program("viv-oci"), "--root", "store", "state",
+               "x")
+    lacks(done.err, "execveat")
+
+
+def test_nothing_of_libc_is_called_there():
+    """What the compiler makes of a loop may be a call of memcpy, which is not there yet."""
+    archive = BUILD / "src/security/libsecurity_entry.a"
+    found = run("nm", "-u", archive).ok().out.split()
+    equal([word for word in found if word != "U" and not word.endswith(":")], ["_start"])
+
+
+def test_an_environment_that_is_too_large_is_left_to_later():
+    many = {f"V{number}": "x" for number in range(1100)}
+    done = run("strace", "-qq", "-e", "trace=execveat", program("viv-oci"), *COMMAND, env=many)
+    lacks(done.err, "execveat")
+    contains(done.err, "open the bundle")
