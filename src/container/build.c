@@ -6,6 +6,7 @@
 #include "container/clone.h"
 #include "container/console.h"
 #include "container/hook_steps.h"
+#include "container/notify.h"
 
 /* What the parts of a build hand to each other. */
 struct build {
@@ -126,6 +127,8 @@ static int add_preparations(struct build *build, struct error *err)
         build->gate.dir_fd = request->dir_fd;
         container_gate_make_step(plan, &build->gate);
     }
+    if (request->notify)
+        container_notify_step(plan, request->dir_fd);
     r = cgroup_steps_create(
             plan, request->host->cgroups, &build->cgroup, &build->built->cgroup, err);
     if (r < 0)

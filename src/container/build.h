@@ -48,6 +48,7 @@ struct container_request {
     int console_fd;             /* connected already (foreground); -1: none */
     bool no_pivot;
     bool no_new_keyring;
+    bool notify; /* make the folder of container/notify.h */
     unsigned preserve_fds;
     const struct seccomp_filter *seccomp; /* compiled from spec->linux.seccomp; NULL: none */
     bool unmasked_devices;                /* privileged: no device rules of our own */

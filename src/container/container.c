@@ -58,6 +58,64 @@ enum spec_status container_status(const struct container *container)
     return cgroup_is_frozen(&state->cgroup) > 0 ? SPEC_PAUSED : SPEC_RUNNING;
 }
 
+/* Kills the first process, in whatever state it is, and waits until it has ended. */
+static int end_process(const struct container_state *state, struct error *err)
+{
+    _cleanup_close_ int pidfd = process_lives(state) ? sys_pidfd_open(state->pid, 0) : -1;
+
+    if (pidfd < 0)
+        return 0;
+    sys_pidfd_send_signal(pidfd, SIGKILL);
+    if (cgroup_is_frozen(&state->cgroup) > 0)
+        cgroup_kill(&state->cgroup, SIGKILL, NULL);
+    struct pollfd ended = {.fd = pidfd, .events = POLLIN};
+    int r;
+    do
+        r = poll(&ended, 1, CONTAINER_PATIENCE_MS);
+    while (r < 0 && errno == EINTR);
+    if (r > 0)
+        return 0;
+    return error_set(err, EBUSY,
+            "the container's process %d did not end within %d s of SIGKILL: it waits in the "
+            "kernel, "
+            "see /proc/%d/stack",
+            state->pid, CONTAINER_PATIENCE_MS / 1000, state->pid);
+}
+
+/* ---- hooks after the plan ------------------------------------------------------------------ */
+
+/* All of them. A failure is a warning, and what stops no other hook and nothing else. */
+static void run_poststop(struct container *container)
+{
+    const struct spec_hook_list *hooks = &container->state.poststop;
+    struct spec_state told;
+
+    container_state_as_spec(&container->state, SPEC_STOPPED, &told);
+    for (size_t i = 0; i < hooks->count; i++) {
+        struct error err = ERROR_NONE;
+        if (container_hook_run(&hooks->items[i], &told, container->state.bundle, &err) < 0)
+            strv_add(container->arena, &container->warnings,
+                    arena_printf(container->arena, "poststop: %s", err.text));
+    }
+}
+
+/* Up to the first that fails, which ends the container (runtime.md#lifecycle, step 9). */
+static int run_poststart(const struct container *container, struct error *err)
+{
+    const struct spec_hook_list *hooks = &container->state.poststart;
+    struct spec_state told;
+    int r = 0;
+
+    container_state_as_spec(&container->state, SPEC_RUNNING, &told);
+    for (size_t i = 0; i < hooks->count && r == 0; i++)
+        r = container_hook_run(&hooks->items[i], &told, container->state.bundle, err);
+    if (r == 0)
+        return 0;
+    end_process(&container->state, NULL);
+    cgroup_kill(&container->state.cgroup, SIGKILL, NULL);
+    return error_prefix(err, "poststart");
+}
+
 /* ---- making ------------------------------------------------------------------------------ */
 
 static const char *owner_name(struct arena *arena)
@@ -197,28 +255,15 @@ int container_make(const struct store *store, struct container_request *request,
         return r;
     }
     store_settle(store, request->id);
-    return 0;
-}
-
-/* ---- hooks after the plan ------------------------------------------------------------------ */
-
-static int run_hooks(const struct container *container, const struct spec_hook_list *hooks,
-        enum spec_status status, struct error *err)
-{
-    struct spec_state told;
-    int result = 0;
-
-    container_state_as_spec(&container->state, status, &told);
-    for (size_t i = 0; i < hooks->count; i++) {
-        struct error hook_error = ERROR_NONE;
-        int r = container_hook_run(&hooks->items[i], &told, container->state.bundle, &hook_error);
-        if (r < 0 && result == 0) {
-            result = r;
-            if (err)
-                *err = hook_error;
-        }
+    if (request->wait_for_start)
+        return 0;
+    struct container made = {request->arena, store, dir_fd, ret->state, {0}};
+    r = run_poststart(&made, err);
+    if (r < 0) {
+        container_delete(&made, true, NULL);
+        plan_run_end(&ret->run);
     }
-    return result;
+    return r;
 }
 
 int container_start(struct container *container, struct error *err)
@@ -235,7 +280,7 @@ int container_start(struct container *container, struct error *err)
     int r = container_gate_open(container->dir_fd, err);
     if (r < 0)
         return error_prefix(err, "start container \"%s\"", id);
-    return run_hooks(container, &container->state.poststart, SPEC_RUNNING, err);
+    return run_poststart(container, err);
 }
 
 /* ---- signals and pauses -------------------------------------------------------------------- */
@@ -297,30 +342,6 @@ int container_resume(const struct container *container, struct error *err)
 
 /* ---- removing ------------------------------------------------------------------------------ */
 
-/* Kills the first process, in whatever state it is, and waits until it has ended. */
-static int end_process(const struct container_state *state, struct error *err)
-{
-    _cleanup_close_ int pidfd = process_lives(state) ? sys_pidfd_open(state->pid, 0) : -1;
-
-    if (pidfd < 0)
-        return 0;
-    sys_pidfd_send_signal(pidfd, SIGKILL);
-    if (cgroup_is_frozen(&state->cgroup) > 0)
-        cgroup_kill(&state->cgroup, SIGKILL, NULL);
-    struct pollfd ended = {.fd = pidfd, .events = POLLIN};
-    int r;
-    do
-        r = poll(&ended, 1, CONTAINER_PATIENCE_MS);
-    while (r < 0 && errno == EINTR);
-    if (r > 0)
-        return 0;
-    return error_set(err, EBUSY,
-            "the container's process %d did not end within %d s of SIGKILL: it waits in the "
-            "kernel, "
-            "see /proc/%d/stack",
-            state->pid, CONTAINER_PATIENCE_MS / 1000, state->pid);
-}
-
 /*
  * A container that was never finished. Its maker has died, and the child ends by itself when it
  * sees that; at the gate it does not see it. While the maker lives, the container is its own.
@@ -348,9 +369,9 @@ int container_delete(struct container *container, bool force, struct error *err)
     if (r < 0)
         return error_prefix(err, "delete container %s", state->id);
     r = store_remove(container->store, state->id, err);
-    if (r < 0)
-        return r;
-    return run_hooks(container, &state->poststop, SPEC_STOPPED, err);
+    if (r == 0)
+        run_poststop(container);
+    return r;
 }
 
 static int sweep_one(const struct store *store, const char *id, struct error *err)

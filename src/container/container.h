@@ -19,6 +19,7 @@ struct container {
     const struct store *store;
     int dir_fd;
     struct container_state state;
+    struct strv warnings; /* what went wrong and stopped nothing: poststop hooks that failed */
 };
 
 /* Finds a container and reads its state; -ENOENT when there is none. Closed by the caller. */
@@ -47,8 +48,8 @@ struct container_apply {
 
 /*
  * Takes the name, applies the plan and saves the state. With request->wait_for_start the container
- * waits at the gate, otherwise its workload runs when this returns. On failure nothing is left.
- * `request->dir_fd` and `->state` are filled in here.
+ * waits at the gate, otherwise its workload runs and the poststart hooks have run when this
+ * returns. On failure nothing is left. `request->dir_fd` and `->state` are filled in here.
  */
 int container_make(const struct store *store, struct container_request *request,
         const struct container_apply *apply, struct container_making *ret, struct error *err);
@@ -76,7 +77,8 @@ int container_make_by(const struct container_planner *planner, struct container_
 /* The start of a plan of one's own: an empty one, and the state of what is being made. */
 void container_plan_begin(struct container_request *request, struct container_making *ret);
 
-/* Opens the gate of a created container and runs the poststart hooks. */
+/* Opens the gate of a created container and runs the poststart hooks. When one of them fails, the
+ * container is stopped. */
 int container_start(struct container *container, struct error *err);
 
 /* The namespaces that a further process has to join: those of the container that are not this
@@ -95,7 +97,8 @@ int container_kill(const struct container *container, int signal, bool all, stru
 int container_pause(const struct container *container, struct error *err);
 int container_resume(const struct container *container, struct error *err);
 
-/* Takes everything away. A container that still runs is an error unless `force`. */
+/* Takes everything away and runs the poststop hooks; what these do wrong is a warning. A container
+ * that still runs is an error unless `force`. */
 int container_delete(struct container *container, bool force, struct error *err);
 
 /* Takes away what makers that were killed have left; how many there were. Failures are told, the

@@ -122,6 +122,6 @@ int oci_restore(struct oci *oci, int argc, char **argv, struct error *err)
     int status = wait_for(pid, err);
     r = oci_open(oci, id, &container, err);
     if (r == 0)
-        r = container_delete(&container, true, err);
+        r = oci_remove(oci, &container, true, err);
     return r < 0 ? r : status;
 }

@@ -7,7 +7,9 @@
 #include "base/path.h"
 #include "base/str.h"
 #include "container/annotations.h"
+#include "container/notify.h"
 #include "oci/command.h"
+#include "oci/notify.h"
 #include "oci/words.h"
 #include "spec/check.h"
 
@@ -88,6 +90,20 @@ static void pass_listen_fds(struct oci *oci, struct create *create)
     if (!str_empty(names))
         strv_add(oci->arena, env, arena_printf(oci->arena, "LISTEN_FDNAMES=%s", names));
     create->preserve_fds.value += fds;
+}
+
+/* The sandbox's folder as its mounts name it. */
+static int add_notify(struct oci *oci, struct create *create, struct error *err)
+{
+    _cleanup_free_ char *root = oci_notify_socket() ? realpath(oci->root, NULL) : NULL;
+
+    if (!oci_notify_socket())
+        return 0;
+    if (!root)
+        return error_sys(err, errno, "open the folder of sandboxes %s", oci->root);
+    container_notify_into_spec(oci->arena, &create->spec, path_join(oci->arena, root, create->id));
+    create->request.notify = true;
+    return 0;
 }
 
 static int check_config(struct oci *oci, const struct create *create, struct error *err)
@@ -172,7 +188,7 @@ static int prepare(struct oci *oci, struct create *create, struct error *err)
         return r;
     pass_listen_fds(oci, create);
     fill_request(oci, create);
-    return 0;
+    return add_notify(oci, create, err);
 }
 
 static int delete_it(struct oci *oci, const char *id, struct error *err)
@@ -180,7 +196,7 @@ static int delete_it(struct oci *oci, const char *id, struct error *err)
     _cleanup_container_ struct container container = {0};
     int r = container_open(&oci->store, id, oci->arena, &container, err);
 
-    return r < 0 ? r : container_delete(&container, true, err);
+    return r < 0 ? r : oci_remove(oci, &container, true, err);
 }
 
 /* Makes it, and tells its pid; on failure nothing is left. */
@@ -244,6 +260,24 @@ int oci_create(struct oci *oci, int argc, char **argv, struct error *err)
 
 /* ---- run ------------------------------------------------------------------------------------- */
 
+/* What a service manager waits for must be listened to before the workload runs. */
+static int start_notifying(
+        struct oci *oci, struct create *create, struct container_making *making, struct error *err)
+{
+    _cleanup_container_ struct container container = {0};
+    int pidfd = take_fd(&making->run.child_pidfd);
+
+    plan_run_end(&making->run); /* the gate tells of the workload when nobody else holds it */
+    making->run.child_pidfd = pidfd;
+    int r = oci_open(oci, create->id, &container, err);
+
+    if (r == 0)
+        r = oci_notify_start(&container, !create->detach, err);
+    if (r < 0)
+        delete_it(oci, create->id, NULL);
+    return r;
+}
+
 /* The streams, of which a terminal's kind is known only once the configuration is read. */
 static int start(struct oci *oci, struct create *create, struct streams *streams,
         struct container_making *making, struct error *err)
@@ -256,7 +290,11 @@ static int start(struct oci *oci, struct create *create, struct streams *streams
         r = streams_open(STREAMS_TERMINAL, true, streams, err);
         create->request.console_fd = streams->console_peer;
     }
-    return r < 0 ? r : make(oci, create, making, err);
+    if (r < 0)
+        return r;
+    create->request.wait_for_start = create->request.notify;
+    r = make(oci, create, making, err);
+    return r < 0 || !create->request.notify ? r : start_notifying(oci, create, making, err);
 }
 
 int oci_run(struct oci *oci, int argc, char **argv, struct error *err)

@@ -3,6 +3,7 @@
 
 #include "base/str.h"
 #include "oci/command.h"
+#include "oci/notify.h"
 #include "oci/words.h"
 #include "spec/signals.h"
 
@@ -32,10 +33,15 @@ static int resume_it(struct container *container, struct error *err)
     return container_resume(container, err);
 }
 
+static int start_it(struct container *container, struct error *err)
+{
+    return oci_notify_start(container, false, err);
+}
+
 int oci_start(struct oci *oci, int argc, char **argv, struct error *err)
 {
-    return change(oci, "viv-oci start", "Lets the workload of a created container run.",
-            container_start, argc, argv, err);
+    return change(oci, "viv-oci start", "Lets the workload of a created container run.", start_it,
+            argc, argv, err);
 }
 
 int oci_pause(struct oci *oci, int argc, char **argv, struct error *err)
@@ -112,5 +118,5 @@ int oci_delete(struct oci *oci, int argc, char **argv, struct error *err)
     /* its maker may have been killed before, or while, its state was written */
     if ((r == -ENOENT || r == -EINVAL) && options.force && store_check_id(id, NULL) == 0)
         return store_remove(&oci->store, id, err);
-    return r < 0 ? r : container_delete(&container, options.force, err);
+    return r < 0 ? r : oci_remove(oci, &container, options.force, err);
 }

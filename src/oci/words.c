@@ -46,6 +46,17 @@ int oci_read_id(const struct option_command *command, int argc, char **argv, str
     return r != 0 ? r : oci_open(oci, rest.words[0], ret, err);
 }
 
+int oci_remove(struct oci *oci, struct container *container, bool force, struct error *err)
+{
+    const char *warning;
+    int r = container_delete(container, force, err);
+
+    strv_foreach (warning, &container->warnings) {
+        log_write(&oci->log, LOG_WARN, "%s", warning);
+    }
+    return r;
+}
+
 int oci_host(struct oci *oci, struct container_host *ret, struct error *err)
 {
     int r = container_host_detect(oci->arena, ret, err);

@@ -22,6 +22,9 @@ int oci_read_id(const struct option_command *command, int argc, char **argv, str
 /* The container's id and everything about it. */
 int oci_open(struct oci *oci, const char *id, struct container *ret, struct error *err);
 
+/* container_delete(), with its warnings in the log. */
+int oci_remove(struct oci *oci, struct container *container, bool force, struct error *err);
+
 /* Host's facts, with --rootless. */
 int oci_host(struct oci *oci, struct container_host *ret, struct error *err);
 

@@ -8,7 +8,7 @@ import socket
 import time
 
 from lib import *
-from bundle import bundle, container, gone, oci, output, sh, state, state_dir, status
+from bundle import bundle, container, gone, oci, output, sh, spec, state, state_dir, status
 
 TIMEOUT = 60
 ROOT_ONLY = needs(root=True)
@@ -290,17 +290,66 @@ def test_descriptors_go_where_they_are_asked_for():
 
 
 @ROOT_ONLY
-def test_listen_fds_and_notify_socket():
+def test_listen_fds():
     found = run(program("viv-oci"), "--root", state_dir(), "run", "--bundle",
                 bundle(sh("echo $LISTEN_FDS $LISTEN_PID; ls /proc/self/fd | wc -l")), unique("oci"),
                 env={"LISTEN_FDS": "1"}, pass_fds=[]).ok()
     contains(found.out, "1 1\n")
+
+
+SAYS_READY = """
+import os, socket, time
+sock = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+sock.connect(os.environ["NOTIFY_SOCKET"])
+for text in ["STATUS=loading", "READY=0", "MAINPID=1", "STATUS=done\\nREADY=1\\nMAINPID=1"]:
+    sock.send(text.encode())
+print(os.environ["NOTIFY_SOCKET"], os.listdir("/run/notify"), flush=True)
+time.sleep(LONG)
+"""
+
+
+def says_ready(long):
+    """A bundle whose workload, in the host's own root, says that it is ready, and goes on."""
+    mounts = spec()["mounts"]
+    mounts.insert(0, {"destination": "/run", "type": "tmpfs", "source": "tmpfs"})
+    return bundle(["/usr/bin/python3", "-c", SAYS_READY.replace("LONG", str(long))],
+                  root={"path": "/", "readonly": True}, mounts=mounts,
+                  process={"env": ["NOTIFY_SOCKET=/an/old/one", "PATH=/usr/bin"]})
+
+
+@ROOT_ONLY
+def test_readiness_is_passed_on():
+    folder, name = says_ready(1000), unique("oci")
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
         path = str(work().parent / "notify")
         sock.bind(path)
-        sock.settimeout(10)
-        with container(options=[], start=False) as name:
-            oci("start", name, env={"NOTIFY_SOCKET": path}).ok()
+        sock.settimeout(20)
+        env = {"NOTIFY_SOCKET": path}
+        oci("create", "--bundle", folder, name, env=env).ok()
+        check((state_dir() / name / "notify").is_dir())
+        oci("start", name, env=env).ok()
+        equal(sock.recv(4096).decode(), f"READY=1\nMAINPID={state(name)['pid']}")
+        oci("delete", "--force", name).ok()
+        oci("run", "--detach", "--bundle", folder, name, env=env).ok()
+        equal(sock.recv(4096).decode(), f"READY=1\nMAINPID={state(name)['pid']}")
+        oci("delete", "--force", name).ok()
+        # in the foreground viv-oci itself stays the service's main process
+        found = oci("run", "--bundle", says_ready(0.1), name, env=env).ok()
+        equal(found.out, "/run/notify/notify.sock ['notify.sock']\n")
+        equal(sock.recv(4096).decode(), "READY=1")
+        # a workload that ends without a word
+        oci("create", "--bundle", bundle(["/bin/true"], mounts=spec()["mounts"] + [
+            {"destination": "/run", "type": "tmpfs", "source": "tmpfs"}]), name, env=env)
+        oci("start", name, env=env)
+        oci("delete", "--force", name).ok()
+        sock.settimeout(0)
+        try:
+            check(False, sock.recv(4096))
+        except BlockingIOError:
+            pass
+    # nobody waits: nothing of this is made
+    with container(sh("echo $NOTIFY_SOCKET; sleep 1000")) as name:
+        check(not (state_dir() / name / "notify").exists())
 
 
 @ROOT_ONLY
@@ -349,7 +398,7 @@ def test_the_options_that_are_seldom_used():
     fails(oci("--cgroup-manager", "none", "list"), 1, "none")
 
 
-def test_spec():
+def test_spec_writes_a_configuration():
     folder = work() / "b"
     folder.mkdir()
     oci("spec", "--bundle", folder).ok()

@@ -84,10 +84,32 @@ def test_a_hook_that_fails_at_start_or_later():
     with container(start=False, hooks={"startContainer": [hook("exit 3")]}) as name:
         fails(oci("start", name), 1, "startContainer")
         eventually(lambda: status(name) == "stopped")
-    with container(hooks={"poststop": [hook("exit 3"), hook(f"touch {work()}/second")]}) as name:
-        oci("delete", "--force", name)
+    hooks = {"poststop": [hook("exit 3"), hook(f"touch {work()}/second")]}
+    with container(hooks=hooks) as name:
+        found = oci("delete", "--force", name).ok()
+        matches(found.err, r'level=warning msg="poststop: .*status 3')
         check(gone(name), "a failing poststop hook keeps the container")
         check((work() / "second").exists(), "the second poststop hook did not run")
+    hooks = {"poststart": [hook("exit 3"), hook(f"touch {work()}/third")],
+             "poststop": [hook(f"touch {work()}/fourth")]}
+    with container(start=False, hooks=hooks) as name:
+        fails(oci("start", name), 1, "poststart")
+        equal(status(name), "stopped")
+        check(not (work() / "third").exists(), "poststart went on after a failure")
+    check((work() / "fourth").exists(), "poststop was left out")
+    (work() / "fourth").unlink()
+    with no_leaks(name := unique("oci")):
+        fails(oci("run", "--bundle", bundle(hooks=hooks), name), 1, "poststart")
+        check(gone(name))
+    check((work() / "fourth").exists(), "poststop was left out")
+
+
+@ROOT_ONLY
+def test_run_has_all_hooks_too():
+    log = work() / "order"
+    hooks = {name: [hook(f"echo {name} >> {log}")] for name in HOOKS if name != "startContainer"}
+    oci("run", "--bundle", bundle(["/bin/true"], hooks=hooks), unique("oci")).ok()
+    equal(log.read_text().split(), [name for name in HOOKS if name != "startContainer"])
 
 
 @ROOT_ONLY
