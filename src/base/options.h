@@ -57,7 +57,7 @@ struct option_table {
         (title_), (rows_), sizeof(rows_) / sizeof((rows_)[0])                                      \
     }
 
-#define OPTION_TABLES_MAX 8
+#define OPTION_TABLES_MAX 12
 #define OPTION_VALUES_MAX 65536 /* arguments in all */
 
 enum option_order {

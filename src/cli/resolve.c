@@ -12,6 +12,7 @@
 #include "base/path.h"
 #include "cli/devices.h"
 #include "engine/joins.h"
+#include "net/network.h"
 #include "ns/namespaces.h"
 #include "security/passwd.h"
 #include "spec/defaults.h"
@@ -74,11 +75,13 @@ static int resolve_namespaces(struct cli *cli, struct engine *engine, struct spe
     meta->idmap_root = meta->userns_auto;
     if (meta->userns_auto || (engine->host.rootless && users == RUN_KEEP_ID))
         namespace_set(cli->arena, spec, ns_kinds[NS_USER].oci, NULL);
-    if (choices->network.kind == RUN_NAMED)
-        return error_set(err, EINVAL,
-                "--network %s: there is no such network; choose none, host, ns:PATH or "
-                "container:NAME",
-                choices->network.text);
+    meta->network = choices->net;
+    bool unsaid_network =
+            choices->network.kind == RUN_NAMED && str_equal(choices->network.text, NETWORK_DEFAULT);
+    if (engine->host.rootless && unsaid_network) {
+        meta->network.joins.count = 0; /* an ordinary user's default network is pasta's */
+        meta->network.pasta = true;
+    }
     return 0;
 }
 

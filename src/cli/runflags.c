@@ -7,6 +7,7 @@
 #include "cli/runbuild.h"
 #include "cli/runmounts.h"
 #include "cli/runnamespaces.h"
+#include "cli/runnetwork.h"
 #include "cli/runprocess.h"
 #include "cli/runresources.h"
 #include "cli/runsecurity.h"
@@ -55,7 +56,7 @@ struct option_command run_flags_command(const char *name, const char *about)
             .order = OPTIONS_FIRST,
             .most = SIZE_MAX,
             .tables = {&sandbox_table, &run_process_table, &run_mounts_table, &run_namespaces_table,
-                    &run_security_table, &run_resources_table}};
+                    &run_network_table, &run_security_table, &run_resources_table}};
 }
 
 /* As Docker and Podman have it; a name is also a file's. */
@@ -193,6 +194,8 @@ static int apply_all(struct run_build *build, struct error *err)
         r = run_process_apply(build, err);
     if (r == 0)
         r = run_namespaces_apply(build, err);
+    if (r == 0)
+        r = run_network_apply(build, err);
     if (r == 0)
         r = run_security_apply(build, err);
     if (r == 0)

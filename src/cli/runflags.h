@@ -13,6 +13,7 @@
 #pragma once
 
 #include "base/options.h"
+#include "net/request.h"
 #include "spec/spec.h"
 
 /* What was written on the command line. Members are named after their flags. */
@@ -52,7 +53,6 @@ struct run_flags {
     /* namespaces */
     const char *hostname;
     const char *domainname;
-    const char *network;
     const char *pid;
     const char *ipc;
     const char *uts;
@@ -62,6 +62,22 @@ struct run_flags {
     struct strv gidmap;
     struct strv time_offset;
     struct strv sysctl;
+
+    /* networks */
+    struct strv network;
+    struct strv publish;
+    bool publish_all;
+    struct strv expose;
+    const char *ip;
+    const char *ip6;
+    const char *mac_address;
+    struct strv network_alias;
+    const char *rate_in;
+    const char *rate_out;
+    struct strv dns;
+    struct strv dns_search;
+    struct strv dns_option;
+    struct strv add_host;
 
     /* the file system */
     bool read_only;
@@ -118,6 +134,8 @@ struct run_image {
     const char *stop_signal;
     struct record_map labels;
     struct strv volumes; /* directories that want a volume of their own */
+    struct strv exposed; /* ports, as --expose has them */
+    bool wants_network;  /* on the default network unless --network says otherwise */
 };
 
 /* All that the result depends on beside the flags. */
@@ -137,7 +155,8 @@ enum run_place_kind {
     RUN_PATH,      /* joined by path; for namespaces it is in the configuration already */
     RUN_CONTAINER, /* joined from another sandbox, `text` is its name */
     RUN_NONE,      /* network: a new one with lo alone; ipc: new, without /dev/shm */
-    RUN_NAMED,     /* network: the names of networks, `text` */
+    RUN_NAMED,     /* network: by name, see `net`; `text` is what was written */
+    RUN_PASTA,     /* network: the program pasta(1) */
     RUN_AUTO,      /* user: a range of its own is chosen */
     RUN_KEEP_ID,   /* user: the caller's ids are the same inside */
     RUN_MAPPED,    /* user: as --uidmap and --gidmap say, in the configuration already */
@@ -213,6 +232,7 @@ struct run_choices {
     bool env_has_home; /* HOME was given, and need not be looked up */
 
     struct run_place network;
+    struct net_request net; /* what is asked of networks */
     struct run_place pid;
     struct run_place ipc;
     struct run_place uts;

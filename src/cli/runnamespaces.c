@@ -8,9 +8,6 @@
 #define NANOSECONDS 1000000000
 
 static const struct option_row rows[] = {
-        RUN_ROW(0, "network", OPTION_TEXT, network, "MODE",
-                "none, host, ns:PATH, container:NAME, or a network's name"),
-        RUN_ROW(0, "net", OPTION_TEXT, network, NULL, NULL),
         RUN_ROW(0, "pid", OPTION_TEXT, pid, "MODE", "private, host, ns:PATH or container:NAME"),
         RUN_ROW(0, "ipc", OPTION_TEXT, ipc, "MODE",
                 "private, none, host, ns:PATH or container:NAME"),
@@ -45,9 +42,6 @@ struct mode {
     struct mode_word words[6];
 };
 
-static const struct mode network_mode = {"network", "network",
-        "none, host, ns:PATH, container:NAME, or a network's name",
-        {{"none", RUN_NONE}, {"host", RUN_HOST}, {"private", RUN_PRIVATE}}};
 static const struct mode pid_mode = {"pid", "pid", "private, host, ns:PATH or container:NAME",
         {{"private", RUN_PRIVATE}, {"host", RUN_HOST}}};
 static const struct mode ipc_mode = {"ipc", "ipc", "private, none, host, ns:PATH or container:NAME",
@@ -145,22 +139,6 @@ static int apply_simple_modes(struct run_build *build, struct error *err)
             return r;
         place_mode(build, modes[i].mode, modes[i].place);
     }
-    return 0;
-}
-
-/* Whatever is no mode is the name of a network. */
-static int apply_network(struct run_build *build, struct error *err)
-{
-    const char *text = build->flags->network;
-    struct run_place *place = &build->choices->network;
-
-    if (text && !*text)
-        return bad_mode(&network_mode, text, err);
-    if (text && !strchr(text, ':') && read_mode(&network_mode, text, place, NULL) < 0)
-        *place = (struct run_place){RUN_NAMED, text};
-    else if (read_mode(&network_mode, text, place, err) < 0)
-        return -EINVAL;
-    place_mode(build, &network_mode, place);
     return 0;
 }
 
@@ -295,9 +273,8 @@ int run_namespaces_apply(struct run_build *build, struct error *err)
 {
     const struct strv *sysctl = &build->flags->sysctl;
 
-    if (apply_simple_modes(build, err) < 0 || apply_network(build, err) < 0 ||
-            apply_user_namespace(build, err) < 0 || apply_names(build, err) < 0 ||
-            apply_time(build, err) < 0)
+    if (apply_simple_modes(build, err) < 0 || apply_user_namespace(build, err) < 0 ||
+            apply_names(build, err) < 0 || apply_time(build, err) < 0)
         return -EINVAL;
     for (size_t i = 0; i < sysctl->count; i++) {
         const char *key;

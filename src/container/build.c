@@ -104,6 +104,13 @@ static bool needs_host_proc(const struct security *security)
            !str_empty(security->selinux_label) || security->listener.path;
 }
 
+static int add_more(struct build *build, enum container_point point, struct error *err)
+{
+    const struct container_request *request = build->request;
+
+    return request->more ? request->more(request->more_data, point, build->plan, err) : 0;
+}
+
 /* Everything that needs the host's paths or rights, before the child is there. */
 static int add_preparations(struct build *build, struct error *err)
 {
@@ -131,6 +138,9 @@ static int add_preparations(struct build *build, struct error *err)
         container_notify_step(plan, request->dir_fd);
     r = cgroup_steps_create(
             plan, request->host->cgroups, &build->cgroup, &build->built->cgroup, err);
+    if (r < 0)
+        return r;
+    r = add_more(build, CONTAINER_BEFORE_CHILD, err);
     if (r < 0)
         return r;
     struct rootfs_cgroups *view = arena_new(request->arena, struct rootfs_cgroups);
@@ -207,6 +217,8 @@ static int add_child(struct build *build, struct error *err)
     if (!has(build, NS_NET, NS_JOIN))
         add_net_devices(build);
     if (r == 0)
+        r = add_more(build, CONTAINER_WITH_CHILD, err);
+    if (r == 0)
         r = cgroup_steps_attach(
                 plan, request->host->cgroups, &build->cgroup, &build->built->cgroup, err);
     return r;
@@ -233,7 +245,7 @@ static void add_clocks(struct build *build)
 }
 
 /* The namespaces other than mount, and what is set in them. */
-static void add_namespaces(struct build *build)
+static int add_namespaces(struct build *build, struct error *err)
 {
     struct plan *plan = build->plan;
     struct ns_set joins = build->namespaces;
@@ -249,6 +261,7 @@ static void add_namespaces(struct build *build)
         ns_add_unshare_cgroup(plan, because(build, NS_CGROUP));
     if (has(build, NS_NET, NS_NEW))
         ns_add_loopback(plan, because(build, NS_NET));
+    return add_more(build, CONTAINER_INSIDE, err);
 }
 
 static int add_kernel_settings(struct build *build, struct error *err)
@@ -353,9 +366,9 @@ int container_build(const struct container_request *request, struct plan *plan,
         r = add_preparations(&build, err);
     if (r == 0)
         r = add_child(&build, err);
-    if (r < 0)
-        return r;
-    add_namespaces(&build);
-    r = add_root(&build, err);
+    if (r == 0)
+        r = add_namespaces(&build, err);
+    if (r == 0)
+        r = add_root(&build, err);
     return r < 0 ? r : add_workload(&build, err);
 }

@@ -27,6 +27,17 @@ struct container_host {
     struct cgroup_systemd systemd;
 };
 
+/* Where steps of other modules join a new container's plan. */
+enum container_point {
+    CONTAINER_BEFORE_CHILD, /* host: nothing of the container is there yet */
+    CONTAINER_WITH_CHILD,   /* host: its first process is there, with its new namespaces */
+    CONTAINER_INSIDE,       /* child: it is root of its namespaces, still with the host's files */
+};
+
+/* Appends steps at one point; `data` is the request's. A pure function, as container_build() is. */
+typedef int (*container_more_fn)(
+        void *data, enum container_point point, struct plan *plan, struct error *err);
+
 struct container_request {
     struct arena *arena; /* the plan's; everything below outlives it */
     const struct container_host *host;
@@ -52,6 +63,9 @@ struct container_request {
     unsigned preserve_fds;
     const struct seccomp_filter *seccomp; /* compiled from spec->linux.seccomp; NULL: none */
     bool unmasked_devices;                /* privileged: no device rules of our own */
+
+    container_more_fn more; /* NULL: no steps but the container's own */
+    void *more_data;
 };
 
 /* What the caller needs to know of the plan that was built. */

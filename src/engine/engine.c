@@ -14,6 +14,7 @@
 #include "engine/attach.h"
 #include "engine/idrange.h"
 #include "engine/images.h"
+#include "engine/network.h"
 #include "engine/records.h"
 #include "engine/session.h"
 #include "spec/signals.h"
@@ -57,6 +58,7 @@ int engine_open(
     if (r > 0) {
         idrange_sweep(&engine.store);
         record_sweep_ids(&engine);
+        sandbox_networks_sweep(&engine);
     }
     if (r < 0) {
         store_close(&engine.store);
@@ -91,6 +93,8 @@ static int bury(struct engine *engine, struct sandbox *sandbox)
     int r = container_delete(&sandbox->container, true, NULL);
     if (sandbox->life.id_first)
         idrange_release(&engine->store, sandbox->meta.name, (uint32_t)sandbox->life.id_first);
+    if (net_wants_anything(&sandbox->meta.network))
+        sandbox_networks_bury(engine, sandbox->meta.id);
     if (r == 0)
         cleanup_close(&sandbox->container.dir_fd);
     if (sandbox->meta.remove)

@@ -39,6 +39,7 @@ static const struct field meta_fields[] = {
         FIELD(struct sandbox_meta, unconfined_devices, FIELD_BOOL),
         FIELD(struct sandbox_meta, cgroup_delegate, FIELD_BOOL),
         FIELD_OF(struct sandbox_meta, joins, "joins", FIELD_LIST, &join_record),
+        FIELD_OF(struct sandbox_meta, network, "network", FIELD_RECORD, &net_request_record),
         FIELD(struct sandbox_meta, accel, FIELD_STR),
         FIELD(struct sandbox_meta, kernel, FIELD_STR),
 };

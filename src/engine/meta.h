@@ -6,6 +6,7 @@
 #pragma once
 
 #include "base/record.h"
+#include "net/request.h"
 
 #define SANDBOX_ID_LENGTH 64
 
@@ -40,6 +41,7 @@ struct sandbox_meta {
     bool unconfined_devices;   /* --privileged */
     bool cgroup_delegate;      /* it may make control groups below its own */
     RECORD_LIST(struct sandbox_join) joins;
+    struct net_request network;
 
     /* of a machine */
     const char *accel;  /* "auto", "kvm", "emu"; NULL: auto */

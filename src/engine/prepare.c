@@ -8,6 +8,7 @@
 #include "engine/filter.h"
 #include "engine/idrange.h"
 #include "engine/joins.h"
+#include "engine/network.h"
 #include "engine/rootless.h"
 #include "security/passwd.h"
 #include "spec/check.h"
@@ -92,6 +93,8 @@ void running_unprepare(struct running *running)
         idrange_release(
                 &running->engine->store, running->run->meta.name, (uint32_t)running->life.id_first);
     running->life.id_first = 0;
+    sandbox_networks_give_back(running->networks, NULL);
+    running->networks = NULL;
 }
 
 /* Says of a path that its owners look strange inside, since they cannot be mapped. */
@@ -159,6 +162,10 @@ static void fill_request(struct running *running)
     running->request.preserve_fds = run->preserve_fds;
     running->request.unmasked_devices = run->meta.unconfined_devices;
     running->request.cgroup_delegate = run->meta.cgroup_delegate;
+    if (running->networks) {
+        running->request.more = sandbox_networks_steps;
+        running->request.more_data = running->networks;
+    }
 }
 
 int running_prepare(struct running *running, bool take, struct error *err)
@@ -179,6 +186,8 @@ int running_prepare(struct running *running, bool take, struct error *err)
         r = give_ids(running, take, err);
     if (r == 0)
         r = check_spec(engine, run->spec, err);
+    if (r == 0)
+        r = sandbox_networks_prepare(engine, run, take, &running->networks, err);
     if (r < 0) {
         running_unprepare(running);
         return r;

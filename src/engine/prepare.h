@@ -15,6 +15,7 @@ struct running {
     struct sandbox_life life;
     struct container_request request;
     struct container_making making;
+    struct sandbox_networks *networks; /* NULL: it has none; see network.h */
     struct streams streams;
     bool kept;       /* it has a record that outlives it */
     bool again;      /* and had it before */

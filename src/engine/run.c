@@ -10,6 +10,7 @@
 #include "engine/engine.h"
 #include "engine/idrange.h"
 #include "engine/monitor.h"
+#include "engine/network.h"
 #include "engine/prepare.h"
 #include "engine/records.h"
 #include "engine/session.h"
@@ -206,11 +207,15 @@ static int finish(struct running *running, int status, struct error *err)
     else
         sandbox_life_save(running->record_fd, &running->life, NULL);
     int r = container_delete(&container, true, err);
+    int given = sandbox_networks_give_back(running->networks, r < 0 ? NULL : err);
+    running->networks = NULL;
     if (running->life.id_first)
         idrange_release(&engine->store, container.state.id, (uint32_t)running->life.id_first);
     if (meta->remove)
         record_remove(engine, container.state.id, meta->id, running->kept, NULL);
     plan_run_end(&running->making.run);
+    if (r == 0)
+        r = given;
     return r < 0 ? r : status;
 }
 

@@ -11,9 +11,14 @@ static struct nlmsghdr *header_of(struct netlink_request *request)
     return (struct nlmsghdr *)(void *)request->bytes;
 }
 
+int netlink_open_kind(int protocol)
+{
+    return (int)SYS_CALL("socket", socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, protocol));
+}
+
 int netlink_open(void)
 {
-    return (int)SYS_CALL("socket", socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_ROUTE));
+    return netlink_open_kind(NETLINK_ROUTE);
 }
 
 void netlink_begin(struct netlink_request *request, uint16_t type, uint16_t flags,

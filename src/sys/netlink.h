@@ -27,6 +27,9 @@ struct netlink_request {
 /* A NETLINK_ROUTE socket in the current network namespace, close-on-exec; or -errno. */
 int netlink_open(void);
 
+/* As netlink_open, of another kind: NETLINK_NETFILTER … */
+int netlink_open_kind(int protocol);
+
 /* Starts a request: its type (RTM_NEWLINK …), extra flags (NLM_F_CREATE …) and its fixed header
  * (struct ifinfomsg, ifaddrmsg …). */
 void netlink_begin(struct netlink_request *request, uint16_t type, uint16_t flags,

@@ -106,6 +106,7 @@ def make_work():
     os.mkdir(os.path.join(top, "work"))
     os.environ["VIV_TEST_WORK"] = os.path.join(top, "work")
     os.environ["VIV_DATA_ROOT"] = os.path.join(top, "data")
+    os.environ["VIV_NETWORK"] = "none"  # no test changes this machine's network unless it says so
     return top
 
 

@@ -385,9 +385,30 @@ static const struct bad_row bad_cases[] = {
         {"--network ns:here img",
                 "--network ns:here: write an absolute path, as in ns:/run/netns/a"},
         {"--network container: img", "--network \"container:\": write none, host, ns:PATH, "
-                                     "container:NAME, or a network's name"},
+                                     "container:NAME, pasta, or a network's name"},
         {"--network= img",
-                "--network \"\": write none, host, ns:PATH, container:NAME, or a network's name"},
+                "--network \"\": write none, host, ns:PATH, container:NAME, pasta, or a network's "
+                "name"},
+        {"--network none --network web img",
+                "--network none: only networks with a name can be several at once"},
+        {"--network none -p 80 img", "-p: --network none has nothing that it could be set on"},
+        {"--network web:ip img", "--network web:ip: \"ip\": write KEY=VALUE, as in ip=10.90.0.7"},
+        {"--network a --network b --ip 10.1.1.1 img",
+                "--ip: there are several networks; write --network NAME:ip=10.1.1.1"},
+        {"--ip 10.1 img", "--ip: \"10.1\" is no address of IPv4"},
+        {"-p 80:70000 img", "-p: \"80:70000\": write [[ADDRESS:][PORT]:]PORT[/tcp|udp|sctp], as in "
+                            "8080:80, 127.0.0.1:8080:80, [::1]:8080:80 or 8000-8009:80-89/udp"},
+        {"-p 8000-8001:80 img", "-p: \"8000-8001:80\": the two ranges have to be of the same "
+                                "length, as in 8000-8009:80-89"},
+        {"--expose 80/x img",
+                "--expose: \"80/x\": write PORT[-PORT][/tcp|udp|sctp], as in 80 or 8000-8009/udp"},
+        {"--dns host img", "--dns \"host\": write an address"},
+        {"--add-host a img",
+                "--add-host: \"a\": write NAME:ADDRESS, as in db:10.1.1.1, or NAME:host-gateway"},
+        {"--network-rate-in 10x -p 1 img", "--network-rate-in: rate \"10x\": write bits a second, "
+                                           "as in 10mbit, 1.5g or 64000"},
+        {"--mac-address 01:00:00:00:00:01 img", "--mac-address: \"01:00:00:00:00:01\" is no MAC "
+                                                "address of one host, as in 02:00:00:00:00:01"},
         {"--ipc ns: img", "--ipc ns:: write an absolute path, as in ns:/run/netns/a"},
         {"--userns auto:size=0 img",
                 "--userns auto:size=0: write how many ids, as in auto:size=65536"},
@@ -615,9 +636,30 @@ TEST(flags_name_networks)
 {
     _cleanup_built_ struct built built;
 
-    CHECK_INT(build(&built, "--network backend,web img"), 0);
+    CHECK_INT(
+            build(&built, "--network backend,web --network db:ip=10.1.1.1,alias=d,alias=e "
+                          "--network-alias all -p 127.0.0.1:8080:80/udp --network-rate-out 10mbit "
+                          "img"),
+            0);
+    const struct net_request *net = &built.choices.net;
     CHECK_INT(built.choices.network.kind, RUN_NAMED);
-    CHECK_STR(built.choices.network.text, "backend,web");
+    CHECK_INT(net->joins.count, 3);
+    CHECK_STR(net->joins.items[1].network, "web");
+    CHECK_STR(net->joins.items[1].aliases.words[0], "all");
+    CHECK_STR(net->joins.items[2].ip, "10.1.1.1");
+    CHECK_INT(net->joins.items[2].aliases.count, 3);
+    CHECK_STR(net->publish.words[0], "127.0.0.1:8080:80/udp");
+    CHECK_INT(net->rate_out, 10000000);
+}
+
+/* A port needs a network, and gets the default one. */
+TEST(published_ports_bring_the_network)
+{
+    _cleanup_built_ struct built built;
+
+    CHECK_INT(build(&built, "-p 8080:80 img"), 0);
+    CHECK_INT(built.choices.net.joins.count, 1);
+    CHECK_STR(built.choices.net.joins.items[0].network, "bridge");
 }
 
 /* What the flags make is right by the rules of the specification, once ids are mapped. */

@@ -1,0 +1,555 @@
+#include "engine/network.h"
+
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/install.h"
+#include "base/path.h"
+#include "container/host.h"
+#include "engine/netfiles.h"
+#include "net/firewall.h"
+#include "net/hold.h"
+#include "net/request.h"
+#include "net/shape.h"
+#include "net/steps.h"
+#include "net/sweep.h"
+#include "spec/defaults.h"
+#include "sys/netlink.h"
+#include "sys/process.h"
+#include "sys/tap.h"
+
+#define SHORT_ID 12 /* digits of an id that are shown, and found by */
+
+/* One network that the sandbox joins. */
+struct attachment {
+    struct network network;
+    struct sandbox_interface interface;
+};
+
+struct sandbox_networks {
+    struct arena *arena;
+    struct networks networks;
+    const struct net_request *request;
+    const char *folder; /* of the sandbox in the store, absolute */
+    const char *sandbox;
+    const char *id;
+    const char *nft; /* paths of the helper programs */
+    const char *dns;
+    struct attachment *attached;
+    struct sandbox_interface *interfaces; /* the same, for those who only read */
+    size_t count;
+    struct net_hold hold;
+    struct netfiles files;
+    struct net_pasta_args pasta;
+    bool taken; /* leases were saved */
+};
+
+/* ---- looking up ------------------------------------------------------------------------------ */
+
+/* The sandbox's folder in the store, whose path stands in the plan. */
+static const char *folder_path(struct engine *engine, const char *name)
+{
+    _cleanup_free_ char *absolute = realpath(engine->store.root, NULL);
+
+    return path_join(engine->arena, absolute ? absolute : engine->store.root, name);
+}
+
+static uint64_t hash_text(uint64_t hash, const char *text)
+{
+    for (; *text; text++)
+        hash = (hash ^ (unsigned char)*text) * 0x100000001b3ULL; /* FNV-1a */
+    return hash;
+}
+
+/* The end of the pair on the bridge, named after whose it is. */
+static const char *device_name(const struct sandbox_networks *all, const char *network)
+{
+    uint64_t hash = hash_text(0xcbf29ce484222325ULL, all->id);
+
+    hash = hash_text(hash_text(hash, "/"), network);
+    return arena_printf(all->arena, "vv%010" PRIx64, hash & 0xffffffffff);
+}
+
+static int find_programs(struct sandbox_networks *all, struct error *err)
+{
+    bool names = false;
+    int r = install_find_program(all->arena, "viv-nft", &all->nft, err);
+
+    for (size_t i = 0; i < all->count; i++)
+        names = names || all->attached[i].network.dns_enabled;
+    if (r == 0 && names)
+        r = install_find_program(all->arena, "viv-dns", &all->dns, err);
+    return r;
+}
+
+static int load_networks(struct sandbox_networks *all, bool take, struct error *err)
+{
+    const struct net_request *request = all->request;
+
+    all->attached = arena_new_array(all->arena, struct attachment, request->joins.count);
+    all->count = request->joins.count;
+    for (size_t i = 0; i < all->count; i++) {
+        const char *name = request->joins.items[i].network;
+        for (size_t j = 0; j < i; j++)
+            if (str_equal(request->joins.items[j].network, name))
+                return error_set(err, EINVAL, "--network %s is given twice", name);
+        int r = network_load(
+                &all->networks, name, take, all->arena, &all->attached[i].network, err);
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
+/* ---- ports ----------------------------------------------------------------------------------- */
+
+static int hold_ports(struct sandbox_networks *all, struct error *err)
+{
+    const struct net_request *request = all->request;
+    const struct network *network = &all->attached[0].network;
+    struct net_lease *lease = &all->attached[0].interface.lease;
+    struct net_publish publish;
+    const char *text;
+    int r = 0;
+
+    strv_foreach (text, &request->publish) {
+        r = net_publish_parse(text, &publish, err);
+        if (r == 0)
+            r = net_hold_take(&all->hold, all->arena, &publish, network_range(network, AF_INET),
+                    network_range(network, AF_INET6), &lease->ports.items, &lease->ports.count,
+                    err);
+        if (r < 0)
+            return r;
+    }
+    if (!request->publish_all)
+        return 0;
+    strv_foreach (text, &request->exposed) {
+        r = net_expose_parse(text, &publish, err);
+        if (r == 0)
+            r = net_hold_take(&all->hold, all->arena, &publish, network_range(network, AF_INET),
+                    network_range(network, AF_INET6), &lease->ports.items, &lease->ports.count,
+                    err);
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
+/* ---- addresses ------------------------------------------------------------------------------- */
+
+static void fill_inside(const struct attachment *attached, bool *routed, struct link_inside *ret)
+{
+    const struct net_lease *lease = &attached->interface.lease;
+    const struct network *network = &attached->network;
+    const char *texts[] = {lease->ipv4, lease->ipv6};
+    const int families[] = {AF_INET, AF_INET6};
+
+    *ret = (struct link_inside){.name = lease->interface};
+    for (size_t i = 0; i < LINK_ADDRESSES_MAX; i++) {
+        const struct net_subnet *range = network_range(network, families[i]);
+        const struct net_address *gateway = network_gateway(network, families[i]);
+        if (!range || str_empty(texts[i]))
+            continue;
+        net_address_parse(texts[i], false, &ret->addresses[i].address);
+        ret->addresses[i].prefix = range->prefix;
+        if (network->internal || routed[i])
+            continue;
+        ret->gateways[i] = *gateway;
+        routed[i] = true;
+    }
+}
+
+static void fill_lease(const struct sandbox_networks *all, size_t index, struct net_lease *lease)
+{
+    const struct net_join *join = &all->request->joins.items[index];
+    struct arena *arena = all->arena;
+    const char *alias;
+
+    lease->network = join->network;
+    lease->id = all->id;
+    lease->sandbox = all->sandbox;
+    strv_add(arena, &lease->names, all->sandbox);
+    strv_add(arena, &lease->names, arena_strndup(arena, all->id, SHORT_ID));
+    strv_foreach (alias, &join->aliases) {
+        strv_add(arena, &lease->names, alias);
+    }
+    lease->interface = join->interface ? join->interface : arena_printf(arena, "eth%zu", index);
+    lease->device = device_name(all, join->network);
+    lease->ipv4 = join->ip;
+    lease->ipv6 = join->ip6;
+    lease->mac = join->mac;
+    lease->dns = all->request->dns;
+    lease->rate_in = all->request->rate_in;
+    lease->rate_out = all->request->rate_out;
+}
+
+/* Under the network's lock, where anything is stored. */
+static int take_lease(struct sandbox_networks *all, size_t index, bool take, struct error *err)
+{
+    struct attachment *attached = &all->attached[index];
+    struct net_lease *lease = &attached->interface.lease;
+    const char *name = attached->network.name;
+    struct net_leases others;
+    _cleanup_close_ int lock = take ? lease_lock(&all->networks, name, err) : -1;
+
+    if (take && lock < 0)
+        return lock;
+    int r = take ? net_sweep(&all->networks, all->nft, name, err) : 0;
+    if (r >= 0)
+        r = lease_list(&all->networks, name, all->arena, &others, err);
+    if (r == 0)
+        r = lease_choose(&attached->network, &others, all->arena, lease, err);
+    if (r == 0 && take)
+        r = lease_save(&all->networks, all->arena, lease, err);
+    return r;
+}
+
+static int take_leases(struct sandbox_networks *all, bool take, struct error *err)
+{
+    bool routed[LINK_ADDRESSES_MAX] = {false};
+
+    for (size_t i = 0; i < all->count; i++) {
+        struct attachment *attached = &all->attached[i];
+        fill_lease(all, i, &attached->interface.lease);
+        int r = take_lease(all, i, take, err);
+        if (r < 0) {
+            all->count = i; /* those that were taken are given back */
+            return r;
+        }
+        attached->interface.network = attached->network.name;
+        attached->interface.mtu = attached->network.options.mtu;
+        fill_inside(attached, routed, &attached->interface.inside);
+    }
+    return 0;
+}
+
+/* ---- files ----------------------------------------------------------------------------------- */
+
+static bool has_mount(const struct spec *spec, const char *destination)
+{
+    for (size_t i = 0; i < spec->mounts.count; i++)
+        if (str_equal(spec->mounts.items[i].destination, destination))
+            return true;
+    return false;
+}
+
+static int compose_files(struct sandbox_networks *all, const struct spec *spec, struct error *err)
+{
+    struct netfiles_input input = {.arena = all->arena,
+            .request = all->request,
+            .hostname = spec->hostname,
+            .sandbox = all->sandbox};
+
+    for (size_t i = 0; i < all->count; i++) {
+        const struct network *network = &all->attached[i].network;
+        const struct net_lease *lease = &all->attached[i].interface.lease;
+        strv_add(all->arena, &input.addresses, lease_file(lease));
+        if (network->subnets.count && str_empty(input.gateway))
+            input.gateway = network->subnets.items[0].gateway;
+        if (network->dns_enabled && str_empty(input.responder))
+            input.responder = network->subnets.items[0].gateway;
+    }
+    return netfiles_compose(&input, &all->files, err);
+}
+
+static void mount_files(struct engine *engine, struct engine_run *run, struct sandbox_networks *all)
+{
+    bool idmap = run->meta.idmap_root && !engine->host.rootless &&
+                 container_host_can_idmap(engine->store.root);
+    const char *options = idmap ? "bind,nosuid,nodev,noexec,idmap" : "bind,nosuid,nodev,noexec";
+
+    for (size_t i = 0; i < all->files.count; i++) {
+        struct netfile *file = &all->files.items[i];
+        const char *destination = arena_printf(all->arena, "/etc/%s", file->name);
+        if (has_mount(run->spec, destination))
+            continue;
+        file->path = path_join(all->arena, all->folder, file->name);
+        spec_add_mount(all->arena, run->spec, destination, "bind", file->path, options);
+    }
+}
+
+/* ---- preparing ------------------------------------------------------------------------------- */
+
+/* The words of pasta(1): its address and routes as the host's, and the ports that are published,
+ * none by itself. */
+static int prepare_pasta(struct sandbox_networks *all, struct error *err)
+{
+    const struct net_request *request = all->request;
+    struct strv *words = &all->pasta.words;
+    bool used[2] = {false};
+    const char *text;
+    int r = install_find_program(all->arena, "pasta", &all->pasta.program, NULL);
+
+    if (r < 0)
+        all->pasta.program = access("/usr/bin/pasta", X_OK) == 0 ? "/usr/bin/pasta" : NULL;
+    if (!all->pasta.program)
+        return error_set(err, ENOENT,
+                "an ordinary user's network is carried by pasta, which is not there: install the "
+                "package passt, or use --network none");
+    strv_add(all->arena, words, "pasta");
+    strv_add(all->arena, words, "--config-net");
+    strv_add(all->arena, words, "--quiet");
+    strv_foreach (text, &request->publish) {
+        struct net_publish publish;
+        r = net_publish_parse(text, &publish, err);
+        if (r == 0 && (publish.protocol == NET_SCTP || !publish.host_port))
+            r = error_set(err, EOPNOTSUPP,
+                    "-p %s: pasta forwards TCP and UDP, of host ports that are said", text);
+        if (r < 0)
+            return r;
+        const char *host = publish.host.family ? net_address_text(all->arena, &publish.host) : "";
+        unsigned more = publish.count - 1u;
+        used[publish.protocol == NET_UDP] = true;
+        strv_add(all->arena, words, publish.protocol == NET_UDP ? "-u" : "-t");
+        strv_add(all->arena, words,
+                arena_printf(all->arena, "%s%s%u-%u:%u-%u", host, *host ? "/" : "",
+                        publish.host_port, publish.host_port + more, publish.port,
+                        publish.port + more));
+    }
+    const char *const silent[] = {used[0] ? NULL : "-t", used[1] ? NULL : "-u", "-T", "-U"};
+    for (size_t i = 0; i < ARRAY_SIZE(silent); i++) {
+        if (!silent[i])
+            continue;
+        strv_add(all->arena, words, silent[i]);
+        strv_add(all->arena, words, "none");
+    }
+    return 0;
+}
+
+static int prepare_bridges(
+        struct engine *engine, struct sandbox_networks *all, bool take, struct error *err)
+{
+    if (engine->host.rootless)
+        return error_set(err, EPERM,
+                "--network %s: bridges take root; an ordinary user has --network pasta",
+                all->request->joins.items[0].network);
+    int r = networks_open(engine->arena, engine->data_root, take, &all->networks, err);
+    if (r == 0)
+        r = load_networks(all, take, err);
+    if (r == 0)
+        r = find_programs(all, err);
+    if (r == 0)
+        r = hold_ports(all, err);
+    all->taken = take;
+    if (r == 0)
+        r = take_leases(all, take, err);
+    else
+        all->count = 0;
+    if (!take)
+        net_hold_release(&all->hold);
+    if (r < 0)
+        return r;
+    all->interfaces = arena_new_array(all->arena, struct sandbox_interface, all->count);
+    for (size_t i = 0; i < all->count; i++)
+        all->interfaces[i] = all->attached[i].interface;
+    return 0;
+}
+
+int sandbox_networks_prepare(struct engine *engine, struct engine_run *run, bool take,
+        struct sandbox_networks **ret, struct error *err)
+{
+    struct sandbox_networks *all;
+    int r = 0;
+
+    *ret = NULL;
+    if (!net_wants_anything(&run->meta.network))
+        return 0;
+    all = arena_new(engine->arena, struct sandbox_networks);
+    *all = (struct sandbox_networks){.arena = engine->arena,
+            .networks = {.fd = -1},
+            .request = &run->meta.network,
+            .folder = folder_path(engine, run->meta.name),
+            .sandbox = run->meta.name,
+            .id = run->meta.id};
+    if (run->meta.network.pasta)
+        r = prepare_pasta(all, err);
+    else if (run->meta.network.joins.count)
+        r = prepare_bridges(engine, all, take, err);
+    if (r == 0)
+        r = compose_files(all, run->spec, err);
+    if (r < 0) {
+        sandbox_networks_give_back(all, NULL);
+        return r;
+    }
+    mount_files(engine, run, all);
+    *ret = all;
+    return 0;
+}
+
+/* ---- steps ----------------------------------------------------------------------------------- */
+
+#define BECAUSE "/linux/namespaces"
+
+static void add_before(struct sandbox_networks *all, struct plan *plan)
+{
+    for (size_t i = 0; i < all->count; i++) {
+        const struct network *network = &all->attached[i].network;
+        struct net_bridge_args bridge = {&all->networks, network, all->nft};
+        struct net_names_args names = {&all->networks, network, all->dns};
+        net_add_bridge(plan, &bridge, BECAUSE);
+        if (network->dns_enabled)
+            net_add_names(plan, &names, BECAUSE);
+    }
+    for (size_t i = 0; i < all->files.count; i++) {
+        struct net_file_args file = {all->files.items[i].path, all->files.items[i].text};
+        if (file.path)
+            net_add_file(plan, &file, "/mounts");
+    }
+}
+
+static void add_with_child(struct sandbox_networks *all, struct plan *plan)
+{
+    for (size_t i = 0; i < all->count; i++) {
+        struct net_lease *lease = &all->attached[i].interface.lease;
+        struct net_pair_args pair = {&all->networks, &all->attached[i].network, lease};
+        struct net_ports_args ports = {lease, all->nft};
+        net_add_pair(plan, &pair, BECAUSE);
+        if (lease->rate_in || lease->rate_out)
+            net_add_shape(plan, lease, BECAUSE);
+        if (lease->ports.count)
+            net_add_ports(plan, &ports, BECAUSE);
+    }
+    if (all->pasta.program)
+        net_add_pasta(plan, &all->pasta, BECAUSE);
+}
+
+int sandbox_networks_steps(
+        void *data, enum container_point point, struct plan *plan, struct error *err)
+{
+    struct sandbox_networks *all = data;
+
+    (void)err;
+    if (point == CONTAINER_BEFORE_CHILD)
+        add_before(all, plan);
+    else if (point == CONTAINER_WITH_CHILD)
+        add_with_child(all, plan);
+    else
+        for (size_t i = 0; i < all->count; i++)
+            net_add_inside(plan, &all->attached[i].interface.inside, BECAUSE);
+    return 0;
+}
+
+int sandbox_networks_give_back(struct sandbox_networks *all, struct error *err)
+{
+    int result = 0;
+
+    if (!all)
+        return 0;
+    for (size_t i = 0; i < all->count && all->taken; i++) {
+        int r = net_release(&all->networks, all->nft, &all->attached[i].interface.lease,
+                result < 0 ? NULL : err);
+        result = result < 0 ? result : r;
+    }
+    all->count = 0;
+    net_hold_release(&all->hold);
+    networks_close(&all->networks);
+    return result;
+}
+
+/* ---- machines -------------------------------------------------------------------------------- */
+
+size_t sandbox_networks_interfaces(
+        const struct sandbox_networks *all, const struct sandbox_interface **ret)
+{
+    *ret = all ? all->interfaces : NULL;
+    return all ? all->count : 0;
+}
+
+const char *sandbox_networks_file(const struct sandbox_networks *all, const char *name)
+{
+    for (size_t i = 0; all && i < all->files.count; i++)
+        if (str_equal(all->files.items[i].name, name))
+            return all->files.items[i].text;
+    return NULL;
+}
+
+static int open_tap(struct sandbox_networks *all, size_t index, int *ret_fd, struct error *err)
+{
+    const struct attachment *attached = &all->attached[index];
+    const struct net_lease *lease = &attached->interface.lease;
+    struct net_ports_args ports = {lease, all->nft};
+    _cleanup_close_ int sock = netlink_open();
+    _cleanup_close_ int fd = sys_tap_open(lease->device);
+
+    if (fd < 0)
+        return error_sys(err, -fd, "make the tap %s", lease->device);
+    if (sock < 0)
+        return error_sys(err, -sock, "open a netlink socket");
+    int r = link_join_bridge(sock, lease->device, attached->network.network_interface,
+            attached->network.options.mtu, err);
+    if (r == 0 && (lease->rate_in || lease->rate_out))
+        r = shape_add(sock, lease->device, lease->rate_in, lease->rate_out, err);
+    if (r == 0 && lease->ports.count)
+        r = net_load_ports(&ports, true, err);
+    if (r == 0)
+        *ret_fd = take_fd(&fd);
+    return r;
+}
+
+int sandbox_networks_open_taps(struct sandbox_networks *all, int *fds, struct error *err)
+{
+    for (size_t i = 0; i < all->count; i++) {
+        int r = open_tap(all, i, &fds[i], err);
+        if (r < 0) {
+            while (i-- > 0)
+                cleanup_close(&fds[i]);
+            return r;
+        }
+    }
+    return 0;
+}
+
+int sandbox_networks_note_init(struct sandbox_networks *all, int pid, struct error *err)
+{
+    int r = 0;
+
+    for (size_t i = 0; all && i < all->count && r == 0; i++)
+        r = lease_note_init(
+                &all->networks, all->arena, &all->attached[i].interface.lease, pid, err);
+    return r;
+}
+
+/* ---- sandboxes that exist -------------------------------------------------------------------- */
+
+/* viv-nft's path; when it is missing there are no rules either. */
+static const char *find_nft(struct arena *arena)
+{
+    const char *path = "viv-nft";
+
+    install_find_program(arena, "viv-nft", &path, NULL);
+    return path;
+}
+
+static int open_existing(struct engine *engine, struct networks *ret, struct error *err)
+{
+    return networks_open(engine->arena, engine->data_root, false, ret, err);
+}
+
+void sandbox_networks_bury(struct engine *engine, const char *id)
+{
+    _cleanup_networks_ struct networks networks = {0};
+
+    if (open_existing(engine, &networks, NULL) == 0 && networks.fd >= 0)
+        net_release_sandbox(&networks, find_nft(engine->arena), id, NULL);
+}
+
+void sandbox_networks_sweep(struct engine *engine)
+{
+    _cleanup_networks_ struct networks networks = {0};
+    struct strv names = {0};
+    const char *name;
+
+    if (open_existing(engine, &networks, NULL) < 0 ||
+            networks_list(&networks, engine->arena, &names, NULL) < 0)
+        return;
+    strv_foreach (name, &names) {
+        _cleanup_close_ int lock = lease_lock(&networks, name, NULL);
+        if (lock >= 0)
+            net_sweep(&networks, find_nft(engine->arena), name, NULL);
+    }
+}

@@ -1,0 +1,150 @@
+#include "net/hold.h"
+
+#include <netinet/in.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+
+#define CHOOSE_TRIES 64
+
+union socket_address {
+    struct sockaddr any;
+    struct sockaddr_in four;
+    struct sockaddr_in6 six;
+};
+
+static socklen_t fill(
+        union socket_address *into, int family, const struct net_address *host, uint16_t port)
+{
+    *into = (union socket_address){0};
+    into->any.sa_family = (sa_family_t)family;
+    if (family == AF_INET) {
+        into->four.sin_port = htons(port);
+        if (host)
+            memcpy(&into->four.sin_addr, host->bytes, 4);
+        return sizeof(into->four);
+    }
+    into->six.sin6_port = htons(port);
+    if (host)
+        memcpy(&into->six.sin6_addr, host->bytes, 16);
+    return sizeof(into->six);
+}
+
+/* A bound socket; its port when that was to be chosen. -ENOPROTOOPT: this kernel has no such
+ * protocol, so that nobody can have the port. */
+static int bind_one(int family, const struct net_publish *publish, const struct net_address *host,
+        uint16_t port, uint16_t *ret_port)
+{
+    int type = publish->protocol == NET_UDP ? SOCK_DGRAM : SOCK_STREAM;
+    const int on = 1;
+    union socket_address address;
+    socklen_t size = fill(&address, family, host, port);
+    _cleanup_close_ int fd =
+            socket(family, type | SOCK_CLOEXEC, net_protocol_number(publish->protocol));
+
+    if (fd < 0)
+        return errno == EPROTONOSUPPORT || errno == EAFNOSUPPORT || errno == ESOCKTNOSUPPORT
+                       ? -ENOPROTOOPT
+                       : -errno;
+    if (family == AF_INET6)
+        setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on));
+    if (bind(fd, &address.any, size) < 0)
+        return -errno;
+    if (getsockname(fd, &address.any, &size) < 0)
+        return -errno;
+    *ret_port = ntohs(family == AF_INET ? address.four.sin_port : address.six.sin6_port);
+    return take_fd(&fd);
+}
+
+static void keep(struct net_hold *hold, struct arena *arena, int fd)
+{
+    if (fd < 0)
+        return;
+    hold->fds = arena_grow(arena, hold->fds, hold->count, &hold->capacity, sizeof(int));
+    hold->fds[hold->count++] = fd;
+}
+
+/* One port in each family that it is for, the same number in both. */
+static int take_port(struct net_hold *hold, struct arena *arena, const struct net_publish *publish,
+        bool four, bool six, uint16_t *port)
+{
+    const struct net_address *host = publish->host.family ? &publish->host : NULL;
+    bool chosen = *port == 0;
+    int r = 0;
+
+    for (unsigned i = 0; i < (chosen ? CHOOSE_TRIES : 1); i++) {
+        uint16_t number = *port;
+        _cleanup_close_ int first = four ? bind_one(AF_INET, publish, host, number, &number) : -1;
+        if (four && first < 0 && first != -ENOPROTOOPT)
+            return first;
+        _cleanup_close_ int second = six ? bind_one(AF_INET6, publish, host, number, &number) : -1;
+        r = six && second < 0 && second != -ENOPROTOOPT ? second : 0;
+        if (r == -EADDRINUSE && chosen)
+            continue;
+        if (r < 0)
+            return r;
+        if (!number)
+            return -EPROTONOSUPPORT; /* nothing to choose from */
+        *port = number;
+        keep(hold, arena, take_fd(&first));
+        keep(hold, arena, take_fd(&second));
+        return 0;
+    }
+    return r;
+}
+
+static int cannot_take(struct arena *arena, const struct net_publish *publish, unsigned port,
+        int code, struct error *err)
+{
+    const char *host = publish->host.family ? net_address_text(arena, &publish->host) : "";
+    const char *hint =
+            code == EADDRINUSE
+                    ? "somebody has it: `viv ps` shows sandboxes, `ss -lntup` the host's "
+                      "own servers"
+            : code == EADDRNOTAVAIL ? "this host has no such address (ip address)"
+            : code == EACCES        ? "ports below 1024 take root"
+                                    : NULL;
+
+    return error_sys_hint(err, code, hint, "publish port %s%s%u/%s", host, *host ? " " : "", port,
+            net_protocol_name(publish->protocol));
+}
+
+int net_hold_take(struct net_hold *hold, struct arena *arena, const struct net_publish *publish,
+        bool four, bool six, struct net_port **ports, size_t *count, struct error *err)
+{
+    const struct net_address *host = &publish->host;
+    struct net_port *made = arena_new_array(arena, struct net_port, *count + publish->count);
+
+    if (host->family) {
+        four = host->family == AF_INET;
+        six = host->family == AF_INET6;
+    }
+    if (*count + publish->count > NET_PORTS_MAX)
+        return error_set(err, E2BIG, "more than %d published ports", NET_PORTS_MAX);
+    if (*count)
+        memcpy(made, *ports, *count * sizeof(*made));
+    for (unsigned i = 0; i < publish->count; i++) {
+        uint16_t port = (uint16_t)(publish->host_port ? publish->host_port + i : 0);
+        int r = take_port(hold, arena, publish, four, six, &port);
+        if (r < 0)
+            return cannot_take(arena, publish, port, -r, err);
+        made[*count + i] = (struct net_port){
+                .host_ip = host->family ? net_address_text(arena, host) : "",
+                .host_port = port,
+                .container_port = (uint32_t)publish->port + i,
+                .protocol = net_protocol_name(publish->protocol),
+        };
+    }
+    *ports = made;
+    *count += publish->count;
+    return 0;
+}
+
+void net_hold_release(struct net_hold *hold)
+{
+    for (size_t i = 0; i < hold->count; i++)
+        cleanup_close(&hold->fds[i]);
+    hold->count = 0;
+}

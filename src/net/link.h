@@ -1,0 +1,55 @@
+/*
+ * Network interfaces by route netlink: bridges, veth pairs, their addresses and routes. Each
+ * function works in the network namespace of the socket that it is given (sys/netlink.h).
+ */
+#pragma once
+
+#include "base/arena.h"
+#include "net/address.h"
+
+#define LINK_ADDRESSES_MAX 2
+
+/* An address with the prefix of its subnet; family 0: none. */
+struct link_address {
+    struct net_address address;
+    unsigned prefix;
+};
+
+/* The number of an interface; -ENODEV. `ret_up` (may be NULL): whether it is up. */
+int link_find(int sock, const char *name, bool *ret_up);
+
+/* A bridge with its addresses, and up. One that is there already is set up as described. */
+struct link_bridge {
+    const char *name;
+    uint32_t mtu; /* 0: the kernel's */
+    struct link_address addresses[LINK_ADDRESSES_MAX];
+};
+int link_make_bridge(int sock, const struct link_bridge *bridge, struct error *err);
+
+/* A pair: one end here and on the bridge, up; the other in the namespace of a process. */
+struct link_veth {
+    const char *device; /* here */
+    const char *bridge;
+    const char *inside;
+    unsigned char mac[NET_MAC_SIZE]; /* of the end inside */
+    uint32_t mtu;
+};
+int link_make_veth(int sock, const struct link_veth *veth, int pid, struct error *err);
+
+/* Puts an interface that is there on a bridge, and up. */
+int link_join_bridge(
+        int sock, const char *device, const char *bridge, uint32_t mtu, struct error *err);
+
+/* Inside: addresses, up, and the default routes. */
+struct link_inside {
+    const char *name;
+    struct link_address addresses[LINK_ADDRESSES_MAX];
+    struct net_address gateways[LINK_ADDRESSES_MAX]; /* family 0: no default route */
+};
+int link_configure(int sock, const struct link_inside *inside, struct error *err);
+
+/* Takes an interface away; one that is gone is fine. */
+int link_remove(int sock, const char *name, struct error *err);
+
+/* An interface for one direction of shaping (ifb), up. */
+int link_make_ifb(int sock, const char *name, struct error *err);

@@ -1,0 +1,159 @@
+#include "net/shape.h"
+
+#include <arpa/inet.h>
+#include <inttypes.h>
+#include <linux/if_ether.h>
+#include <linux/pkt_cls.h>
+#include <linux/pkt_sched.h>
+#include <linux/tc_act/tc_mirred.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/str.h"
+#include "net/link.h"
+#include "sys/netlink.h"
+
+#define RATE_LEAST 8000
+#define RATE_MOST 1e12
+#define BURST_LEAST 16384u
+#define QUEUE_LEAST 65536u
+#define INGRESS_HANDLE 0xffff0000u
+
+int shape_parse_rate(const char *text, uint64_t *ret_bits, struct error *err)
+{
+    static const struct {
+        const char *suffix;
+        double factor;
+    } units[] = {{"", 1}, {"bit", 1}, {"k", 1e3}, {"kbit", 1e3}, {"m", 1e6}, {"mbit", 1e6},
+            {"g", 1e9}, {"gbit", 1e9}};
+    char *end;
+    double number = *text >= '0' && *text <= '9' ? strtod(text, &end) : -1;
+
+    for (size_t i = 0; i < sizeof(units) / sizeof(units[0]) && number >= 0; i++) {
+        size_t length = strlen(units[i].suffix);
+        if (strncasecmp(end, units[i].suffix, length) != 0 ||
+                (end[length] && !str_equal(end + length, "/s") && !str_equal(end + length, "ps")))
+            continue;
+        double bits = number * units[i].factor;
+        if (!(bits >= RATE_LEAST && bits <= RATE_MOST))
+            return error_set(err, EINVAL, "rate %s: from 8kbit to 1000gbit a second", text);
+        *ret_bits = (uint64_t)bits;
+        return 0;
+    }
+    return error_set(
+            err, EINVAL, "rate \"%.64s\": write bits a second, as in 10mbit, 1.5g or 64000", text);
+}
+
+const char *shape_ifb(struct arena *arena, const char *device)
+{
+    return arena_printf(arena, "i%s", device);
+}
+
+static uint32_t at_least(uint64_t bytes, uint32_t least)
+{
+    if (bytes > UINT32_MAX)
+        return UINT32_MAX;
+    return bytes < least ? least : (uint32_t)bytes;
+}
+
+/* A token bucket of 20 milliseconds, behind it a queue of a tenth of a second: long enough for TCP
+ * to fill it, short enough to keep answers quick. */
+static int add_bucket(int sock, int index, uint64_t bits)
+{
+    const struct tcmsg header = {
+            .tcm_ifindex = index, .tcm_parent = TC_H_ROOT, .tcm_handle = 0x10000};
+    uint64_t bytes = bits / 8;
+    uint32_t burst = at_least(bytes / 50, BURST_LEAST);
+    struct tc_tbf_qopt options = {
+            .rate = {.linklayer = TC_LINKLAYER_ETHERNET,
+                    .rate = bytes > UINT32_MAX ? UINT32_MAX : (uint32_t)bytes},
+            .limit = at_least(bytes / 10 + burst, QUEUE_LEAST),
+    };
+    struct netlink_request request;
+
+    netlink_begin(&request, RTM_NEWQDISC, NLM_F_CREATE | NLM_F_REPLACE, &header, sizeof(header));
+    netlink_add_str(&request, TCA_KIND, "tbf");
+    struct nlattr *nest = netlink_nest(&request, TCA_OPTIONS);
+    netlink_add(&request, TCA_TBF_PARMS, &options, sizeof(options));
+    netlink_add_u32(&request, TCA_TBF_BURST, burst);
+    if (bytes > UINT32_MAX)
+        netlink_add(&request, TCA_TBF_RATE64, &bytes, sizeof(bytes));
+    netlink_nest_end(&request, nest);
+    return netlink_send(sock, &request);
+}
+
+/* All that comes in by one interface leaves by another. */
+static int redirect(int sock, int from, int to)
+{
+    const struct tcmsg ingress = {
+            .tcm_ifindex = from, .tcm_parent = TC_H_INGRESS, .tcm_handle = INGRESS_HANDLE};
+    const struct tcmsg filter = {.tcm_ifindex = from,
+            .tcm_parent = INGRESS_HANDLE,
+            .tcm_info = TC_H_MAKE(1u << 16, htons(ETH_P_ALL))};
+    const struct tc_mirred mirred = {
+            .action = TC_ACT_STOLEN, .eaction = TCA_EGRESS_REDIR, .ifindex = (uint32_t)to};
+    struct {
+        struct tc_u32_sel head;
+        struct tc_u32_key all; /* no bit has to fit */
+    } select = {.head = {.flags = TC_U32_TERMINAL, .nkeys = 1}};
+    struct netlink_request request;
+
+    netlink_begin(&request, RTM_NEWQDISC, NLM_F_CREATE | NLM_F_EXCL, &ingress, sizeof(ingress));
+    netlink_add_str(&request, TCA_KIND, "ingress");
+    int r = netlink_send(sock, &request);
+    if (r < 0)
+        return r;
+    netlink_begin(&request, RTM_NEWTFILTER, NLM_F_CREATE | NLM_F_EXCL, &filter, sizeof(filter));
+    netlink_add_str(&request, TCA_KIND, "u32");
+    struct nlattr *options = netlink_nest(&request, TCA_OPTIONS);
+    netlink_add(&request, TCA_U32_SEL, &select, sizeof(select));
+    struct nlattr *actions = netlink_nest(&request, TCA_U32_ACT);
+    struct nlattr *first = netlink_nest(&request, 1);
+    netlink_add_str(&request, TCA_ACT_KIND, "mirred");
+    struct nlattr *how = netlink_nest(&request, TCA_ACT_OPTIONS);
+    netlink_add(&request, TCA_MIRRED_PARMS, &mirred, sizeof(mirred));
+    netlink_nest_end(&request, how);
+    netlink_nest_end(&request, first);
+    netlink_nest_end(&request, actions);
+    netlink_nest_end(&request, options);
+    return netlink_send(sock, &request);
+}
+
+static int limit_sending(int sock, const char *device, int index, uint64_t bits, struct error *err)
+{
+    _cleanup_arena_ struct arena arena = {0};
+    const char *name = shape_ifb(&arena, device);
+    int r = link_make_ifb(sock, name, err);
+
+    if (r < 0)
+        return r;
+    int ifb = link_find(sock, name, NULL);
+    r = ifb < 0 ? ifb : add_bucket(sock, ifb, bits);
+    if (r == 0)
+        r = redirect(sock, index, ifb);
+    if (r < 0)
+        link_remove(sock, name, NULL);
+    return r < 0 ? error_sys(err, -r, "limit what %s sends to %" PRIu64 " bits a second", device,
+                           bits)
+                 : 0;
+}
+
+int shape_add(int sock, const char *device, uint64_t in, uint64_t out, struct error *err)
+{
+    int index = link_find(sock, device, NULL);
+
+    if (index < 0)
+        return error_sys(err, -index, "look at the interface %s", device);
+    int r = in ? add_bucket(sock, index, in) : 0;
+    if (r < 0)
+        return error_sys_hint(err, -r, r == -ENOENT ? "this kernel lacks sch_tbf" : NULL,
+                "limit what %s receives to %" PRIu64 " bits a second", device, in);
+    return out ? limit_sending(sock, device, index, out, err) : 0;
+}
+
+int shape_remove(int sock, const char *device, struct error *err)
+{
+    _cleanup_arena_ struct arena arena = {0};
+
+    return link_remove(sock, shape_ifb(&arena, device), err);
+}

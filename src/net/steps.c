@@ -1,0 +1,494 @@
+#include "net/steps.h"
+
+#include <fcntl.h>
+#include <signal.h>
+#include <spawn.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/io.h"
+#include "net/firewall.h"
+#include "net/shape.h"
+#include "plan/run.h"
+#include "sys/netlink.h"
+
+/* ---- the bridge ------------------------------------------------------------------------------ */
+
+/* Writes a setting of the kernel, unless it has that value already. */
+static int set_kernel(const char *path, const char *value, struct error *err)
+{
+    char found[32] = "";
+
+    io_read_small_at(AT_FDCWD, path, found, sizeof(found));
+    if (str_equal(found, value))
+        return 0;
+    int r = io_write_file_at(AT_FDCWD, path, value);
+    return r < 0 ? error_sys_hint(err, -r,
+                           r == -EROFS ? "/proc/sys is read-only here: set it from outside" : NULL,
+                           "write %s to %s", value, path)
+                 : 0;
+}
+
+static int set_forwarding(const struct network *network, struct error *err)
+{
+    char path[128];
+    int r = 0;
+
+    if (network_range(network, AF_INET)) {
+        snprintf(path, sizeof(path), "/proc/sys/net/ipv4/conf/%s/route_localnet",
+                network->network_interface);
+        r = set_kernel(path, "1", err);
+    }
+    if (network->internal || r < 0)
+        return r;
+    if (network_range(network, AF_INET))
+        r = set_kernel("/proc/sys/net/ipv4/ip_forward", "1", err);
+    if (r == 0 && network_range(network, AF_INET6))
+        r = set_kernel("/proc/sys/net/ipv6/conf/all/forwarding", "1", err);
+    return r;
+}
+
+static void bridge_of(const struct network *network, struct link_bridge *ret)
+{
+    *ret = (struct link_bridge){network->network_interface, network->options.mtu};
+    for (size_t i = 0; i < network->subnets.count; i++)
+        ret->addresses[i] = (struct link_address){network->gateways[i], network->ranges[i].prefix};
+}
+
+static int load_rules(const struct net_bridge_args *args, struct error *err)
+{
+    _cleanup_buf_ struct buf text = {0};
+
+    firewall_base(&text);
+    firewall_network(args->network, true, &text);
+    return firewall_load(args->nft, buf_text(&text), err);
+}
+
+/* The rules come first and the bridge is brought up last: one that is up is complete. */
+int net_make_bridge(const struct net_bridge_args *args, struct error *err)
+{
+    const struct network *network = args->network;
+    struct link_bridge bridge;
+    bool up = false;
+    _cleanup_close_ int lock = lease_lock(args->networks, network->name, err);
+    _cleanup_close_ int sock = lock < 0 ? -1 : netlink_open();
+
+    if (lock < 0)
+        return lock;
+    if (sock < 0)
+        return error_sys(err, -sock, "open a netlink socket");
+    int index = link_find(sock, network->network_interface, &up);
+    int loaded = index > 0 && up ? firewall_is_loaded(err) : 0;
+    if (loaded != 0)
+        return loaded < 0 ? loaded : 0;
+    int r = load_rules(args, err);
+    bridge_of(network, &bridge);
+    if (r == 0)
+        r = link_make_bridge(sock, &bridge, err);
+    if (r == 0)
+        r = set_forwarding(network, err);
+    if (r < 0 && index < 0)
+        link_remove(sock, network->network_interface, NULL);
+    return r < 0 ? error_prefix(err, "network \"%s\"", network->name) : 0;
+}
+
+static int bridge_apply(const struct step *step, struct plan_run *run, struct error *err)
+{
+    (void)run;
+    return net_make_bridge(step->args, err);
+}
+
+static void bridge_describe(const struct step *step, struct step_text *text)
+{
+    const struct net_bridge_args *args = step->args;
+    const char *name = args->network->network_interface;
+
+    step_call(text, "flock(<%s/leases>, LOCK_EX)", args->network->name);
+    step_call(text, "socket(AF_NETLINK, SOCK_RAW|SOCK_CLOEXEC, NETLINK_ROUTE)");
+    step_call(text, "sendto(<rtnl>, RTM_GETLINK %s)", name);
+    step_call(text, "sendto(<nfnl>, NFT_MSG_GETTABLE inet vivarium)");
+    step_call(text, "when missing: execve(%s, [\"viv-nft\"], <environ>)",
+            step_quote(text->arena, args->nft));
+    step_call(text, "when missing: sendto(<rtnl>, RTM_NEWLINK bridge %s)", name);
+    for (size_t i = 0; i < args->network->subnets.count; i++)
+        step_call(text, "when missing: sendto(<rtnl>, RTM_NEWADDR %s %s/%u)", name,
+                args->network->subnets.items[i].gateway, args->network->ranges[i].prefix);
+    step_why(text,
+            "the bridge %s joins the sandboxes of network \"%s\"; the first of them makes it, with "
+            "the rules that let it out and keep others off",
+            name, args->network->name);
+}
+
+static const struct step_ops bridge_ops = {
+        "bridge", "rtnetlink(7), nft(8)", bridge_apply, NULL, bridge_describe, NULL};
+
+void net_add_bridge(struct plan *plan, const struct net_bridge_args *args, const char *because)
+{
+    plan_add(plan, STEP_HOST, &bridge_ops, because, arena_memdup(plan->arena, args, sizeof(*args)));
+}
+
+/* ---- programs beside a sandbox --------------------------------------------------------------- */
+
+/* Starts a program that goes into the background by itself when all is well; what it says when it
+ * is not goes to the error. */
+static int start_program(
+        const char *program, struct strv *words, const char *what, struct error *err)
+{
+    posix_spawn_file_actions_t actions;
+    siginfo_t info = {0};
+    char said[512] = "";
+    int ends[2];
+    pid_t pid;
+
+    if (pipe2(ends, O_CLOEXEC) < 0)
+        return error_sys(err, errno, "make a pipe to %s", what);
+    _cleanup_close_ int from = ends[0];
+    _cleanup_close_ int to = ends[1];
+    posix_spawn_file_actions_init(&actions);
+    posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDWR, 0);
+    posix_spawn_file_actions_adddup2(&actions, to, 1);
+    posix_spawn_file_actions_adddup2(&actions, to, 2);
+    int r = posix_spawn(&pid, program, &actions, NULL, words->words, environ);
+    posix_spawn_file_actions_destroy(&actions);
+    if (r)
+        return error_sys(err, r, "start %s", program);
+    cleanup_close(&to);
+    size_t length = 0;
+    ssize_t got;
+    while (length < sizeof(said) - 1 &&
+            (got = read(from, said + length, sizeof(said) - 1 - length)) > 0)
+        length += (size_t)got;
+    while (waitid(P_PID, (id_t)pid, &info, WEXITED) < 0 && errno == EINTR) {
+    }
+    if (info.si_code == CLD_EXITED && info.si_status == 0)
+        return 0;
+    return error_set(err, EREMOTEIO, "%s: %.*s", what, (int)strcspn(said, "\n"),
+            *said ? said : "it was killed");
+}
+
+static int names_run(const struct net_names_args *args)
+{
+    _cleanup_arena_ struct arena arena = {0};
+    const char *path = arena_printf(&arena, "%s/.names", args->network->name);
+    _cleanup_close_ int fd = openat(args->networks->fd, path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+
+    if (fd < 0)
+        return -errno;
+    return flock(fd, LOCK_EX | LOCK_NB) < 0; /* it holds the lock as long as it runs */
+}
+
+/* The network's lock makes sure that one is started, and that it does not end just now. */
+int net_start_names(const struct net_names_args *args, struct error *err)
+{
+    _cleanup_arena_ struct arena arena = {0};
+    _cleanup_close_ int lock = lease_lock(args->networks, args->network->name, err);
+    struct strv words = {0};
+
+    if (lock < 0)
+        return lock;
+    int r = names_run(args);
+    if (r != 0)
+        return r < 0 ? error_sys(err, -r, "look whether names of network \"%s\" are answered for",
+                               args->network->name)
+                     : 0;
+    strv_add(&arena, &words, "viv-dns");
+    strv_add(&arena, &words, args->networks->path);
+    strv_add(&arena, &words, args->network->name);
+    return start_program(args->program, &words, "viv-dns, which answers for names", err);
+}
+
+static int names_apply(const struct step *step, struct plan_run *run, struct error *err)
+{
+    (void)run;
+    return net_start_names(step->args, err);
+}
+
+static void names_describe(const struct step *step, struct step_text *text)
+{
+    const struct net_names_args *args = step->args;
+
+    step_call(text, "flock(<%s/leases>, LOCK_EX)", args->network->name);
+    step_call(text, "flock(<%s/.names>, LOCK_EX|LOCK_NB)", args->network->name);
+    step_call(text, "when free: execve(%s, [\"viv-dns\", %s, %s], <environ>)",
+            step_quote(text->arena, args->program), step_quote(text->arena, args->networks->path),
+            step_quote(text->arena, args->network->name));
+    step_why(text,
+            "sandboxes of network \"%s\" find each other by name; one small process answers, from "
+            "the first sandbox to the last",
+            args->network->name);
+}
+
+static const struct step_ops names_ops = {
+        "names", "viv-dns(8)", names_apply, NULL, names_describe, NULL};
+
+void net_add_names(struct plan *plan, const struct net_names_args *args, const char *because)
+{
+    plan_add(plan, STEP_HOST, &names_ops, because, arena_memdup(plan->arena, args, sizeof(*args)));
+}
+
+static int pasta_apply(const struct step *step, struct plan_run *run, struct error *err)
+{
+    const struct net_pasta_args *args = step->args;
+    _cleanup_arena_ struct arena arena = {0};
+    struct strv words = {0};
+    const char *word;
+
+    strv_foreach (word, &args->words) {
+        strv_add(&arena, &words, word);
+    }
+    strv_add(&arena, &words, arena_printf(&arena, "%d", run->child));
+    return start_program(args->program, &words, "pasta", err);
+}
+
+static void pasta_describe(const struct step *step, struct step_text *text)
+{
+    const struct net_pasta_args *args = step->args;
+
+    step_call(text, "execve(%s, [\"%s\", \"<child>\"], <environ>)",
+            step_quote(text->arena, args->program), strv_join(text->arena, &args->words, "\", \""));
+    step_why(text,
+            "an ordinary user cannot make interfaces on the host: pasta carries the sandbox's "
+            "traffic as connections of its own");
+}
+
+static const struct step_ops pasta_ops = {
+        "pasta", "pasta(1)", pasta_apply, NULL, pasta_describe, NULL};
+
+void net_add_pasta(struct plan *plan, const struct net_pasta_args *args, const char *because)
+{
+    plan_add(plan, STEP_HOST, &pasta_ops, because, arena_memdup(plan->arena, args, sizeof(*args)));
+}
+
+/* ---- files ----------------------------------------------------------------------------------- */
+
+static int file_apply(const struct step *step, struct plan_run *run, struct error *err)
+{
+    const struct net_file_args *args = step->args;
+
+    (void)run;
+    int r = io_replace_file_at(AT_FDCWD, args->path, args->text, strlen(args->text), 0644, false);
+    return r < 0 ? error_sys(err, -r, "write %s", args->path) : 0;
+}
+
+static void file_describe(const struct step *step, struct step_text *text)
+{
+    const struct net_file_args *args = step->args;
+
+    step_call(text, "write(<%s>, %s)", args->path, step_quote(text->arena, args->text));
+    step_why(text, "the sandbox sees it as its own file");
+}
+
+static const struct step_ops file_ops = {
+        "write file", "write(2)", file_apply, NULL, file_describe, NULL};
+
+void net_add_file(struct plan *plan, const struct net_file_args *args, const char *because)
+{
+    plan_add(plan, STEP_HOST, &file_ops, because, arena_memdup(plan->arena, args, sizeof(*args)));
+}
+
+/* ---- the pair -------------------------------------------------------------------------------- */
+
+int net_make_pair(const struct net_pair_args *args, int pid, struct error *err)
+{
+    _cleanup_arena_ struct arena arena = {0};
+    struct net_lease *lease = args->lease;
+    struct link_veth veth = {.device = lease->device,
+            .bridge = args->network->network_interface,
+            .inside = lease->interface,
+            .mtu = args->network->options.mtu};
+    _cleanup_close_ int sock = netlink_open();
+
+    if (sock < 0)
+        return error_sys(err, -sock, "open a netlink socket");
+    if (net_mac_parse(lease->mac, veth.mac) < 0)
+        return error_set(err, EINVAL, "MAC address \"%s\"", lease->mac);
+    int r = link_make_veth(sock, &veth, pid, err);
+    if (r < 0)
+        return r;
+    r = lease_note_init(args->networks, &arena, lease, pid, err);
+    if (r < 0)
+        link_remove(sock, lease->device, NULL);
+    return r;
+}
+
+static int pair_apply(const struct step *step, struct plan_run *run, struct error *err)
+{
+    return net_make_pair(step->args, run->child, err);
+}
+
+static int pair_undo(const struct step *step, struct plan_run *run, struct error *err)
+{
+    const struct net_pair_args *args = step->args;
+    _cleanup_close_ int sock = netlink_open();
+
+    (void)run;
+    if (sock < 0)
+        return error_sys(err, -sock, "open a netlink socket");
+    return link_remove(sock, args->lease->device, err);
+}
+
+static void pair_describe(const struct step *step, struct step_text *text)
+{
+    const struct net_pair_args *args = step->args;
+    const struct net_lease *lease = args->lease;
+
+    step_call(text, "socket(AF_NETLINK, SOCK_RAW|SOCK_CLOEXEC, NETLINK_ROUTE)");
+    step_call(text, "sendto(<rtnl>, RTM_GETLINK %s)", args->network->network_interface);
+    step_call(text,
+            "sendto(<rtnl>, RTM_NEWLINK veth %s IFLA_MASTER=%s VETH_INFO_PEER={%s %s "
+            "IFLA_NET_NS_PID=<child>})",
+            lease->device, args->network->network_interface, lease->interface, lease->mac);
+    step_call(text, "write(<%s/leases/%s>, <lease>)", args->network->name, lease_file(lease));
+    step_why(text, "two interfaces joined like a cable: %s on the bridge, %s inside", lease->device,
+            lease->interface);
+}
+
+static const struct step_ops pair_ops = {
+        "veth", "veth(4)", pair_apply, pair_undo, pair_describe, NULL};
+
+void net_add_pair(struct plan *plan, const struct net_pair_args *args, const char *because)
+{
+    plan_add(plan, STEP_HOST, &pair_ops, because, arena_memdup(plan->arena, args, sizeof(*args)));
+}
+
+/* ---- rates ----------------------------------------------------------------------------------- */
+
+static int shape_apply(const struct step *step, struct plan_run *run, struct error *err)
+{
+    const struct net_lease *lease = step->args;
+    _cleanup_close_ int sock = netlink_open();
+
+    (void)run;
+    if (sock < 0)
+        return error_sys(err, -sock, "open a netlink socket");
+    return shape_add(sock, lease->device, lease->rate_in, lease->rate_out, err);
+}
+
+static int shape_undo(const struct step *step, struct plan_run *run, struct error *err)
+{
+    const struct net_lease *lease = step->args;
+    _cleanup_close_ int sock = netlink_open();
+
+    (void)run;
+    if (sock < 0)
+        return error_sys(err, -sock, "open a netlink socket");
+    return shape_remove(sock, lease->device, err);
+}
+
+static void shape_describe(const struct step *step, struct step_text *text)
+{
+    const struct net_lease *lease = step->args;
+
+    step_call(text, "socket(AF_NETLINK, SOCK_RAW|SOCK_CLOEXEC, NETLINK_ROUTE)");
+    if (lease->rate_in)
+        step_call(text, "sendto(<rtnl>, RTM_NEWQDISC %s tbf rate %llu bit/s)", lease->device,
+                (unsigned long long)lease->rate_in);
+    if (lease->rate_out) {
+        const char *ifb = shape_ifb(text->arena, lease->device);
+        step_call(text, "sendto(<rtnl>, RTM_NEWLINK ifb %s)", ifb);
+        step_call(text, "sendto(<rtnl>, RTM_NEWQDISC %s tbf rate %llu bit/s)", ifb,
+                (unsigned long long)lease->rate_out);
+        step_call(text, "sendto(<rtnl>, RTM_NEWQDISC %s ingress)", lease->device);
+        step_call(text, "sendto(<rtnl>, RTM_NEWTFILTER %s mirred redirect to %s)", lease->device,
+                ifb);
+    }
+    step_why(text, "limits the sandbox's traffic from the host's side, where it cannot reach");
+}
+
+static const struct step_ops shape_ops = {
+        "shape", "tc-tbf(8)", shape_apply, shape_undo, shape_describe, NULL};
+
+void net_add_shape(struct plan *plan, const struct net_lease *lease, const char *because)
+{
+    plan_add(plan, STEP_HOST, &shape_ops, because, lease);
+}
+
+/* ---- published ports ------------------------------------------------------------------------- */
+
+int net_load_ports(const struct net_ports_args *args, bool add, struct error *err)
+{
+    _cleanup_buf_ struct buf text = {0};
+
+    firewall_ports(args->lease, add, &text);
+    return text.length ? firewall_load(args->nft, buf_text(&text), err) : 0;
+}
+
+static int ports_apply(const struct step *step, struct plan_run *run, struct error *err)
+{
+    (void)run;
+    return net_load_ports(step->args, true, err);
+}
+
+static int ports_undo(const struct step *step, struct plan_run *run, struct error *err)
+{
+    (void)run;
+    return net_load_ports(step->args, false, err);
+}
+
+static void ports_describe(const struct step *step, struct step_text *text)
+{
+    const struct net_ports_args *args = step->args;
+    _cleanup_buf_ struct buf rules = {0};
+    struct strv lines = {0};
+    const char *line;
+
+    firewall_ports(args->lease, true, &rules);
+    strv_split(text->arena, &lines, buf_text(&rules), '\n');
+    step_call(text, "execve(%s, [\"viv-nft\"], <environ>)", step_quote(text->arena, args->nft));
+    strv_foreach (line, &lines) {
+        step_call(text, "write(<viv-nft>, %s)", step_quote(text->arena, line));
+    }
+    step_why(text, "what arrives at these ports of the host goes to the sandbox, after the "
+                   "administrator's rules (chain administrator of table inet vivarium)");
+}
+
+static const struct step_ops ports_ops = {
+        "publish", "nft(8)", ports_apply, ports_undo, ports_describe, NULL};
+
+void net_add_ports(struct plan *plan, const struct net_ports_args *args, const char *because)
+{
+    plan_add(plan, STEP_HOST, &ports_ops, because, arena_memdup(plan->arena, args, sizeof(*args)));
+}
+
+/* ---- inside ---------------------------------------------------------------------------------- */
+
+static int inside_apply(const struct step *step, struct plan_run *run, struct error *err)
+{
+    _cleanup_close_ int sock = netlink_open();
+
+    (void)run;
+    if (sock < 0)
+        return error_sys(err, -sock, "open a netlink socket in the sandbox");
+    return link_configure(sock, step->args, err);
+}
+
+static void inside_describe(const struct step *step, struct step_text *text)
+{
+    const struct link_inside *args = step->args;
+
+    step_call(text, "socket(AF_NETLINK, SOCK_RAW|SOCK_CLOEXEC, NETLINK_ROUTE)");
+    step_call(text, "sendto(<rtnl>, RTM_GETLINK %s)", args->name);
+    for (size_t i = 0; i < LINK_ADDRESSES_MAX; i++)
+        if (args->addresses[i].address.family)
+            step_call(text, "sendto(<rtnl>, RTM_NEWADDR %s %s/%u)", args->name,
+                    net_address_text(text->arena, &args->addresses[i].address),
+                    args->addresses[i].prefix);
+    step_call(text, "sendto(<rtnl>, RTM_NEWLINK %s IFF_UP)", args->name);
+    for (size_t i = 0; i < LINK_ADDRESSES_MAX; i++)
+        if (args->gateways[i].family)
+            step_call(text, "sendto(<rtnl>, RTM_NEWROUTE default via %s)",
+                    net_address_text(text->arena, &args->gateways[i]));
+    step_why(text, "the interface gets the addresses that were leased for the sandbox");
+}
+
+static const struct step_ops inside_ops = {
+        "addresses", "rtnetlink(7)", inside_apply, NULL, inside_describe, NULL};
+
+void net_add_inside(struct plan *plan, const struct link_inside *args, const char *because)
+{
+    plan_add(
+            plan, STEP_CHILD, &inside_ops, because, arena_memdup(plan->arena, args, sizeof(*args)));
+}
