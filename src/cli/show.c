@@ -4,6 +4,7 @@
 
 #include "base/json.h"
 #include "cli/command.h"
+#include "observe/format.h"
 #include "observe/listing.h"
 #include "observe/output.h"
 #include "observe/usage.h"
@@ -11,21 +12,28 @@
 /* ---- ps -------------------------------------------------------------------------------------- */
 
 struct ps_flags {
-    bool all, quiet;
+    bool all, quiet, latest, no_trunc;
+    struct opt_i64 last;
     struct strv filter;
     const char *format;
 };
 
 static const struct option_row ps_rows[] = {
-        OPTION('a', "all", OPTION_FLAG, struct ps_flags, all, NULL, "also those that have ended"),
-        OPTION('q', "quiet", OPTION_FLAG, struct ps_flags, quiet, NULL, "names only"),
+        OPTION('a', "all", OPTION_FLAG, struct ps_flags, all, NULL, "also those that do not run"),
+        OPTION('q', "quiet", OPTION_FLAG, struct ps_flags, quiet, NULL, "ids only"),
+        OPTION('n', "last", OPTION_NUMBER, struct ps_flags, last, "N",
+                "the N that were created last, also those that do not run"),
+        OPTION('l', "latest", OPTION_FLAG, struct ps_flags, latest, NULL, "as --last 1"),
         OPTION('f', "filter", OPTION_LIST, struct ps_flags, filter, "KEY=VALUE",
-                "only those with this name=, status= or label="),
-        OPTION(0, "format", OPTION_CHOICE, struct ps_flags, format, "table|json", "how to print"),
+                "only those that pass: name=, id=, status=, label= …"),
+        OPTION(0, "no-trunc", OPTION_FLAG, struct ps_flags, no_trunc, NULL,
+                "whole ids and commands"),
+        OPTION(0, "format", OPTION_TEXT, struct ps_flags, format, "FORMAT",
+                "json, \"table TEMPLATE\", or a template for each line"),
 };
 static const struct option_table ps_table = OPTION_TABLE("Options", ps_rows);
 static const struct option_command ps_command = {
-        .name = "viv ps", .about = "Lists sandboxes.", .tables = {&ps_table}};
+        .name = "viv ps", .about = "Lists sandboxes, the latest first.", .tables = {&ps_table}};
 
 int cli_ps(struct cli *cli, int argc, char **argv, struct error *err)
 {
@@ -36,8 +44,12 @@ int cli_ps(struct cli *cli, int argc, char **argv, struct error *err)
 
     if (r != 0)
         return r < 0 ? r : 0;
-    struct listing_choice choice = {
-            flags.all, flags.quiet, str_equal(flags.format, "json"), flags.filter};
+    struct listing_choice choice = {.all = flags.all,
+            .quiet = flags.quiet,
+            .whole = flags.no_trunc,
+            .last = flags.latest ? 1 : flags.last.value,
+            .format = flags.format,
+            .filters = flags.filter};
     r = engine_open(cli->arena, cli->root, &engine, err);
     return r < 0 ? r : listing_print(&engine, &choice, stdout, err);
 }
@@ -49,7 +61,8 @@ struct inspect_flags {
 };
 
 static const struct option_row inspect_rows[] = {
-        OPTION(0, "format", OPTION_CHOICE, struct inspect_flags, format, "json", "how to print"),
+        OPTION('f', "format", OPTION_TEXT, struct inspect_flags, format, "FORMAT",
+                "json, or a template"),
 };
 static const struct option_table inspect_table = OPTION_TABLE("Options", inspect_rows);
 static const struct option_command inspect_command = {.name = "viv inspect",
@@ -80,6 +93,8 @@ int cli_inspect(struct cli *cli, int argc, char **argv, struct error *err)
             return r;
         json_object_array_add(array, object);
     }
+    if (flags.format && !str_equal(flags.format, "json"))
+        return format_each(cli->arena, flags.format, array, stdout, err);
     printf("%s\n", json_text_pretty(array));
     return 0;
 }

@@ -1,152 +1,176 @@
 #include "observe/listing.h"
 
+#include <stdlib.h>
+
+#include "observe/filter.h"
+#include "observe/format.h"
 #include "observe/table.h"
 
-/* ---- filters --------------------------------------------------------------------------------- */
+#define SHORT_ID 12
+#define SHORT_COMMAND 20
 
-static bool has_label(const struct sandbox *sandbox, const char *wanted)
-{
-    size_t name = strcspn(wanted, "=");
+static const char usual[] = "{{.ID}}\t{{.Image}}\t{{.Command}}\t{{.RunningFor}}\t{{.Status}}\t"
+                            "{{.Ports}}\t{{.Names}}";
+static const char *const heading_names[] = {
+        "ID", "SANDBOX ID", "RunningFor", "CREATED", "CreatedAt", "CREATED AT", NULL};
 
-    for (size_t i = 0; i < sandbox->meta.labels.count; i++) {
-        const struct record_pair *label = &sandbox->meta.labels.items[i];
-        if (strlen(label->key) != name || strncmp(label->key, wanted, name) != 0)
-            continue;
-        return !wanted[name] || str_equal(label->value, wanted + name + 1);
-    }
-    return false;
-}
+/* ---- a row ----------------------------------------------------------------------------------- */
 
-static const char *status_word(const struct sandbox *sandbox)
-{
-    return sandbox->status == SPEC_STOPPED ? "exited" : spec_status_name(sandbox->status);
-}
-
-/* Docker's status=exited is the specification's "stopped"; both are understood. */
-static bool passes(const struct sandbox *sandbox, const char *filter)
-{
-    const char *value;
-
-    if ((value = str_after(filter, "name=")))
-        return strstr(sandbox->meta.name, value) != NULL;
-    if ((value = str_after(filter, "status=")))
-        return str_equal(status_word(sandbox), value) ||
-               str_equal(spec_status_name(sandbox->status), value);
-    if ((value = str_after(filter, "label=")))
-        return has_label(sandbox, value);
-    return false;
-}
-
-static int check_filters(const struct strv *filters, struct error *err)
-{
-    const char *filter;
-
-    strv_foreach (filter, filters) {
-        if (!str_starts(filter, "name=") && !str_starts(filter, "status=") &&
-                !str_starts(filter, "label="))
-            return error_set(err, EINVAL,
-                    "--filter %s: write name=TEXT, status=STATUS or label=KEY[=VALUE]", filter);
-    }
-    return 0;
-}
-
-static bool wanted(const struct sandbox *sandbox, const struct listing_choice *choice)
-{
-    const char *filter;
-
-    if (!choice->all && !choice->filters.count && sandbox->status == SPEC_STOPPED)
-        return false;
-    strv_foreach (filter, &choice->filters) {
-        if (!passes(sandbox, filter))
-            return false;
-    }
-    return true;
-}
-
-/* ---- the list -------------------------------------------------------------------------------- */
-
+/* As Docker words it. */
 static const char *status_text(struct arena *arena, const struct sandbox *sandbox)
 {
-    if (sandbox->status != SPEC_STOPPED)
-        return arena_printf(arena, "%s for %s", status_word(sandbox),
-                table_since(arena, sandbox->container.state.created));
-    if (!sandbox->life.ended)
-        return "exited, nobody saw how";
-    return arena_printf(arena, "exited (%d%s) %s ago", sandbox->life.code,
-            sandbox->life.oom_killed ? ", out of memory" : "",
-            table_since(arena, sandbox->life.finished));
+    const struct sandbox_life *life = &sandbox->life;
+
+    switch (sandbox->status) {
+    case SPEC_RUNNING:
+        return arena_printf(arena, "Up %s", table_since(arena, life->started));
+    case SPEC_PAUSED:
+        return arena_printf(arena, "Up %s (Paused)", table_since(arena, life->started));
+    case SPEC_STOPPED:
+        break;
+    case SPEC_CREATING:
+    case SPEC_CREATED:
+    case SPEC_STATUSES:
+        return "Created";
+    }
+    if (!life->ended)
+        return "Exited, nobody saw how";
+    return arena_printf(arena, "Exited (%d%s) %s ago", life->code,
+            life->oom_killed ? ", out of memory" : "", table_since(arena, life->finished));
 }
 
-static void add_row(struct table *table, const struct sandbox *sandbox)
+static const char *cut(struct arena *arena, const char *text, size_t most, bool whole)
 {
-    const char *cells[] = {sandbox->meta.name, sandbox->meta.image, sandbox->meta.isolation,
-            strv_join(table->arena, &sandbox->meta.command, " "),
-            status_text(table->arena, sandbox),
-            sandbox->status == SPEC_STOPPED
-                    ? "-"
-                    : arena_printf(table->arena, "%d", sandbox->container.state.pid)};
-
-    table_add(table, cells);
+    if (!text || whole || strlen(text) <= most)
+        return text;
+    return arena_strndup(arena, text, most);
 }
 
-static struct json_object *row_json(const struct sandbox *sandbox)
+static const char *cut_command(struct arena *arena, const struct strv *command, bool whole)
 {
-    struct json_object *row = json_object_new_object();
+    const char *text = strv_join(arena, command, " ");
+
+    if (whole || strlen(text) <= SHORT_COMMAND)
+        return arena_printf(arena, "\"%s\"", text);
+    return arena_printf(arena, "\"%.*s…\"", SHORT_COMMAND - 1, text);
+}
+
+static struct json_object *labels_json(const struct sandbox *sandbox)
+{
     struct json_object *labels = json_object_new_object();
-    struct json_object *command = json_object_new_array();
 
     for (size_t i = 0; i < sandbox->meta.labels.count; i++)
         json_add_str(
                 labels, sandbox->meta.labels.items[i].key, sandbox->meta.labels.items[i].value);
-    for (size_t i = 0; i < sandbox->meta.command.count; i++)
-        json_object_array_add(command, json_object_new_string(sandbox->meta.command.words[i]));
+    return labels;
+}
+
+static struct json_object *words_json(const struct strv *words)
+{
+    struct json_object *array = json_object_new_array();
+
+    for (size_t i = 0; i < words->count; i++)
+        json_object_array_add(array, json_object_new_string(words->words[i]));
+    return array;
+}
+
+static int pid_of(const struct sandbox *sandbox)
+{
+    return sandbox->status == SPEC_STOPPED ? 0 : sandbox->container.state.pid;
+}
+
+/* What a row has of a sandbox in JSON and in templates alike. */
+static struct json_object *common_json(struct arena *arena, const struct sandbox *sandbox)
+{
+    struct json_object *row = json_object_new_object();
+
     json_add_str(row, "Id", sandbox->meta.id);
     json_add_str(row, "Name", sandbox->meta.name);
-    json_add_str(row, "Image", sandbox->meta.image);
-    json_add_str(row, "Isolation", sandbox->meta.isolation);
-    json_object_object_add(row, "Command", command);
-    json_add_str(row, "Status", status_word(sandbox));
-    json_object_object_add(row, "Pid",
-            json_object_new_int(
-                    sandbox->status == SPEC_STOPPED ? 0 : sandbox->container.state.pid));
-    json_add_str(row, "Created", sandbox->container.state.created);
-    if (sandbox->life.ended)
+    json_add_str(row, "Names", sandbox->meta.name);
+    json_add_str(row, "Image", sandbox->meta.image ? sandbox->meta.image : "");
+    json_add_str(row, "Isolation", sandbox->meta.isolation ? sandbox->meta.isolation : "");
+    json_add_str(row, "State", sandbox_status_word(sandbox));
+    json_add_str(row, "Status", status_text(arena, sandbox));
+    json_object_object_add(row, "Pid", json_object_new_int(pid_of(sandbox)));
+    json_add_str(row, "Created", sandbox->meta.created ? sandbox->meta.created : "");
+    json_add_str(row, "CreatedAt", sandbox->meta.created ? sandbox->meta.created : "");
+    json_object_object_add(row, "Labels", labels_json(sandbox));
+    if (sandbox->life.ended && sandbox->status == SPEC_STOPPED)
         json_object_object_add(row, "ExitCode", json_object_new_int(sandbox->life.code));
-    json_object_object_add(row, "Labels", labels);
     return row;
 }
 
-int listing_print(
-        struct engine *engine, const struct listing_choice *choice, FILE *out, struct error *err)
+static struct json_object *row_json(
+        struct arena *arena, const struct sandbox *sandbox, const struct listing_choice *choice)
 {
-    static const char *const heading[] = {"NAME", "IMAGE", "ISOLATION", "COMMAND", "STATUS", "PID"};
-    struct table table = {.arena = engine->arena, .columns = 6};
-    _cleanup_json_ struct json_object *array = json_object_new_array();
+    struct json_object *row = common_json(arena, sandbox);
+    const struct sandbox_meta *meta = &sandbox->meta;
+    bool json = str_equal(choice->format, "json");
+
+    json_add_str(row, "Ports", "");
+    if (json) {
+        json_object_object_add(row, "Command", words_json(&meta->command));
+        return row;
+    }
+    json_add_str(row, "Command", cut_command(arena, &meta->command, choice->whole));
+    json_add_str(row, "ID", cut(arena, meta->id ? meta->id : "", SHORT_ID, choice->whole));
+    json_add_str(
+            row, "RunningFor", arena_printf(arena, "%s ago", table_since(arena, meta->created)));
+    return row;
+}
+
+/* ---- the list -------------------------------------------------------------------------------- */
+
+/* The latest first; what was created in the same moment by name. */
+static int compare_rows(const void *a, const void *b)
+{
+    struct json_object *const *one = a;
+    struct json_object *const *other = b;
+    int order = strcmp(json_get_str(*other, "Created"), json_get_str(*one, "Created"));
+
+    return order ? order : strcmp(json_get_str(*one, "Name"), json_get_str(*other, "Name"));
+}
+
+static int collect(struct engine *engine, const struct listing_choice *choice,
+        struct json_object *rows, struct error *err)
+{
+    struct filter *filter;
     struct strv names = {0};
     const char *name;
-    int r = check_filters(&choice->filters, err);
+    int r = filter_new(engine, &choice->filters, &filter, err);
 
     if (r == 0)
         r = engine_list(engine, &names, err);
     if (r < 0)
         return r;
-    table_add(&table, heading);
+    bool all = choice->all || choice->last || filter_wants_all(filter);
     strv_foreach (name, &names) {
         _cleanup_sandbox_ struct sandbox sandbox = {.record_fd = -1};
-        if (engine_find(engine, name, &sandbox, NULL) < 0 || !wanted(&sandbox, choice))
-            continue;
-        if (choice->quiet)
-            fprintf(out, "%s\n", sandbox.meta.name);
-        else if (choice->json)
-            json_object_array_add(array, row_json(&sandbox));
-        else
-            add_row(&table, &sandbox);
+        if (engine_find(engine, name, &sandbox, NULL) < 0)
+            continue; /* gone meanwhile */
+        bool alive = sandbox.status == SPEC_RUNNING || sandbox.status == SPEC_PAUSED;
+        if ((all || alive) && filter_passes(filter, &sandbox))
+            json_object_array_add(rows, row_json(engine->arena, &sandbox, choice));
     }
-    if (choice->json && !choice->quiet)
-        fprintf(out, "%s\n", json_text_pretty(array));
-    else if (!choice->quiet)
-        table_print(&table, out);
+    json_object_array_sort(rows, compare_rows);
     return 0;
+}
+
+int listing_print(
+        struct engine *engine, const struct listing_choice *choice, FILE *out, struct error *err)
+{
+    const struct format_list list = {usual, heading_names};
+    _cleanup_json_ struct json_object *rows = json_object_new_array();
+    int r = collect(engine, choice, rows, err);
+
+    if (r < 0)
+        return r;
+    size_t count = json_object_array_length(rows);
+    if (choice->last > 0 && count > (size_t)choice->last)
+        json_object_array_del_idx(rows, (size_t)choice->last, count - (size_t)choice->last);
+    if (choice->quiet)
+        return format_each(engine->arena, choice->whole ? "{{.Id}}" : "{{.ID}}", rows, out, err);
+    return format_print(engine->arena, choice->format, &list, rows, out, err);
 }
 
 /* ---- inspect --------------------------------------------------------------------------------- */
@@ -156,16 +180,14 @@ static struct json_object *state_json(const struct sandbox *sandbox)
     struct json_object *state = json_object_new_object();
     bool running = sandbox->status == SPEC_RUNNING || sandbox->status == SPEC_PAUSED;
 
-    json_add_str(state, "Status", status_word(sandbox));
+    json_add_str(state, "Status", sandbox_status_word(sandbox));
     json_object_object_add(state, "Running", json_object_new_boolean(running));
     json_object_object_add(
             state, "Paused", json_object_new_boolean(sandbox->status == SPEC_PAUSED));
-    json_object_object_add(state, "Pid",
-            json_object_new_int(
-                    sandbox->status == SPEC_STOPPED ? 0 : sandbox->container.state.pid));
+    json_object_object_add(state, "Pid", json_object_new_int(pid_of(sandbox)));
     json_object_object_add(state, "OOMKilled", json_object_new_boolean(sandbox->life.oom_killed));
     json_object_object_add(state, "ExitCode", json_object_new_int(sandbox->life.code));
-    json_add_str(state, "StartedAt", sandbox->container.state.created);
+    json_add_str(state, "StartedAt", sandbox->life.started);
     json_add_str(state, "FinishedAt", sandbox->life.finished);
     return state;
 }
@@ -193,8 +215,10 @@ int listing_inspect(
                 "config.json", &config, err);
     if (r < 0)
         return r;
-    struct json_object *object = row_json(&sandbox);
+    struct json_object *object = common_json(engine->arena, &sandbox);
+    json_object_object_add(object, "Command", words_json(&sandbox.meta.command));
     json_object_object_add(object, "State", state_json(&sandbox));
+    json_add_str(object, "Path", sandbox.meta.command.count ? sandbox.meta.command.words[0] : "");
     json_add_str(object, "StopSignal", sandbox.meta.stop_signal);
     json_add_str(object, "Bundle", sandbox.container.state.bundle);
     json_add_str(object, "Rootfs", sandbox.container.state.rootfs);

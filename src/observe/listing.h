@@ -7,13 +7,15 @@
 #include "engine/engine.h"
 
 struct listing_choice {
-    bool all;   /* also those that have ended */
-    bool quiet; /* names only */
-    bool json;
-    struct strv filters; /* "name=", "status=", "label=KEY[=VALUE]" */
+    bool all;            /* also those that do not run */
+    bool quiet;          /* ids only */
+    bool whole;          /* ids and commands are not cut */
+    int64_t last;        /* only so many, the latest first, also those that do not run; 0: all */
+    const char *format;  /* see format.h; NULL: the usual table */
+    struct strv filters; /* see filter.h */
 };
 
-/* Prints the chosen sandboxes, as a table or as JSON. */
+/* Prints the chosen sandboxes, the latest first. */
 int listing_print(
         struct engine *engine, const struct listing_choice *choice, FILE *out, struct error *err);
 

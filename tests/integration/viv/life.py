@@ -114,3 +114,39 @@ def test_what_cannot_start_leaves_nothing():
         b.viv("create", "--name", "no", *b.flags(), "busybox", "nosuch").ok()
         fails(b.viv("start", "no"), 1, "nosuch")
         equal((status(b, "no"), os.listdir(b.store / ".ids")), ("created", []))
+
+
+def test_a_list_is_filtered_and_formatted():
+    with box() as b:
+        b.start("-l", "tier=web", "-l", "blue", name="web1")
+        b.start("-l", "tier=db", name="db1")
+        b.viv("create", "--name", "later", *b.flags(), "busybox", "true").ok()
+        b.viv("run", "--name", "seven", *b.flags(), "busybox", "--", "sh", "-c", "exit 7")
+
+        def names(*flags):
+            return b.viv("ps", "--format", "{{.Names}}", *flags).ok().lines()
+
+        equal(names(), ["db1", "web1"])
+        equal(names("-a"), ["seven", "later", "db1", "web1"])
+        equal(names("-l"), ["seven"])
+        equal(names("-n", "2"), ["seven", "later"])
+        for wanted, words in ((["web1"], ["label=tier=web"]), (["db1", "web1"], ["label=tier"]),
+                              ([], ["label=tier=web", "label=tier=db"]), (["web1"], ["label=blue"]),
+                              (["db1", "web1"], ["name=web", "name=db"]), (["seven"], ["exited=7"]),
+                              (["seven"], ["status=exited"]), (["later"], ["status=created"]),
+                              (["later", "db1"], ["since=web1", "before=seven", "ancestor=busybox"]),
+                              (["web1"], ["id=" + b.inspect("web1")["Id"][:16]])):
+            flags = [part for word in words for part in ("--filter", word)]
+            more = ["-a"] if "since" in words[0] else []
+            equal(names(*flags, *more), wanted, f"--filter {words}")
+        fails(b.viv("ps", "--filter", "nam=x"), 125, "did you mean name?")
+        ids = b.viv("ps", "-q").ok().lines()
+        equal([len(word) for word in ids], [12, 12])
+        equal([b.inspect(word)["Name"] for word in ids], ["db1", "web1"])
+        table = b.viv("ps", "--format", r"table {{.Names}}\t{{.State}}").ok().lines()
+        equal([line.split() for line in table],
+              [["NAMES", "STATE"], ["db1", "running"], ["web1", "running"]])
+        matches(b.viv("ps", "-a").ok().lines()[1], r"^[0-9a-f]{12} +busybox +.*Exited \(7\) .* seven$")
+        equal(b.viv("inspect", "-f", "{{.State.ExitCode}} {{.Name}}", "seven", "web1").ok().out,
+              "7 seven\n0 web1\n")
+        fails(b.viv("ps", "--format", "{{.Nome}}"), 125, "did you mean .Name")

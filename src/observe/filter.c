@@ -1,0 +1,170 @@
+#include "observe/filter.h"
+
+#include <stdio.h>
+#include <string.h>
+
+enum key {
+    KEY_ID,
+    KEY_NAME,
+    KEY_STATUS,
+    KEY_LABEL,
+    KEY_ANCESTOR,
+    KEY_EXITED,
+    KEY_VOLUME,
+    KEY_NETWORK,
+    KEY_BEFORE,
+    KEY_SINCE,
+    KEY_HEALTH,
+    KEY_RESTART,
+    KEY_ISOLATION,
+    KEYS
+};
+
+static const char *const key_names[KEYS] = {"id", "name", "status", "label", "ancestor", "exited",
+        "volume", "network", "before", "since", "health", "restart-policy", "isolation"};
+
+struct filter {
+    struct strv values[KEYS];
+};
+
+const char *sandbox_status_word(const struct sandbox *sandbox)
+{
+    return sandbox->status == SPEC_STOPPED ? "exited" : spec_status_name(sandbox->status);
+}
+
+static int unknown(const char *word, struct error *err)
+{
+    size_t length = strcspn(word, "=");
+    char key[32];
+
+    snprintf(key, sizeof(key), "%.*s", (int)(length < 31 ? length : 31), word);
+    const char *closest = str_closest(key, key_names, KEYS);
+    return error_set(err, EINVAL,
+            "--filter %.100s: write KEY=VALUE with one of id, name, status, label, ancestor, "
+            "exited, volume, network, before, since, health, restart-policy, isolation%s%s%s",
+            word, closest ? "; did you mean " : "", closest ? closest : "", closest ? "?" : "");
+}
+
+/* before= and since= name a sandbox: what is compared is when it was created. */
+static int creation_of(struct engine *engine, const char *name, const char **ret, struct error *err)
+{
+    _cleanup_sandbox_ struct sandbox sandbox = {.record_fd = -1};
+    int r = engine_find(engine, name, &sandbox, err);
+
+    if (r == 0)
+        *ret = sandbox.meta.created ? sandbox.meta.created : "";
+    return r;
+}
+
+int filter_new(
+        struct engine *engine, const struct strv *words, struct filter **ret, struct error *err)
+{
+    struct filter *filter = arena_new(engine->arena, struct filter);
+    const char *word;
+
+    strv_foreach (word, words) {
+        const char *value = NULL;
+        size_t key = 0;
+        while (key < KEYS && !(value = str_after(word, key_names[key]), value && *value == '='))
+            key++;
+        if (key == KEYS)
+            return unknown(word, err);
+        value++;
+        if (key == KEY_BEFORE || key == KEY_SINCE) {
+            int r = creation_of(engine, value, &value, err);
+            if (r < 0)
+                return error_prefix(err, "--filter %.100s", word);
+        }
+        strv_add(engine->arena, &filter->values[key], value);
+    }
+    *ret = filter;
+    return 0;
+}
+
+bool filter_wants_all(const struct filter *filter)
+{
+    return filter->values[KEY_STATUS].count || filter->values[KEY_EXITED].count;
+}
+
+static bool has_label(const struct sandbox *sandbox, const char *wanted)
+{
+    size_t name = strcspn(wanted, "=");
+
+    for (size_t i = 0; i < sandbox->meta.labels.count; i++) {
+        const struct record_pair *label = &sandbox->meta.labels.items[i];
+        if (strlen(label->key) != name || strncmp(label->key, wanted, name) != 0)
+            continue;
+        return !wanted[name] || str_equal(label->value, wanted + name + 1);
+    }
+    return false;
+}
+
+/* An image by name, with or without its tag. */
+static bool is_image(const char *image, const char *wanted)
+{
+    const char *rest = image ? str_after(image, wanted) : NULL;
+
+    return rest && (!*rest || *rest == ':' || *rest == '@');
+}
+
+static bool has_exited(const struct sandbox *sandbox, const char *wanted)
+{
+    int code;
+
+    return sandbox->status == SPEC_STOPPED && sandbox->life.ended &&
+           str_to_int(wanted, &code) == 0 && code == sandbox->life.code;
+}
+
+static bool has_status(const struct sandbox *sandbox, const char *wanted)
+{
+    return str_equal(sandbox_status_word(sandbox), wanted) ||
+           str_equal(spec_status_name(sandbox->status), wanted);
+}
+
+static bool matches(const struct sandbox *sandbox, enum key key, const char *value)
+{
+    const struct sandbox_meta *meta = &sandbox->meta;
+
+    switch (key) {
+    case KEY_ID:
+        return meta->id && str_starts(meta->id, value);
+    case KEY_NAME:
+        return strstr(meta->name, value) != NULL;
+    case KEY_STATUS:
+        return has_status(sandbox, value);
+    case KEY_LABEL:
+        return has_label(sandbox, value);
+    case KEY_ANCESTOR:
+        return is_image(meta->image, value);
+    case KEY_EXITED:
+        return has_exited(sandbox, value);
+    case KEY_BEFORE:
+        return meta->created && strcmp(meta->created, value) < 0;
+    case KEY_SINCE:
+        return meta->created && strcmp(meta->created, value) > 0;
+    case KEY_ISOLATION:
+        return str_equal(meta->isolation, value);
+    case KEY_VOLUME:
+    case KEY_NETWORK:
+    case KEY_HEALTH:
+    case KEY_RESTART:
+    case KEYS:
+        break;
+    }
+    return false;
+}
+
+bool filter_passes(const struct filter *filter, const struct sandbox *sandbox)
+{
+    for (size_t key = 0; key < KEYS; key++) {
+        const struct strv *values = &filter->values[key];
+        size_t met = 0;
+        const char *value;
+        strv_foreach (value, values) {
+            met += matches(sandbox, (enum key)key, value);
+        }
+        if (values->count && (key == KEY_LABEL ? met < values->count : met == 0))
+            return false;
+    }
+    return true;
+}
