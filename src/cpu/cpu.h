@@ -231,6 +231,11 @@ size_t cpu_msr_list(const uint32_t **ret_list);
 int cpu_get_msr(struct cpu *cpu, uint32_t index, uint64_t *value);
 int cpu_set_msr(struct cpu *cpu, uint32_t index, uint64_t value);
 
+/* What the guest's TSC is ahead of its source (cpu_ops.tsc, the host's): the same on all vCPUs
+ * keeps them together. Outside cpu_run(). */
+uint64_t cpu_get_tsc_offset(const struct cpu *cpu);
+void cpu_set_tsc_offset(struct cpu *cpu, uint64_t offset);
+
 /* The CPUID leaf as the guest sees it, the machine's changes included. */
 void cpu_cpuid(struct cpu *cpu, uint32_t leaf, uint32_t subleaf, uint32_t regs[4]);
 

@@ -216,3 +216,13 @@ int cpu_set_msr(struct cpu *cpu, uint32_t index, uint64_t value)
     int done = write_own(cpu, index, value);
     return done > 0 ? 0 : done < 0 ? -ENOENT : -EINVAL;
 }
+
+uint64_t cpu_get_tsc_offset(const struct cpu *cpu)
+{
+    return cpu->tsc_offset;
+}
+
+void cpu_set_tsc_offset(struct cpu *cpu, uint64_t offset)
+{
+    cpu->tsc_offset = offset;
+}

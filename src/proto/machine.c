@@ -75,6 +75,8 @@ static const struct field machine_fields[] = {
         FIELD_AS(struct proto_machine, debug_exit, "debugExit", FIELD_BOOL),
         FIELD_AS(struct proto_machine, report_fd, "reportFd", FIELD_OPT_I64),
         FIELD_OF(struct proto_machine, snapshot, "snapshot", FIELD_RECORD, &file_record),
+        FIELD_AS(struct proto_machine, snapshot_verified, "snapshotVerified", FIELD_BOOL),
+        FIELD(struct proto_machine, portable, FIELD_BOOL),
         FIELD_AS(struct proto_machine, control_fd, "controlFd", FIELD_OPT_I64),
 };
 const struct record proto_machine_record = RECORD(struct proto_machine, machine_fields);

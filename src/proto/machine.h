@@ -81,7 +81,10 @@ struct proto_machine {
     bool no_rng;
     bool debug_exit;            /* the port 0xf4: a write of N ends the machine with status N */
     struct opt_i64 report_fd;   /* where the end of the machine is told, one JSON line */
-    struct proto_file snapshot; /* restore from here instead of booting */
+    struct proto_file snapshot; /* go on from here instead of booting: vCPUs and memory are as they
+                                   were, what stands behind the devices is what is said here */
+    bool snapshot_verified;     /* its memory's checksums were compared before */
+    bool portable;              /* show the guest only CPU features that both accelerators have */
     struct opt_i64 control_fd;  /* commands: a SOCK_SEQPACKET socket, see control.h */
 };
 

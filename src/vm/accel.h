@@ -14,9 +14,11 @@
 #include "cpu/cpu.h"
 #include "vm/bus.h"
 #include "vm/memory.h"
+#include "vm/shown.h"
 
 #define ACCEL_CPUS_MAX 64
 #define ACCEL_MSRS_MAX 128
+#define ACCEL_XSAVE 4096 /* bytes of struct kvm_xsave */
 
 struct ioapic;
 
@@ -27,7 +29,8 @@ struct accel_config {
     const struct bus *pio;
     struct ioapic *ioapic; /* gets the accelerator as its sink; told of ends of interrupts */
     unsigned cpus;
-    uint64_t tsc_khz; /* of the guest's time stamp counter; 0: the host's */
+    uint64_t tsc_khz;                /* of the guest's time stamp counter; 0: the host's */
+    const struct features *features; /* what the guest is shown; all of it is offered */
 };
 
 /* Why run() came back. */
@@ -54,6 +57,14 @@ struct accel_vcpu_state {
     uint64_t apic_base;
     uint64_t tsc_deadline;
     uint8_t lapic[1024]; /* as KVM_GET_LAPIC has it */
+    uint64_t xcr0;       /* 0: the guest has no XSAVE; all there is is in `cpu` */
+    uint8_t xsave[ACCEL_XSAVE];
+};
+
+/* One moment of the guest's time. */
+struct accel_clock {
+    uint64_t guest_ns; /* of the paravirtual clock */
+    uint64_t tsc;
 };
 
 /* Counts of one vCPU since its start. */
@@ -64,6 +75,9 @@ struct accel_stats {
 
 struct accel_ops {
     const char *name;
+
+    /* What guests can be shown here. */
+    int (*features)(struct features *ret, struct error *err);
 
     int (*open)(const struct accel_config *config, void **ret_accel, struct error *err);
     void (*close)(void *accel); /* after its vCPUs */
@@ -91,4 +105,9 @@ struct accel_ops {
 
     /* The guest's TSC frequency. */
     uint64_t (*tsc_khz)(void *accel);
+
+    /* The guest's time, for snapshots; no vCPU runs. Setting comes after all set_state() and makes
+     * the time go on from there: on all vCPUs alike, their timers with it. */
+    int (*get_clock)(void *accel, struct accel_clock *ret, struct error *err);
+    int (*set_clock)(void *accel, const struct accel_clock *clock, struct error *err);
 };

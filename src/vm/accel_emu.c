@@ -15,6 +15,8 @@
  * tenths of a millisecond; a sleeping vCPU wakes at the exact time. */
 #define SLICE 20000
 
+#define MSR_TSC 0x10
+
 #define SIGNAL_INIT 1U
 #define SIGNAL_STARTUP 2U
 
@@ -156,7 +158,7 @@ static uint64_t guest_tsc(void *data)
     struct emu_vcpu *vcpu = data;
     uint64_t tsc = 0;
 
-    cpu_get_msr(vcpu->cpu, 0x10, &tsc);
+    cpu_get_msr(vcpu->cpu, MSR_TSC, &tsc);
     return tsc;
 }
 
@@ -315,7 +317,8 @@ static void on_cpuid(void *owner, uint32_t leaf, uint32_t subleaf, uint32_t regs
 {
     struct emu_vcpu *vcpu = owner;
 
-    (void)subleaf;
+    if (vcpu->emu->config.features)
+        features_mask(vcpu->emu->config.features, leaf, subleaf, regs);
     if (leaf == 1) {
         regs[2] |= 1U << 21 | 1U << 24 | 1U << 31; /* x2APIC, TSC deadline timer, hypervisor */
         if (vcpu->lapic.base & LAPIC_BASE_ENABLED)
@@ -344,6 +347,37 @@ static const struct cpu_ops cpu_callbacks = {
 };
 
 /* ---- the accelerator ---- */
+
+static void emu_note_features(void *owner, uint32_t leaf, uint32_t subleaf, uint32_t regs[4])
+{
+    features_take(owner, leaf, subleaf, regs);
+}
+
+/* Asked of a CPU that never runs. */
+static int emu_features(struct features *ret, struct error *err)
+{
+    static const struct cpu_ops note = {.cpuid = emu_note_features};
+    static const uint32_t leaves[][2] = {
+            {1, 0}, {7, 0}, {7, 1}, {0xd, 1}, {0x80000001, 0}, {0x80000008, 0}};
+    struct features features = {0};
+    struct cpu_config config = {.ops = &note, .owner = &features};
+    struct cpu *cpu = NULL;
+    int r = cpu_space_new(&config.space, err);
+
+    if (r == 0)
+        r = cpu_new(&config, &cpu, err);
+    for (size_t i = 0; r == 0 && i < sizeof(leaves) / sizeof(leaves[0]); i++) {
+        uint32_t regs[4];
+        cpu_cpuid(cpu, leaves[i][0], leaves[i][1], regs);
+    }
+    if (cpu)
+        cpu_free(cpu);
+    if (config.space)
+        cpu_space_free(config.space);
+    if (r == 0)
+        *ret = features;
+    return r;
+}
 
 static void on_memory_write(void *data, uint64_t address, uint64_t length)
 {
@@ -527,7 +561,8 @@ static enum accel_stop emu_run(void *data, struct error *err)
     while (!atomic_exchange(&vcpu->stop, false))
         if (run_slice(vcpu) == ACCEL_SHUTDOWN)
             return ACCEL_SHUTDOWN;
-    return ACCEL_KICKED;
+    /* what other vCPUs have sent belongs to this one's state, which may be asked for now */
+    return take_signals(vcpu) ? ACCEL_KICKED : ACCEL_SHUTDOWN;
 }
 
 static int emu_get_state(void *data, struct accel_vcpu_state *ret, struct error *err)
@@ -564,7 +599,7 @@ static int emu_set_state(void *data, const struct accel_vcpu_state *state, struc
     for (size_t i = 0; i < state->msr_count; i++) {
         if (state->msrs[i].index == PVCLOCK_MSR_SYSTEM)
             vcpu->clock_msr = state->msrs[i].value;
-        else
+        else if (state->msrs[i].index != MSR_TSC) /* it is one clock for all: see set_clock() */
             (void)cpu_set_msr(vcpu->cpu, state->msrs[i].index, state->msrs[i].value);
     }
     vcpu->phase = state->phase == ACCEL_HALTED ? ACCEL_RUNNABLE : state->phase;
@@ -600,8 +635,36 @@ static uint64_t emu_tsc_khz(void *accel)
     return emu->tsc_khz;
 }
 
+static int emu_get_clock(void *accel, struct accel_clock *ret, struct error *err)
+{
+    struct emu *emu = accel;
+
+    (void)err;
+    *ret = (struct accel_clock){clock_now_ns() - emu->start_ns, guest_tsc(emu->vcpus[0])};
+    return 0;
+}
+
+static int emu_set_clock(void *accel, const struct accel_clock *clock, struct error *err)
+{
+    struct emu *emu = accel;
+
+    (void)err;
+    (void)cpu_set_msr(emu->vcpus[0]->cpu, MSR_TSC, clock->tsc);
+    emu->start_ns = clock_now_ns() - clock->guest_ns;
+    uint64_t offset = cpu_get_tsc_offset(emu->vcpus[0]->cpu);
+    for (unsigned i = 0; i < emu->config.cpus; i++) {
+        struct emu_vcpu *vcpu = emu->vcpus[i];
+        cpu_set_tsc_offset(vcpu->cpu, offset);
+        lapic_resume(&vcpu->lapic);
+        write_clock(vcpu);
+        update_line(vcpu);
+    }
+    return 0;
+}
+
 const struct accel_ops accel_emu_ops = {
         .name = "emu",
+        .features = emu_features,
         .open = emu_open,
         .close = emu_close,
         .vcpu_new = emu_vcpu_new,
@@ -614,4 +677,6 @@ const struct accel_ops accel_emu_ops = {
         .get_unknown = emu_get_unknown,
         .deliver = emu_deliver,
         .tsc_khz = emu_tsc_khz,
+        .get_clock = emu_get_clock,
+        .set_clock = emu_set_clock,
 };

@@ -142,19 +142,22 @@ static void kvm_close(void *accel)
     free(kvm);
 }
 
+static int explain_open(int r, struct error *err)
+{
+    const char *hint = NULL;
+
+    if (r == -ENOENT || r == -ENODEV || r == -ENXIO)
+        hint = "this host offers no KVM: load kvm-amd or kvm-intel, or use --accel emu";
+    else if (r == -EACCES || r == -EPERM)
+        hint = "become a member of the group kvm, or use --accel emu";
+    return error_sys_hint(err, -r, hint, "open /dev/kvm");
+}
+
 static int open_system(struct kvm_machine *kvm, struct error *err)
 {
     kvm->system_fd = sys_kvm_open();
-    if (kvm->system_fd == -ENOENT || kvm->system_fd == -ENODEV || kvm->system_fd == -ENXIO)
-        return error_sys(err, -kvm->system_fd,
-                "open /dev/kvm (this host offers no KVM: load "
-                "kvm-amd or kvm-intel, or use --accel emu)");
-    if (kvm->system_fd == -EACCES || kvm->system_fd == -EPERM)
-        return error_sys(err, -kvm->system_fd,
-                "open /dev/kvm (become a member of the group kvm, "
-                "or use --accel emu)");
     if (kvm->system_fd < 0)
-        return error_sys(err, -kvm->system_fd, "open /dev/kvm");
+        return explain_open(kvm->system_fd, err);
     int version = sys_kvm_ioctl(kvm->system_fd, KVM_GET_API_VERSION, 0);
     if (version != KVM_API_VERSION)
         return error_set(err, EOPNOTSUPP, "/dev/kvm speaks version %d; %d is needed", version,
@@ -204,6 +207,43 @@ struct cpuid_block {
     struct kvm_cpuid_entry2 entries[CPUID_ENTRIES_MAX];
 };
 
+static int kvm_features(struct features *ret, struct error *err)
+{
+    _cleanup_free_ struct cpuid_block *block = calloc(1, sizeof(*block));
+    _cleanup_close_ int fd = sys_kvm_open();
+
+    if (!block)
+        return error_set(err, ENOMEM, "out of memory");
+    if (fd < 0)
+        return explain_open(fd, err);
+    block->head.nent = CPUID_ENTRIES_MAX;
+    int r = need(
+            sys_kvm_ioctl_ptr(fd, KVM_GET_SUPPORTED_CPUID, block), "KVM_GET_SUPPORTED_CPUID", err);
+    if (r < 0)
+        return r;
+    *ret = (struct features){0};
+    for (uint32_t i = 0; i < block->head.nent; i++) {
+        const struct kvm_cpuid_entry2 *entry = &block->entries[i];
+        uint32_t regs[4] = {entry->eax, entry->ebx, entry->ecx, entry->edx};
+        features_take(ret, entry->function, entry->index, regs);
+    }
+    return 0;
+}
+
+/* Without XSAVE there is no leaf that tells its layout either. */
+static void limit_cpuid(struct kvm_cpuid_entry2 *entry, const struct features *features)
+{
+    uint32_t regs[4] = {entry->eax, entry->ebx, entry->ecx, entry->edx};
+
+    features_mask(features, entry->function, entry->index, regs);
+    if (entry->function == 0xd && !(features->word[FEATURES_1_ECX] & 1U << 26))
+        memset(regs, 0, sizeof(regs));
+    entry->eax = regs[0];
+    entry->ebx = regs[1];
+    entry->ecx = regs[2];
+    entry->edx = regs[3];
+}
+
 /* What differs from vCPU to vCPU, or is ours to say. */
 static void adjust_cpuid(struct kvm_cpuid_entry2 *entry, unsigned id, unsigned cpus)
 {
@@ -237,8 +277,11 @@ static int set_cpuid(struct kvm_vcpu *vcpu, struct error *err)
             "KVM_GET_SUPPORTED_CPUID", err);
     if (r < 0)
         return r;
-    for (uint32_t i = 0; i < block->head.nent; i++)
+    for (uint32_t i = 0; i < block->head.nent; i++) {
+        if (vcpu->kvm->config.features)
+            limit_cpuid(&block->entries[i], vcpu->kvm->config.features);
         adjust_cpuid(&block->entries[i], vcpu->id, vcpu->kvm->config.cpus);
+    }
     r = need(sys_kvm_ioctl_ptr(vcpu->fd, KVM_SET_CPUID2, block), "KVM_SET_CPUID2", err);
     return r < 0 ? r : 0;
 }
@@ -454,8 +497,30 @@ static uint64_t kvm_tsc_khz(void *accel)
     return kvm->tsc_khz;
 }
 
+static int kvm_get_clock(void *accel, struct accel_clock *ret, struct error *err)
+{
+    struct kvm_machine *kvm = accel;
+    struct kvm_clock_data clock = {0};
+    int r = need(sys_kvm_ioctl_ptr(kvm->fd, KVM_GET_CLOCK, &clock), "KVM_GET_CLOCK", err);
+
+    if (r < 0)
+        return r;
+    *ret = (struct accel_clock){.guest_ns = clock.clock}; /* the TSC is among the vCPUs' MSRs */
+    return 0;
+}
+
+static int kvm_set_clock(void *accel, const struct accel_clock *clock, struct error *err)
+{
+    struct kvm_machine *kvm = accel;
+    struct kvm_clock_data data = {.clock = clock->guest_ns};
+    int r = need(sys_kvm_ioctl_ptr(kvm->fd, KVM_SET_CLOCK, &data), "KVM_SET_CLOCK", err);
+
+    return r < 0 ? r : 0;
+}
+
 const struct accel_ops accel_kvm_ops = {
         .name = "kvm",
+        .features = kvm_features,
         .open = kvm_open,
         .close = kvm_close,
         .vcpu_new = kvm_vcpu_new,
@@ -467,4 +532,6 @@ const struct accel_ops accel_kvm_ops = {
         .get_stats = kvm_get_stats,
         .deliver = kvm_deliver,
         .tsc_khz = kvm_tsc_khz,
+        .get_clock = kvm_get_clock,
+        .set_clock = kvm_set_clock,
 };

@@ -8,6 +8,9 @@
 
 #define MSR_TSC_DEADLINE 0x6e0
 #define MSR_PVCLOCK 0x4b564d01
+#define CR4_OSXSAVE (1U << 18)
+#define LAPIC_ISR 0x100U
+#define LAPIC_IRR 0x200U
 
 /* Besides the CPU's own list (cpu_msr_list), which names what a guest can see under either. */
 static const uint32_t extra_msrs[] = {MSR_PVCLOCK};
@@ -187,6 +190,51 @@ static int set_float(int fd, const struct cpu_state *state, struct error *err)
     return CALL(fd, KVM_SET_FPU, &fpu, err);
 }
 
+/* Guests with XSAVE have more than the registers that both accelerators know. */
+static int get_xsave(int fd, struct accel_vcpu_state *ret, struct error *err)
+{
+    struct kvm_xcrs xcrs;
+    struct kvm_xsave xsave;
+
+    ret->xcr0 = 0;
+    if (sys_kvm_ioctl_ptr(fd, KVM_GET_XCRS, &xcrs) < 0 || xcrs.nr_xcrs == 0)
+        return 0; /* the host has none */
+    int r = CALL(fd, KVM_GET_XSAVE, &xsave, err);
+    if (r < 0)
+        return r;
+    if (ret->cpu.cr4 & CR4_OSXSAVE)
+        ret->xcr0 = xcrs.xcrs[0].value;
+    memcpy(ret->xsave, xsave.region, sizeof(ret->xsave));
+    return 0;
+}
+
+static int set_xsave(int fd, const struct accel_vcpu_state *state, struct error *err)
+{
+    struct kvm_xcrs xcrs = {.nr_xcrs = 1, .xcrs[0].value = state->xcr0};
+    struct kvm_xsave xsave = {0};
+
+    if (!state->xcr0)
+        return 0;
+    int r = CALL(fd, KVM_SET_XCRS, &xcrs, err);
+    memcpy(xsave.region, state->xsave, sizeof(xsave.region));
+    return r < 0 ? r : CALL(fd, KVM_SET_XSAVE, &xsave, err);
+}
+
+/* An interrupt that KVM took from the APIC and has not delivered yet goes back to where it waits,
+ * so that whoever goes on delivers it. */
+static int return_interrupt(int fd, struct accel_vcpu_state *ret, struct error *err)
+{
+    struct kvm_vcpu_events events;
+    int r = CALL(fd, KVM_GET_VCPU_EVENTS, &events, err);
+
+    if (r < 0 || !events.interrupt.injected || events.interrupt.soft)
+        return r;
+    unsigned word = events.interrupt.nr / 32U * 16U, bit = events.interrupt.nr % 32U;
+    ret->lapic[LAPIC_ISR + word + bit / 8] &= (uint8_t) ~(1U << bit % 8);
+    ret->lapic[LAPIC_IRR + word + bit / 8] |= (uint8_t)(1U << bit % 8);
+    return 0;
+}
+
 static int get_debug(int fd, struct cpu_state *state, struct error *err)
 {
     struct kvm_debugregs debug;
@@ -307,7 +355,8 @@ int kvm_state_get(int fd, struct accel_vcpu_state *ret, struct error *err)
     memcpy(ret->lapic, lapic.regs, sizeof(ret->lapic));
     ret->phase = phase.mp_state;
     ret->cpu.halted = phase.mp_state == KVM_MP_STATE_HALTED;
-    return 0;
+    r = get_xsave(fd, ret, err);
+    return r < 0 ? r : return_interrupt(fd, ret, err);
 }
 
 /* The APIC's mode (in the special registers) before its page, its timer's mode before the deadline:
@@ -326,6 +375,8 @@ int kvm_state_set(int fd, const struct accel_vcpu_state *state, struct error *er
         r = set_general(fd, &state->cpu, err);
     if (r == 0)
         r = set_float(fd, &state->cpu, err);
+    if (r == 0)
+        r = set_xsave(fd, state, err);
     if (r == 0)
         r = set_debug(fd, &state->cpu, err);
     if (r == 0)

@@ -7,18 +7,25 @@
 #include <sys/eventfd.h>
 
 #include "base/cleanup.h"
+#include "vm/accel_emu.h"
 #include "vm/boot/boot.h"
 #include "vm/console_input.h"
 #include "vm/dev/ioapic.h"
 #include "vm/dev/power.h"
 #include "vm/dev/serial.h"
 #include "vm/slots.h"
+#include "vm/snapshot.h"
 #include "vm/vcpu.h"
 
 #define UNKNOWN_MAX 64 /* names of opcodes, of each vCPU */
 
 struct machine {
     struct machine_config config;
+    struct proto_machine description; /* what config.description points to: a copy */
+    struct arena arena;
+    struct snapshot snapshot; /* what it goes on from, while it is built */
+    int snapshot_fd;
+    struct features features;
     struct memory memory;
     struct bus mmio, pio;
     struct ioapic ioapic;
@@ -111,11 +118,35 @@ void machine_stop(struct machine *machine)
 
 /* ---- building ---- */
 
+/* What the guest is shown: what it was shown before, or what there is. */
+static int choose_features(struct machine *machine, struct error *err)
+{
+    struct features offered, portable;
+    int r = machine->config.accel->features(&offered, err);
+
+    if (r == 0 && machine->snapshot_fd >= 0) {
+        machine->features = machine->snapshot.features;
+        r = features_check(&machine->features, &offered, err);
+        return r < 0 ? error_prefix(err, "%s", machine->snapshot.name) : 0;
+    }
+    machine->features = offered;
+    if (r == 0 && machine->description.portable) {
+        r = accel_emu_ops.features(&portable, err);
+        machine->features = features_common(&offered, &portable);
+    }
+    return r;
+}
+
 static int build_core(struct machine *machine, struct error *err)
 {
     const struct proto_machine *wanted = machine->config.description;
+    bool restores = machine->snapshot_fd >= 0;
     int r = memory_init(&machine->memory, wanted->memory, err);
 
+    if (r == 0 && restores)
+        r = snapshot_map_memory(&machine->snapshot, machine->snapshot_fd, &machine->memory, err);
+    if (r == 0)
+        r = choose_features(machine, err);
     if (r < 0)
         return r;
     struct accel_config config = {
@@ -124,6 +155,8 @@ static int build_core(struct machine *machine, struct error *err)
             .pio = &machine->pio,
             .ioapic = &machine->ioapic,
             .cpus = wanted->cpus,
+            .tsc_khz = restores ? machine->snapshot.tsc_khz : 0,
+            .features = &machine->features,
     };
     ioapic_init(&machine->ioapic);
     r = machine->config.accel->open(&config, &machine->accel, err);
@@ -252,6 +285,67 @@ static int boot(struct machine *machine, struct error *err)
     return machine->config.accel->set_state(machine->vcpus.list[0], &start, err);
 }
 
+/* ---- snapshots ---- */
+
+static struct snapshot_parts parts_of(struct machine *machine)
+{
+    return (struct snapshot_parts){
+            .memory = &machine->memory,
+            .ops = machine->config.accel,
+            .accel = machine->accel,
+            .vcpus = &machine->vcpus,
+            .ioapic = &machine->ioapic,
+            .serial = &machine->serial,
+            .slots = &machine->slots,
+            .features = machine->features,
+    };
+}
+
+/* The snapshot says how many vCPUs and how much memory there are. */
+static int open_snapshot(struct machine *machine, struct error *err)
+{
+    const struct proto_file *from = &machine->description.snapshot;
+    const char *name = from->path ? from->path : "the snapshot";
+
+    if (!from->path && !from->fd.set)
+        return 0;
+    machine->snapshot_fd = from->fd.set ? fcntl((int)from->fd.value, F_DUPFD_CLOEXEC, 0)
+                                        : open(from->path, O_RDONLY | O_CLOEXEC);
+    if (machine->snapshot_fd < 0)
+        return error_sys(err, errno, "open %s", name);
+    int r = snapshot_open(machine->snapshot_fd, name, !machine->description.snapshot_verified,
+            &machine->arena, &machine->snapshot, err);
+    if (r < 0)
+        return r;
+    machine->description.cpus = machine->snapshot.file.header.cpus;
+    machine->description.memory = machine->snapshot.file.header.memory_size;
+    return 0;
+}
+
+static int restore(struct machine *machine, struct error *err)
+{
+    struct snapshot_parts parts = parts_of(machine);
+    int r = snapshot_restore(&machine->snapshot, &parts, err);
+
+    cleanup_close(&machine->snapshot_fd);
+    arena_free(&machine->arena);
+    machine->snapshot = (struct snapshot){0};
+    return r;
+}
+
+int machine_snapshot(struct machine *machine, int fd, const char *name, struct error *err)
+{
+    struct snapshot_parts parts = parts_of(machine);
+
+    if (machine_end_of(machine) != MACHINE_RUNS)
+        return error_set(err, ESRCH, "the machine has ended");
+    vcpus_pause(&machine->vcpus);
+    int r = snapshot_save(&parts, fd, name, err);
+    if (!machine->paused)
+        machine_resume(machine);
+    return r;
+}
+
 /* The parts list. */
 static int build(struct machine *machine, struct error *err)
 {
@@ -263,8 +357,10 @@ static int build(struct machine *machine, struct error *err)
             .ioapic = &machine->ioapic,
             .loop = machine->config.loop,
     };
-    int r = build_core(machine, err);
+    int r = open_snapshot(machine, err);
 
+    if (r == 0)
+        r = build_core(machine, err);
     if (r == 0)
         r = build_serial(machine, err);
     if (r == 0)
@@ -274,7 +370,7 @@ static int build(struct machine *machine, struct error *err)
     if (r == 0)
         r = build_vcpus(machine, err);
     if (r == 0)
-        r = boot(machine, err);
+        r = machine->snapshot_fd >= 0 ? restore(machine, err) : boot(machine, err);
     return r;
 }
 
@@ -295,6 +391,9 @@ int machine_build(const struct machine_config *config, struct machine **ret, str
     if (!machine)
         return error_set(err, ENOMEM, "out of memory");
     machine->config = *config;
+    machine->description = *config->description;
+    machine->config.description = &machine->description;
+    machine->snapshot_fd = machine->end_fd = -1;
     pthread_mutex_init(&machine->lock, NULL);
     int r = make_end_source(machine, err);
     if (r == 0)
@@ -410,6 +509,8 @@ void machine_free(struct machine *machine)
     if (machine->accel)
         machine->config.accel->close(machine->accel);
     memory_free(&machine->memory);
+    cleanup_close(&machine->snapshot_fd);
+    arena_free(&machine->arena);
     loop_remove(machine->end_source);
     cleanup_close(&machine->end_fd);
     pthread_mutex_destroy(&machine->lock);

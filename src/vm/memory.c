@@ -18,11 +18,10 @@ static int check_size(uint64_t size, struct error *err)
     return 0;
 }
 
-static int map_region(struct memory *memory, uint64_t base, uint64_t size, int fd, uint64_t offset,
-        struct error *err)
+static int map_region(struct memory *memory, uint64_t base, uint64_t size, struct error *err)
 {
-    int flags = MAP_PRIVATE | MAP_NORESERVE | (fd < 0 ? MAP_ANONYMOUS : 0);
-    void *host = mmap(NULL, size, PROT_READ | PROT_WRITE, flags, fd, (off_t)offset);
+    int flags = MAP_PRIVATE | MAP_NORESERVE | MAP_ANONYMOUS;
+    void *host = mmap(NULL, size, PROT_READ | PROT_WRITE, flags, -1, 0);
 
     if (host == MAP_FAILED)
         return error_sys(err, errno,
@@ -33,30 +32,35 @@ static int map_region(struct memory *memory, uint64_t base, uint64_t size, int f
     return 0;
 }
 
-static int map_all(struct memory *memory, uint64_t size, int fd, uint64_t offset, struct error *err)
+int memory_init(struct memory *memory, uint64_t size, struct error *err)
 {
     uint64_t low = size < MEMORY_LOW_MAX ? size : MEMORY_LOW_MAX;
     int r = check_size(size, err);
 
     *memory = (struct memory){.size = size};
     if (r == 0)
-        r = map_region(memory, 0, low, fd, offset, err);
+        r = map_region(memory, 0, low, err);
     if (r == 0 && size > low)
-        r = map_region(memory, MEMORY_HIGH_BASE, size - low, fd, offset + low, err);
+        r = map_region(memory, MEMORY_HIGH_BASE, size - low, err);
     if (r < 0)
         memory_free(memory);
     return r;
 }
 
-int memory_init(struct memory *memory, uint64_t size, struct error *err)
+int memory_map_file(const struct memory *memory, uint64_t begin, uint64_t length, int fd,
+        uint64_t offset, struct error *err)
 {
-    return map_all(memory, size, -1, 0, err);
-}
-
-int memory_init_from_file(
-        struct memory *memory, uint64_t size, int fd, uint64_t offset, struct error *err)
-{
-    return map_all(memory, size, fd, offset, err);
+    for (size_t i = 0; i < memory->count; begin -= memory->regions[i++].size) {
+        const struct memory_region *region = &memory->regions[i];
+        if (begin >= region->size)
+            continue;
+        if (length > region->size - begin)
+            break;
+        void *host = mmap(region->host + begin, length, PROT_READ | PROT_WRITE,
+                MAP_PRIVATE | MAP_NORESERVE | MAP_FIXED, fd, (off_t)offset);
+        return host == MAP_FAILED ? error_sys(err, errno, "map a snapshot's memory") : 0;
+    }
+    return error_set(err, EINVAL, "a snapshot's memory reaches over the end of the machine's");
 }
 
 void memory_free(struct memory *memory)

@@ -47,11 +47,12 @@ struct memory {
  * MEMORY_SIZE_MIN … MEMORY_SIZE_MAX, -ENOMEM. */
 int memory_init(struct memory *memory, uint64_t size, struct error *err);
 
-/* The same over a snapshot's file: mapped privately, so that the machine starts with the file's
- * content and shares what it does not change. The file holds the regions one after the other from
- * `offset` on. The descriptor may be closed afterwards. */
-int memory_init_from_file(
-        struct memory *memory, uint64_t size, int fd, uint64_t offset, struct error *err);
+/* Puts part of a file in the place of memory that nobody uses yet: privately, so that the machine
+ * starts with the file's content and shares what it does not change. `begin` counts the regions as
+ * if they lay one after the other. All are multiples of a page; the part must not reach over a
+ * region's end. The descriptor may be closed afterwards. */
+int memory_map_file(const struct memory *memory, uint64_t begin, uint64_t length, int fd,
+        uint64_t offset, struct error *err);
 
 /* Unmaps all regions; nobody may use an address of memory_at() any more. */
 void memory_free(struct memory *memory);

@@ -349,6 +349,40 @@ void slots_free(struct slots *slots)
     slots->balloon = NULL;
 }
 
+int slots_hold(struct slots *slots, struct error *err)
+{
+    for (unsigned i = 0; i < slots->count; i++) {
+        int r = virtio_hold(slots->list[i].device, err);
+        if (r == 0)
+            continue;
+        while (i-- > 0)
+            virtio_release(slots->list[i].device);
+        return r;
+    }
+    return 0;
+}
+
+void slots_release(struct slots *slots)
+{
+    for (unsigned i = 0; i < slots->count; i++)
+        virtio_release(slots->list[i].device);
+}
+
+void slots_save(struct slots *slots, struct buf *out)
+{
+    for (unsigned i = 0; i < slots->count; i++)
+        virtio_save(slots->list[i].device, i, out);
+}
+
+int slots_restore(struct slots *slots, const struct state *state, struct error *err)
+{
+    int r = 0;
+
+    for (unsigned i = 0; r == 0 && i < slots->count; i++)
+        r = virtio_restore(slots->list[i].device, i, state, err);
+    return r;
+}
+
 void slots_get_given(const struct slots *slots, uint64_t *ret_inflated, uint64_t *ret_reported)
 {
     *ret_inflated = *ret_reported = 0;

@@ -49,6 +49,15 @@ struct slots_config {
 int slots_build(struct slots *slots, const struct slots_config *config, struct error *err);
 void slots_free(struct slots *slots);
 
+/* For snapshots, while no vCPU runs: the devices stand still between the two, with nothing in
+ * flight. On failure they go on. */
+int slots_hold(struct slots *slots, struct error *err);
+void slots_release(struct slots *slots);
+
+/* The state of devices that are held, and of those that have not worked yet. */
+void slots_save(struct slots *slots, struct buf *out);
+int slots_restore(struct slots *slots, const struct state *state, struct error *err);
+
 /* Starts and stops the devices' threads. */
 int slots_start(struct slots *slots, struct error *err);
 void slots_stop(struct slots *slots);

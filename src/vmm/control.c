@@ -1,5 +1,7 @@
 #include "vmm/control.h"
 
+#include <fcntl.h>
+
 #include "base/cleanup.h"
 #include "proto/control.h"
 
@@ -46,6 +48,24 @@ static int do_balloon(struct service *service, struct error *err)
     return machine_set_balloon(service->machine, service->request->bytes, err);
 }
 
+static int do_snapshot(struct service *service, struct error *err)
+{
+    const struct proto_control *request = service->request;
+    _cleanup_close_ int opened = -1;
+    int fd = service->fd;
+
+    if (fd < 0 && !request->path)
+        return error_set(err, EINVAL, "a snapshot needs a descriptor or a path");
+    if (fd < 0)
+        fd = opened = open(request->path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    if (fd < 0)
+        return error_sys(err, errno, "open %s for a snapshot", request->path);
+    int r = machine_snapshot(service->machine, fd, request->path ? request->path : "file", err);
+    if (r == 0 && request->stop)
+        machine_stop(service->machine);
+    return r;
+}
+
 static const struct {
     const char *name;
     int (*serve)(struct service *service, struct error *err);
@@ -55,6 +75,7 @@ static const struct {
         {"stop", do_stop},
         {"stats", do_stats},
         {"balloon", do_balloon},
+        {"snapshot", do_snapshot},
 };
 
 static int serve(struct service *service, struct error *err)

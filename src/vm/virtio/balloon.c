@@ -65,6 +65,14 @@ static void balloon_config_written(struct virtio_device *device)
     (void)device;
 }
 
+static const struct state_field extra_fields[] = {
+        STATE_FIELD(struct balloon, config.num_pages),
+        STATE_FIELD(struct balloon, config.actual),
+        STATE_FIELD(struct balloon, inflated),
+        STATE_FIELD(struct balloon, reported),
+};
+static const struct state_table extra = STATE_TABLE("balloon", extra_fields);
+
 static const struct virtio_ops balloon_ops = {
         .name = "virtio-balloon",
         .id = VIRTIO_BALLOON,
@@ -72,6 +80,7 @@ static const struct virtio_ops balloon_ops = {
         .queue_size = QUEUE_SIZE,
         .notify = balloon_notify,
         .config_written = balloon_config_written,
+        .extra = &extra,
 };
 
 int balloon_new(const struct virtio_place *place, struct balloon **ret, struct error *err)

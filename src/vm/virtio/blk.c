@@ -184,6 +184,21 @@ static void blk_notify(struct virtio_device *device, unsigned index)
         virtio_break(device);
 }
 
+/* Requests are served whole, under the lock; what they wrote is in the image once it is flushed. */
+static int blk_quiesce(struct virtio_device *device, struct error *err)
+{
+    struct blk *blk = device->owner;
+    int r = blk->disk->read_only ? 0 : blk->disk->ops->flush(blk->disk);
+
+    return r < 0 ? error_sys(err, -r, "flush a disk for a snapshot") : 0;
+}
+
+/* The image may be another than at the time of the snapshot: the driver reads its size again. */
+static void blk_restored(struct virtio_device *device)
+{
+    virtio_config_changed(device);
+}
+
 /* Requests are served whole, under the lock: a reset finds none in flight. */
 static const struct virtio_ops blk_ops = {
         .name = "virtio-blk",
@@ -191,6 +206,8 @@ static const struct virtio_ops blk_ops = {
         .queues = 1,
         .queue_size = QUEUE_SIZE,
         .notify = blk_notify,
+        .quiesce = blk_quiesce,
+        .restored = blk_restored,
 };
 
 static uint64_t fill_config(struct blk *blk)

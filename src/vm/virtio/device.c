@@ -381,33 +381,125 @@ const struct bus_ops virtio_bus_ops = {"virtio device", virtio_read, virtio_writ
 
 /* ---- snapshots ---- */
 
-void virtio_get_state(struct virtio_device *device, struct virtio_state *ret)
+/* What kind of device it was, to be compared. */
+struct kind {
+    uint32_t id, queues;
+};
+
+static const struct state_field kind_fields[] = {
+        STATE_FIELD(struct kind, id),
+        STATE_FIELD(struct kind, queues),
+};
+static const struct state_table kind_table = STATE_TABLE("device", kind_fields);
+
+static const struct state_field transport_fields[] = {
+        STATE_FIELD(struct virtio_state, status),
+        STATE_FIELD(struct virtio_state, features_select),
+        STATE_FIELD(struct virtio_state, driver_select),
+        STATE_FIELD(struct virtio_state, features),
+        STATE_FIELD(struct virtio_state, queue_select),
+        STATE_FIELD(struct virtio_state, interrupt),
+        STATE_FIELD(struct virtio_state, generation),
+};
+static const struct state_table transport_table = STATE_TABLE("virtio", transport_fields);
+
+static const struct state_field queue_fields[] = {
+        STATE_FIELD(struct virtq_state, descriptors),
+        STATE_FIELD(struct virtq_state, available),
+        STATE_FIELD(struct virtq_state, used),
+        STATE_FIELD(struct virtq_state, size),
+        STATE_FLAG(struct virtq_state, ready),
+        STATE_FIELD(struct virtq_state, next_available),
+        STATE_FIELD(struct virtq_state, next_used),
+};
+static const struct state_table queue_table = STATE_TABLE("queue", queue_fields);
+
+int virtio_hold(struct virtio_device *device, struct error *err)
 {
-    *ret = device->state;
-    for (unsigned i = 0; i < device->ops->queues; i++)
-        ret->queues[i] = device->queues[i].state;
+    pthread_mutex_lock(&device->lock);
+    int r = device->ops->quiesce ? device->ops->quiesce(device, err) : 0;
+    if (r < 0)
+        pthread_mutex_unlock(&device->lock);
+    return r;
 }
 
-int virtio_set_state(
-        struct virtio_device *device, const struct virtio_state *state, struct error *err)
+void virtio_release(struct virtio_device *device)
 {
-    if (state->features & ~device->offered)
-        return error_set(err, EINVAL, "%s: the snapshot's features 0x%llx are not offered here",
-                device->ops->name, (unsigned long long)(state->features & ~device->offered));
-    device->state = *state;
-    device->features = state->features;
-    for (unsigned i = 0; i < device->ops->queues; i++) {
-        struct virtq *queue = &device->queues[i];
-        bool ready = state->queues[i].ready;
-        queue->state = state->queues[i];
-        if (queue->state.size > queue->size_max)
-            return error_set(err, EINVAL, "%s: the snapshot has a queue of %u", device->ops->name,
-                    queue->state.size);
-        set_ready(queue, ready);
-        queue->event_idx = virtio_has(device, VIRTIO_F_EVENT_IDX);
-        queue->has_signalled = false;
-    }
-    if (virtio_is_live(device))
-        tell_loop(device, VIRTIO_ACTIVATE | ((1U << device->ops->queues) - 1));
+    pthread_mutex_unlock(&device->lock);
+}
+
+void virtio_save(struct virtio_device *device, unsigned number, struct buf *out)
+{
+    struct kind kind = {device->ops->id, device->ops->queues};
+
+    state_put(out, &kind_table, number, &kind);
+    state_put(out, &transport_table, number, &device->state);
+    for (unsigned i = 0; i < device->ops->queues; i++)
+        state_put(out, &queue_table, number * VIRTIO_QUEUES_MAX + i, &device->queues[i].state);
+    if (device->ops->extra)
+        state_put(out, device->ops->extra, number, device->owner);
+}
+
+static int restore_queue(
+        struct virtq *queue, unsigned instance, const struct state *state, struct error *err)
+{
+    struct virtq_state wanted = {0};
+    int r = state_get(state, &queue_table, instance, &wanted, err);
+
+    if (r == 0 && wanted.size > queue->size_max)
+        r = error_set(err, EINVAL, "the snapshot has a queue of %u, this device %u at most",
+                wanted.size, queue->size_max);
+    if (r < 0)
+        return r;
+    bool ready = wanted.ready;
+    queue->state = wanted;
+    set_ready(queue, ready);
+    return 0;
+}
+
+static int restore_transport(
+        struct virtio_device *device, unsigned number, const struct state *state, struct error *err)
+{
+    struct virtio_state transport = {0};
+    int r = state_get(state, &transport_table, number, &transport, err);
+
+    if (r == 0 && transport.features & ~device->offered)
+        r = error_set(err, EINVAL, "the snapshot's features 0x%llx are not offered here",
+                (unsigned long long)(transport.features & ~device->offered));
+    for (unsigned i = 0; r == 0 && i < device->ops->queues; i++)
+        r = restore_queue(&device->queues[i], number * VIRTIO_QUEUES_MAX + i, state, err);
+    if (r == 0 && device->ops->extra)
+        r = state_get(state, device->ops->extra, number, device->owner, err);
+    if (r < 0)
+        return r;
+    device->state = transport;
+    if (transport.status & STATUS_FEATURES_OK)
+        device->features = transport.features;
+    for (unsigned i = 0; i < device->ops->queues; i++)
+        device->queues[i].event_idx = virtio_has(device, VIRTIO_F_EVENT_IDX);
+    return 0;
+}
+
+/* A driver that was notified of, and not served yet, is served now: all queues are looked at. */
+int virtio_restore(
+        struct virtio_device *device, unsigned number, const struct state *state, struct error *err)
+{
+    struct kind kind = {0};
+    int r = state_get(state, &kind_table, number, &kind, err);
+
+    if (r == 0 && (kind.id != device->ops->id || kind.queues != device->ops->queues))
+        r = error_set(err, EINVAL,
+                "the snapshot has another kind of device there (virtio id %u); devices have to be "
+                "described in the same order",
+                kind.id);
+    if (r == 0)
+        r = restore_transport(device, number, state, err);
+    if (r < 0)
+        return error_prefix(err, "%s, device %u", device->ops->name, number);
+    if (!virtio_is_live(device))
+        return 0;
+    if (device->ops->restored)
+        device->ops->restored(device);
+    tell_loop(device, VIRTIO_ACTIVATE | ((1U << device->ops->queues) - 1));
     return 0;
 }

@@ -17,6 +17,7 @@
 #include "base/loop.h"
 #include "vm/bus.h"
 #include "vm/irq.h"
+#include "vm/state.h"
 #include "vm/virtio/virtq.h"
 
 #define VIRTIO_QUEUES_MAX 8
@@ -58,6 +59,18 @@ struct virtio_ops {
 
     /* The driver has changed the configuration space. NULL: it is read-only. */
     void (*config_written)(struct virtio_device *device);
+
+    /* For a snapshot, with the vCPUs standing still: returns once nothing is in flight that would
+     * still touch memory or a disk. -EBUSY and why, when the device has something open that a file
+     * cannot hold. NULL: there is never anything. */
+    int (*quiesce)(struct virtio_device *device, struct error *err);
+
+    /* What a snapshot keeps of `owner` besides the transport's state. NULL: nothing. */
+    const struct state_table *extra;
+
+    /* The state was restored from a snapshot; what stands behind the device may be another than
+     * then. Before anything runs. NULL: the driver need not know. */
+    void (*restored)(struct virtio_device *device);
 };
 
 /* What a snapshot keeps. */
@@ -131,7 +144,13 @@ void virtio_serve_queue(struct virtio_device *device, unsigned queue_index,
         struct virtq_chain *chain,
         uint64_t (*serve)(struct virtio_device *device, struct virtq_chain *chain));
 
-/* State out and in, for snapshots; vCPUs and the loop stand still. */
-void virtio_get_state(struct virtio_device *device, struct virtio_state *ret);
-int virtio_set_state(
-        struct virtio_device *device, const struct virtio_state *state, struct error *err);
+/* For snapshots, while no vCPU runs: takes the device's lock and waits for what is in flight; on
+ * failure the lock is not held. */
+int virtio_hold(struct virtio_device *device, struct error *err);
+void virtio_release(struct virtio_device *device);
+
+/* State out, of a device that is held, and in, of one that has not worked yet; `number` tells it
+ * from the machine's other devices. -EINVAL when the snapshot's device is of another kind. */
+void virtio_save(struct virtio_device *device, unsigned number, struct buf *out);
+int virtio_restore(struct virtio_device *device, unsigned number, const struct state *state,
+        struct error *err);

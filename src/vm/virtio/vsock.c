@@ -36,6 +36,7 @@ struct vsock {
     uint32_t next_port;
     struct reset resets[RESETS_MAX];
     unsigned reset_count;
+    bool moved; /* restored from a snapshot: the guest is to forget its connections */
     struct virtq_chain chain;
     struct iovec iov[VIRTQ_SEGMENTS_MAX];
 };
@@ -460,9 +461,34 @@ static void vsock_notify(struct virtio_device *device, unsigned queue)
         pump(vsock);
 }
 
+/* All connections are gone, and the guest's id may be another (virtio 1.2 §5.10.6.7). */
+static void tell_moved(struct vsock *vsock)
+{
+    struct virtq *queue = &vsock->device.queues[QUEUE_EVENT];
+    struct virtio_vsock_event event = {.id = VIRTIO_VSOCK_EVENT_TRANSPORT_RESET};
+
+    if (!vsock->moved || virtq_next(queue, &vsock->chain) <= 0)
+        return;
+    vsock->moved = false;
+    size_t length = virtq_write(&vsock->chain, 0, &event, sizeof(event));
+    if (!virtq_push(queue, &vsock->chain, length))
+        virtio_break(&vsock->device);
+    else
+        virtio_signal(&vsock->device, queue);
+}
+
+static void vsock_restored(struct virtio_device *device)
+{
+    struct vsock *vsock = device->owner;
+
+    vsock->moved = true;
+}
+
 static void vsock_activate(struct virtio_device *device)
 {
     struct vsock *vsock = device->owner;
+
+    tell_moved(vsock);
 
     if (vsock->listen_fd >= 0 && !vsock->listener)
         (void)loop_add_fd(
@@ -491,6 +517,7 @@ static const struct virtio_ops vsock_ops = {
         .notify = vsock_notify,
         .activate = vsock_activate,
         .reset = vsock_reset,
+        .restored = vsock_restored,
 };
 
 int vsock_new(const struct virtio_place *place, const struct vsock_config *config,

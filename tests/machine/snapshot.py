@@ -1,0 +1,137 @@
+"""Snapshots: a machine is written to a file, and goes on from it, more than once."""
+import pathlib
+import re
+import shutil
+
+from lib import *
+from lib.guest import *
+
+TIMEOUT = 300
+BUILDS = ["plain"]
+
+# Counts in a shell variable, with an open file and a disk that each number is written to. Each line
+# has the uptime, so that a clock that jumps is seen.
+WORK = """
+mkdir /tmp/d; exec 5>>/tmp/d/log; i=0
+while [ $i -lt %d ]; do
+    i=$((i + 1)); echo $i >&5
+    echo $i | dd of=/dev/vda bs=512 seek=$i conv=sync 2>/dev/null
+    [ $((i %% 10)) = 0 ] && echo at $i $(cut -d' ' -f1 /proc/uptime)
+done
+sync; echo lines $(wc -l < /tmp/d/log) last $(tail -n 1 /tmp/d/log)
+"""
+LAST = 100
+
+
+def take(machine, path, **more):
+    with open(path, "w+b") as file:
+        reply = machine.ask("snapshot", file, **more)
+    check(reply["ok"], lambda: str(reply))
+    return reply
+
+
+def disk(path):
+    return {"disks": [{"file": {"path": str(pathlib.Path(path).resolve())}}]}
+
+
+def numbers(text):
+    return [int(number) for number in re.findall(r"^at (\d+) ", text, re.M)]
+
+
+def check_end(before, after, image):
+    """The lines of both follow each other without a gap, and so do those in the guest and on disk."""
+    seen = numbers(before) + numbers(after)
+    equal(seen, list(range(10, LAST + 1, 10)))
+    contains(after, f"lines {LAST} last {LAST}")
+    times = [float(time) for time in re.findall(r"^at \d+ ([\d.]+)", before + after, re.M)]
+    check(all(a <= b < a + 60 for a, b in zip(times, times[1:])), lambda: str(times))
+    data = pathlib.Path(image).read_bytes()
+    equal([int(data[512 * i:512 * i + 8].split(b"\n")[0]) for i in range(1, LAST + 1)],
+          list(range(1, LAST + 1)))
+
+
+def test_goes_on_twice_with_files_and_disk():
+    pathlib.Path("d.raw").write_bytes(bytes(1 << 20))
+    description = describe(WORK % LAST, cpus=2, **disk("d.raw"))
+    with Machine(description) as machine:
+        machine.wait_for("at 20 ", 150)
+        machine.ask("pause")
+        equal(take(machine, "snap", stop=True)["state"], "ending")
+        equal(machine.wait(30), 0)
+        before = machine.out()
+    size = pathlib.Path("snap").stat()
+    check(size.st_blocks * 512 < 150 << 20 < size.st_size, lambda: f"not sparse: {size}")
+    whole = pathlib.Path("snap").read_bytes()
+    for name in ["one.raw", "two.raw"]:
+        shutil.copy("d.raw", name)
+        with Machine(description, snapshot={"path": str(pathlib.Path("snap").resolve())},
+                     **disk(name)) as machine:
+            equal(machine.wait(120), 0)
+            check_end(before, machine.out(), name)
+    check(pathlib.Path("snap").read_bytes() == whole, "the snapshot changed")
+
+
+def test_a_running_machine_goes_on_after_its_snapshot():
+    pathlib.Path("d.raw").write_bytes(bytes(1 << 20))
+    with Machine(describe(WORK % LAST, **disk("d.raw"))) as machine:
+        machine.wait_for("at 20 ", 150)
+        for name in ["a", "b", "c"]:
+            equal(take(machine, name)["state"], "running")
+        equal(machine.wait(120), 0)
+        check_end("", machine.out(), "d.raw")
+
+
+def broken(good, name, change):
+    data = bytearray(good)
+    change(data)
+    pathlib.Path(name).write_bytes(data)
+    return {"path": str(pathlib.Path(name).resolve())}
+
+
+def put(offset, value):
+    def change(data):
+        data[offset:offset + len(value)] = value
+    return change
+
+
+def test_damage_is_noticed():
+    description = describe("echo up; sleep 1000")
+    with Machine(description) as machine:
+        machine.wait_for("up", 100)
+        take(machine, "snap", stop=True)
+    good = pathlib.Path("snap").read_bytes()
+    used = next(at for at in range(len(good) - 4096, 0, -4096) if any(good[at:at + 4096]))
+    for change, text in [(put(0, b"#!/bin/s"), "no snapshot of a machine"),
+                         (put(8, b"\x63"), "a snapshot of version 99; this program knows version 1"),
+                         (put(12, b"\x09"), "state is damaged (its checksum differs); make it anew"),
+                         (put(5000, b"\xff"), "state is damaged"),
+                         (put(used, bytes(4096)), "the snapshot's memory is damaged near guest byte"),
+                         (put(len(good) - 1, b"\x01"), "memory is damaged"),
+                         (lambda data: data.__delitem__(slice(1 << 20, None)), "cut short"),
+                         (lambda data: data.clear(), "no snapshot of a machine")]:
+        with Machine(description, snapshot=broken(good, "bad", change)) as machine:
+            equal(machine.wait(30), 1)
+            contains(machine.err(), text)
+    pathlib.Path("bad").unlink()
+    snapshot = {"path": str(pathlib.Path("snap").resolve())}
+    for changes, text in [({"noRng": True}, "the snapshot's machine has 2 virtio devices, the "
+                                            "description asks for 1"),
+                          ({"noRng": True, "console": {"kind": "virtio"}},
+                           "another kind of device there"),
+                          ({"snapshot": {"path": "/nonexistent"}}, "open /nonexistent: ENOENT")]:
+        with Machine(description, **{"snapshot": snapshot, **changes}) as machine:
+            equal(machine.wait(30), 1)
+            contains(machine.err(), text)
+
+
+def test_a_snapshot_that_cannot_be_written_says_so():
+    with Machine(describe("echo up; while sleep 1; do echo on; done")) as machine:
+        machine.wait_for("up", 100)
+        with open("/dev/full", "r+b", buffering=0) as full:
+            reply = machine.ask("snapshot", full)
+        equal(reply["ok"], False)
+        contains(reply["error"], "write the snapshot")
+        reply = machine.ask("snapshot")
+        contains(reply["error"], "needs a descriptor or a path")
+        seen = len(machine.out())
+        eventually(lambda: len(machine.out()) > seen, 60)
