@@ -13,7 +13,6 @@
 #include "base/cleanup.h"
 #include "base/io.h"
 #include "engine/machine.h"
-#include "proto/agent.h"
 #include "sys/process.h"
 
 #define BOOT_PATIENCE_MS 300000 /* a machine on the software CPU of a busy host */
@@ -339,16 +338,28 @@ int vm_carry_machine(
 
 /* ---- the guest ------------------------------------------------------------------------------- */
 
+struct agent_filter *vm_filter(
+        struct arena *arena, const struct seccomp_filter *filter, struct agent_filter *into)
+{
+    if (!filter)
+        return NULL;
+    *into = (struct agent_filter){
+            .code = agent_hex(arena, filter->code, filter->count * sizeof(*filter->code)),
+            .flags = filter->flags,
+    };
+    return into;
+}
+
 static void put_create(struct vm *vm, struct buf *out)
 {
     _cleanup_arena_ struct arena arena = {0};
     _cleanup_json_ struct json_object *config = spec_write(&vm->guest_spec);
-    const struct seccomp_filter *filter = vm->guest.seccomp;
-    struct agent_filter sent = {0};
+    struct agent_filter filter;
     struct agent_create create = {
             .id = vm->guest.id,
             .config = json_text(config),
             .digest = vm->digest,
+            .filter = vm_filter(&arena, vm->guest.seccomp, &filter),
             .root = "disk",
             .wait = vm->guest.wait_for_start,
             .interactive = vm->config->interactive,
@@ -356,11 +367,6 @@ static void put_create(struct vm *vm, struct buf *out)
             .unmasked_devices = vm->guest.unmasked_devices,
     };
 
-    if (filter) {
-        sent.code = agent_hex(&arena, filter->code, filter->count * sizeof(*filter->code));
-        sent.flags = filter->flags;
-        create.filter = &sent;
-    }
     agent_put_record(out, AGENT_CREATE, &agent_create_record, &create);
 }
 
