@@ -92,10 +92,11 @@ static int make_machine(struct running *running, struct error *err)
     const struct engine_run *run = running->run;
     struct vm_config config;
     int ends[2];
-    int r = vm_configure(running->engine, run, &config, err);
+    int r = vm_configure(running->engine, run, true, &config, err);
 
     if (r < 0)
         return r;
+    _cleanup_close_ int root = config.root_fd;
     if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) < 0)
         return error_sys(err, errno, "make a pipe for the machine's end");
     running->status_fd = ends[0];
@@ -372,7 +373,7 @@ int engine_start(
 static int plan_machine(struct running *running, struct container_making *ret, struct error *err)
 {
     struct vm_config *config = arena_new(running->engine->arena, struct vm_config);
-    int r = vm_configure(running->engine, running->run, config, err);
+    int r = vm_configure(running->engine, running->run, false, config, err);
 
     return r < 0 ? r : vm_plan(&running->request, config, ret, err);
 }

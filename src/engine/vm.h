@@ -15,7 +15,8 @@
 struct vm_config {
     const char *accel;  /* "auto", "kvm", "emu"; NULL: auto */
     const char *kernel; /* a folder like share/viv/guest; NULL: that one */
-    const char *root;   /* an erofs image: the root below an overlay */
+    const char *root;   /* an erofs image, the root below an overlay; with root_fd its name */
+    int root_fd;        /* the image, opened; -1: by its path */
     bool interactive;   /* standard input is passed on */
     int status_fd;      /* where the end is written to (agent_exit); -1: nowhere */
 };

@@ -8,6 +8,7 @@
 #include "container/clone.h"
 #include "container/console.h"
 #include "engine/vm_call.h"
+#include "engine/vm_spec.h"
 #include "engine/vm_steps.h"
 
 #define PATIENCE_MS 120000
@@ -15,8 +16,9 @@
 static int ask(int sock, const struct container_exec_request *request,
         const struct engine_exec *exec, struct error *err)
 {
-    _cleanup_json_ struct json_object *process =
-            record_write(&spec_process_record, request->process);
+    struct spec_process wanted = *request->process;
+    vm_keep_open_files(request->arena, &wanted);
+    _cleanup_json_ struct json_object *process = record_write(&spec_process_record, &wanted);
     _cleanup_(agent_link_free) struct agent_link link = {.fd = sock};
     _cleanup_buf_ struct buf out = {.max = AGENT_TEXT_MAX};
     struct agent_filter filter;
