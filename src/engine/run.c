@@ -7,6 +7,7 @@
 #include "base/io.h"
 #include "base/str.h"
 #include "cgroup/group.h"
+#include "engine/connect.h"
 #include "engine/engine.h"
 #include "engine/idrange.h"
 #include "engine/monitor.h"
@@ -207,9 +208,12 @@ static int finish(struct running *running, int status, struct error *err)
         sandbox_life_leave(running->record_fd, &running->life);
     else
         sandbox_life_save(running->record_fd, &running->life, NULL);
+    bool connected = sandbox_was_connected(running->run_fd);
     int r = container_delete(&container, true, err);
     int given = sandbox_networks_give_back(running->networks, r < 0 ? NULL : err);
     running->networks = NULL;
+    if (connected)
+        sandbox_networks_bury(engine, meta->id);
     if (running->life.id_first)
         idrange_release(&engine->store, container.state.id, (uint32_t)running->life.id_first);
     if (meta->remove)
