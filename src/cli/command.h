@@ -36,8 +36,6 @@ int cli_inspect(struct cli *cli, int argc, char **argv, struct error *err);
 int cli_kill(struct cli *cli, int argc, char **argv, struct error *err);
 int cli_logs(struct cli *cli, int argc, char **argv, struct error *err);
 int cli_pause(struct cli *cli, int argc, char **argv, struct error *err);
-int cli_network(struct cli *cli, int argc, char **argv, struct error *err);
-int cli_port(struct cli *cli, int argc, char **argv, struct error *err);
 int cli_ps(struct cli *cli, int argc, char **argv, struct error *err);
 int cli_restart(struct cli *cli, int argc, char **argv, struct error *err);
 int cli_rm(struct cli *cli, int argc, char **argv, struct error *err);

@@ -233,8 +233,10 @@ static void serve_stream(struct responder *responder, int sock, const union dns_
     }
 }
 
-static void close_sockets(struct responder *responder)
+/* In a client's process: it keeps nothing that the next responder needs. */
+static void leave_place(struct responder *responder)
 {
+    cleanup_close(&responder->place);
     for (size_t i = 0; i < NETWORK_SUBNETS_MAX; i++) {
         cleanup_close(&responder->datagrams[i]);
         cleanup_close(&responder->streams[i]);
@@ -255,9 +257,7 @@ static void on_stream(struct loop *loop, int fd, uint32_t events, void *data)
         return;
     pid_t pid = fork();
     if (pid == 0) {
-        /* nothing that the next responder needs is kept */
-        cleanup_close(&responder->place);
-        close_sockets(responder);
+        leave_place(responder);
         serve_stream(responder, sock, &from);
         _exit(0);
     }
@@ -415,7 +415,6 @@ int responder_run(struct responder *responder, int *ret_lock, struct error *err)
         cleanup_close(&room[i].sock);
     loop_free(responder->loop);
     directory_free(&responder->directory);
-    close_sockets(responder); /* whoever takes the lock next binds them */
     *ret_lock = ending.lock;
     return r;
 }
