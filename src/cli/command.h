@@ -25,6 +25,16 @@ struct cli_command {
     cli_command_fn run;
 };
 
+/* A command that has commands of its own, no more than `viv` itself: `viv image ls`. */
+struct cli_group {
+    const char *name; /* "viv image" */
+    const char *about;
+    const struct cli_command *commands;
+    size_t count;
+};
+int cli_run_group(
+        struct cli *cli, const struct cli_group *group, int argc, char **argv, struct error *err);
+
 /* The commands: each reads its own arguments. Returns the exit status, or a negative errno. */
 int cli_attach(struct cli *cli, int argc, char **argv, struct error *err);
 int cli_boot(struct cli *cli, int argc, char **argv, struct error *err);
@@ -36,6 +46,8 @@ int cli_inspect(struct cli *cli, int argc, char **argv, struct error *err);
 int cli_kill(struct cli *cli, int argc, char **argv, struct error *err);
 int cli_logs(struct cli *cli, int argc, char **argv, struct error *err);
 int cli_pause(struct cli *cli, int argc, char **argv, struct error *err);
+int cli_network(struct cli *cli, int argc, char **argv, struct error *err);
+int cli_port(struct cli *cli, int argc, char **argv, struct error *err);
 int cli_ps(struct cli *cli, int argc, char **argv, struct error *err);
 int cli_restart(struct cli *cli, int argc, char **argv, struct error *err);
 int cli_rm(struct cli *cli, int argc, char **argv, struct error *err);

@@ -8,6 +8,7 @@
 #include "base/cleanup.h"
 #include "base/install.h"
 #include "cli/command.h"
+#include "cli/imagecommands.h"
 #include "observe/style.h"
 #include "security/self.h"
 
@@ -32,6 +33,23 @@ static const struct cli_command commands[] = {
         {"stop", "Sandboxes", "end sandboxes, politely first", cli_stop},
         {"wait", "Sandboxes", "wait until sandboxes have ended, and print how", cli_wait},
         {"rm", "Sandboxes", "take sandboxes away", cli_rm},
+        {"port", "Networks", "show where published ports are", cli_port},
+        {"network", "Networks", "make, list and take away networks; join and leave them",
+                cli_network},
+        {"pull", "Images", "fetch images", cli_pull},
+        {"push", "Images", "send an image to a registry", cli_push},
+        {"images", "Images", "list images", cli_images},
+        {"rmi", "Images", "take images away", cli_rmi},
+        {"tag", "Images", "give an image more names", cli_tag},
+        {"history", "Images", "show the steps that made an image", cli_history},
+        {"load", "Images", "read images from an archive", cli_load},
+        {"save", "Images", "write images into an archive", cli_save},
+        {"import", "Images", "make an image from a tarball", cli_import},
+        {"login", "Images", "keep a password for a registry", cli_login},
+        {"logout", "Images", "forget it", cli_logout},
+        {"search", "Images", "look for images in a registry", cli_search},
+        {"image", "Images", "all of these, and more, as commands of their own", cli_image},
+        {"system", "Images", "look after the store: df, prune, check", cli_system},
         {"boot", "Machines", "boot a machine of your own", cli_boot},
         {"explain", "Understanding", "tell what would be asked of the kernel, and why",
                 cli_explain},
@@ -141,19 +159,46 @@ int cli_each(
     return status;
 }
 
-static const struct cli_command *find_command(const char *name, struct error *err)
+static const struct cli_command *find_command(
+        const struct cli_group *group, const char *name, struct error *err)
 {
     const char *names[ARRAY_SIZE(commands)];
 
-    for (size_t i = 0; i < ARRAY_SIZE(commands); i++) {
-        names[i] = commands[i].name;
-        if (str_equal(commands[i].name, name))
-            return &commands[i];
+    for (size_t i = 0; i < group->count; i++) {
+        names[i] = group->commands[i].name;
+        if (str_equal(group->commands[i].name, name))
+            return &group->commands[i];
     }
-    const char *closest = str_closest(name, names, ARRAY_SIZE(names));
-    error_set(err, EINVAL, "unknown command \"%s\"%s%s%s; `viv --help` lists them", name,
-            closest ? "; did you mean \"" : "", closest ? closest : "", closest ? "\"?" : "");
+    const char *closest = str_closest(name, names, group->count);
+    error_set(err, EINVAL, "unknown command \"%s\"%s%s%s; `%s --help` lists them", name,
+            closest ? "; did you mean \"" : "", closest ? closest : "", closest ? "\"?" : "",
+            group->name);
     return NULL;
+}
+
+int cli_run_group(
+        struct cli *cli, const struct cli_group *group, int argc, char **argv, struct error *err)
+{
+    const struct option_command own = {.name = group->name,
+            .usage = "COMMAND …",
+            .about = group->about,
+            .order = OPTIONS_FIRST,
+            .most = SIZE_MAX};
+    struct strv rest = {0};
+    int nothing = 0;
+    int r = options_parse(&own, argc - 1, argv + 1, cli->arena, &nothing, &rest, err);
+
+    if (r < 0)
+        return r;
+    if (r == OPTIONS_HELP || rest.count == 0) {
+        print_help(&own);
+        printf("\nCommands:\n");
+        for (size_t i = 0; i < group->count; i++)
+            printf("  %-10s %s\n", group->commands[i].name, group->commands[i].about);
+        return 0;
+    }
+    const struct cli_command *command = find_command(group, rest.words[0], err);
+    return command ? command->run(cli, (int)rest.count, rest.words, err) : -EINVAL;
 }
 
 static int run(struct cli *cli, int argc, char **argv, struct error *err)
@@ -173,7 +218,8 @@ static int run(struct cli *cli, int argc, char **argv, struct error *err)
         return 0;
     }
     cli->root = &global.root;
-    const struct cli_command *command = find_command(rest.words[0], err);
+    static const struct cli_group all = {"viv", NULL, commands, ARRAY_SIZE(commands)};
+    const struct cli_command *command = find_command(&all, rest.words[0], err);
     return command ? command->run(cli, (int)rest.count, rest.words, err) : -EINVAL;
 }
 

@@ -12,29 +12,13 @@
 #include "base/path.h"
 #include "cli/devices.h"
 #include "engine/joins.h"
+#include "engine/root.h"
 #include "net/network.h"
 #include "ns/namespaces.h"
-#include "security/passwd.h"
 #include "spec/defaults.h"
 #include "spec/signals.h"
 
 #define INIT_INSIDE "/dev/init"
-
-int resolve_image(struct cli *cli, const char *name, const char **ret_path,
-        struct run_image *ret_image, struct error *err)
-{
-    if (!str_equal(name, "busybox"))
-        return error_set(err, ENOENT,
-                "unknown image \"%s\": the built-in image is \"busybox\"; a root file system of "
-                "your own runs with --rootfs DIR, an OCI bundle with --bundle DIR",
-                name);
-    int r = install_find_data(cli->arena, "busybox", ret_path, err);
-    if (r < 0)
-        return error_prefix(err, "the built-in image");
-    *ret_image = (struct run_image){0};
-    strv_add(cli->arena, &ret_image->command, "sh");
-    return 0;
-}
 
 /* ---- namespaces ------------------------------------------------------------------------------ */
 
@@ -87,20 +71,19 @@ static int resolve_namespaces(struct cli *cli, struct engine *engine, struct spe
 
 /* ---- users, profiles, init ------------------------------------------------------------------- */
 
-static int resolve_groups(
-        struct cli *cli, struct spec *spec, const struct run_choices *choices, struct error *err)
+static int resolve_groups(struct cli *cli, struct engine *engine, struct spec *spec,
+        const struct run_choices *choices, const struct sandbox_meta *meta, struct error *err)
 {
     struct spec_user *user = &spec->process->user;
     const char *group;
 
     if (!choices->groups.count)
         return 0;
-    _cleanup_close_ int root = open(spec->root->path, O_PATH | O_DIRECTORY | O_CLOEXEC);
     user->additionalGids.items = arena_new_array(cli->arena, uint32_t, choices->groups.count);
     strv_foreach (group, &choices->groups) {
         struct passwd_user found;
-        int r = passwd_lookup(
-                root, arena_printf(cli->arena, "0:%s", group), cli->arena, &found, err);
+        int r = engine_root_user(
+                engine, meta, spec, arena_printf(cli->arena, "0:%s", group), &found, err);
         if (r < 0)
             return error_prefix(err, "--group-add %s", group);
         user->additionalGids.items[user->additionalGids.count++] = found.gid;
@@ -261,12 +244,15 @@ static void drop_user_namespace(struct spec *spec)
 }
 
 int resolve_run(struct cli *cli, struct engine *engine, struct spec *spec,
-        const struct run_choices *choices, struct engine_run *ret, struct error *err)
+        const struct run_choices *choices, const struct resolved_image *image,
+        struct engine_run *ret, struct error *err)
 {
     struct engine_run run = {
             .spec = spec, .detach = choices->detach, .detach_keys = choices->detach_keys};
 
     fill_meta(cli, spec, choices, &run.meta);
+    run.meta.image_id = image->id;
+    run.meta.image_folder = image->folder;
     int r = resolve_namespaces(cli, engine, spec, choices, &run.meta, err);
     if (choices->vm)
         drop_user_namespace(spec);
@@ -278,7 +264,7 @@ int resolve_run(struct cli *cli, struct engine *engine, struct spec *spec,
     if (r == 0)
         r = resolve_volumes(cli, engine, spec, choices, err);
     if (r == 0)
-        r = resolve_groups(cli, spec, choices, err);
+        r = resolve_groups(cli, engine, spec, choices, &run.meta, err);
     if (r == 0)
         r = resolve_seccomp(cli, spec, choices, &run, err);
     if (r == 0)

@@ -6,12 +6,10 @@
 #pragma once
 
 #include "cli/command.h"
+#include "cli/resolveimage.h"
 #include "cli/runflags.h"
-
-/* The image's directory and how it wants to be run. */
-int resolve_image(struct cli *cli, const char *name, const char **ret_path,
-        struct run_image *ret_image, struct error *err);
 
 /* Completes the configuration and fills `ret`. */
 int resolve_run(struct cli *cli, struct engine *engine, struct spec *spec,
-        const struct run_choices *choices, struct engine_run *ret, struct error *err);
+        const struct run_choices *choices, const struct resolved_image *image,
+        struct engine_run *ret, struct error *err);

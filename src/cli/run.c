@@ -38,6 +38,8 @@ static const struct option_table explain_table = OPTION_TABLE("Output", explain_
 /* What both commands work out of the command line. */
 struct prepared {
     struct engine engine;
+    struct resolved_image image; /* empty with --rootfs and --bundle */
+    bool look_only;              /* nothing is fetched */
     struct spec *spec;
     struct run_choices choices;
     struct engine_run run;
@@ -107,7 +109,6 @@ static int build(struct cli *cli, struct run_flags *flags, const struct strv *re
         struct prepared *ret, struct error *err)
 {
     struct spec *bundle = arena_new(cli->arena, struct spec);
-    struct run_image *image = arena_new(cli->arena, struct run_image);
     char directory[4096];
     const char *root = NULL;
     struct run_input input = {.arguments = *rest,
@@ -125,8 +126,10 @@ static int build(struct cli *cli, struct run_flags *flags, const struct strv *re
         r = error_set(err, EINVAL,
                 "what is to be run? Name an image (busybox), or use --rootfs DIR or --bundle DIR");
     } else {
-        r = resolve_image(cli, rest->words[0], &root, image, err);
-        input.image = image;
+        r = resolve_image(
+                cli, &ret->engine, flags, rest->words[0], ret->look_only, &ret->image, err);
+        input.image = &ret->image.config;
+        root = r == 0 ? "" : NULL; /* known when it is made */
     }
     if (r == 0)
         r = read_env_files(cli, flags, &input.env_files, err);
@@ -145,12 +148,12 @@ static int build(struct cli *cli, struct run_flags *flags, const struct strv *re
 static int prepare(struct cli *cli, struct run_flags *flags, const struct strv *rest,
         struct prepared *ret, struct error *err)
 {
-    int r = build(cli, flags, rest, ret, err);
+    int r = engine_open(cli->arena, cli->root, &ret->engine, err);
 
     if (r == 0)
-        r = engine_open(cli->arena, cli->root, &ret->engine, err);
+        r = build(cli, flags, rest, ret, err);
     if (r == 0)
-        r = resolve_run(cli, &ret->engine, ret->spec, &ret->choices, &ret->run, err);
+        r = resolve_run(cli, &ret->engine, ret->spec, &ret->choices, &ret->image, &ret->run, err);
     ret->run.told = &ret->told;
     return r;
 }
@@ -256,7 +259,7 @@ int cli_create(struct cli *cli, int argc, char **argv, struct error *err)
 int cli_explain(struct cli *cli, int argc, char **argv, struct error *err)
 {
     struct run_words words = {0};
-    struct prepared prepared = {0};
+    struct prepared prepared = {.look_only = true};
     struct strv rest = {0};
     struct container_making making;
     struct option_command command = make_command("viv explain",

@@ -30,6 +30,11 @@ struct run_flags {
     const char *kernel;
     const char *rootfs;
     const char *bundle;
+    const char *pull; /* "always", "missing", "never", "newer" */
+    const char *platform;
+    const char *authfile, *cert_dir, *creds;
+    struct opt_bool tls_verify;
+    bool quiet;
     struct strv label;
     struct strv annotation;
     const char *stop_signal;
@@ -124,6 +129,13 @@ struct run_flags {
 /* A command that takes all of them, and behind them an image and a command: `name` is "viv run". */
 struct option_command run_flags_command(const char *name, const char *about);
 
+/* An image's own check of its health; times in nanoseconds, 0: not said. */
+struct run_health {
+    struct strv test; /* "CMD", "CMD-SHELL" or "NONE", and what follows; empty: there is none */
+    int64_t interval, timeout, start_period, start_interval;
+    int64_t retries;
+};
+
 /* What an image says of how it wants to be run. */
 struct run_image {
     struct strv entrypoint;
@@ -136,6 +148,7 @@ struct run_image {
     struct strv volumes; /* directories that want a volume of their own */
     struct strv exposed; /* ports, as --expose has them */
     bool wants_network;  /* on the default network unless --network says otherwise */
+    struct run_health health;
 };
 
 /* All that the result depends on beside the flags. */

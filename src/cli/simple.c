@@ -2,6 +2,7 @@
 #include <signal.h>
 
 #include "cli/command.h"
+#include "engine/vm_call.h"
 #include "spec/signals.h"
 
 static int each_pause(struct engine *engine, const char *name, void *data, struct error *err)
@@ -80,7 +81,7 @@ static int each_kill(struct engine *engine, const char *name, void *data, struct
 
     if (r < 0)
         return r;
-    r = container_kill(&sandbox.container, flags->number, flags->all, err);
+    r = sandbox_kill(&sandbox, flags->number, flags->all, err);
     return r < 0 ? error_prefix(err, "sandbox \"%s\"", sandbox.meta.name) : 0;
 }
 

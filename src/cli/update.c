@@ -1,9 +1,9 @@
 /* update: other limits for sandboxes that run. */
-#include "container/update.h"
 #include "cli/command.h"
 #include "cli/devices.h"
 #include "cli/runbuild.h"
 #include "cli/runresources.h"
+#include "engine/vm_call.h"
 
 static int each_update(struct engine *engine, const char *name, void *data, struct error *err)
 {
@@ -13,7 +13,7 @@ static int each_update(struct engine *engine, const char *name, void *data, stru
 
     if (r < 0)
         return r;
-    r = container_update(&sandbox.container, resources, err);
+    r = sandbox_update(&sandbox, resources, err);
     return r < 0 ? error_prefix(err, "sandbox \"%s\"", sandbox.meta.name) : 0;
 }
 

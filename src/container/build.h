@@ -52,11 +52,12 @@ struct container_request {
     bool cgroup_strict;         /* a limit that cannot be set is an error */
     bool cgroup_delegate;       /* the sandbox may make cgroups of its own */
 
-    bool idmap_root;            /* the root through the sandbox's user namespace */
-    bool wait_for_start;        /* create: wait at the gate */
-    bool die_with_host;         /* the sandbox ends with this process */
-    const char *console_socket; /* path; NULL: none */
-    int console_fd;             /* connected already (foreground); -1: none */
+    const struct rootfs_overlay *layers; /* the root is made of them; NULL: it is a folder */
+    bool idmap_root;                     /* the root through the sandbox's user namespace */
+    bool wait_for_start;                 /* create: wait at the gate */
+    bool die_with_host;                  /* the sandbox ends with this process */
+    const char *console_socket;          /* path; NULL: none */
+    int console_fd;                      /* connected already (foreground); -1: none */
     bool no_pivot;
     bool no_new_keyring;
     bool notify; /* make the folder of container/notify.h */

@@ -126,8 +126,11 @@ void build_rootfs(const struct container_request *request, const struct ns_set *
 
     *ret = (struct rootfs){
             .path = absolute(request, spec->root ? spec->root->path : "/"),
+            .overlay = request->layers,
             .readonly = spec->root && spec->root->readonly,
             .idmapped = request->idmap_root && namespaces->of[NS_USER].mode != NS_HOST,
+            .uids = copy_maps(request->arena, &spec->linux.uidMappings),
+            .gids = copy_maps(request->arena, &spec->linux.gidMappings),
             .userns = namespaces->of[NS_USER].mode != NS_HOST || request->host->rootless,
             .rootless = request->host->rootless,
             .foreign = request->host->cgroups->foreign,

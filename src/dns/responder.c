@@ -233,10 +233,8 @@ static void serve_stream(struct responder *responder, int sock, const union dns_
     }
 }
 
-/* In a client's process: it keeps nothing that the next responder needs. */
-static void leave_place(struct responder *responder)
+static void close_sockets(struct responder *responder)
 {
-    cleanup_close(&responder->place);
     for (size_t i = 0; i < NETWORK_SUBNETS_MAX; i++) {
         cleanup_close(&responder->datagrams[i]);
         cleanup_close(&responder->streams[i]);
@@ -257,7 +255,9 @@ static void on_stream(struct loop *loop, int fd, uint32_t events, void *data)
         return;
     pid_t pid = fork();
     if (pid == 0) {
-        leave_place(responder);
+        /* nothing that the next responder needs is kept */
+        cleanup_close(&responder->place);
+        close_sockets(responder);
         serve_stream(responder, sock, &from);
         _exit(0);
     }
@@ -415,6 +415,7 @@ int responder_run(struct responder *responder, int *ret_lock, struct error *err)
         cleanup_close(&room[i].sock);
     loop_free(responder->loop);
     directory_free(&responder->directory);
+    close_sockets(responder); /* whoever takes the lock next binds them */
     *ret_lock = ending.lock;
     return r;
 }

@@ -1,6 +1,7 @@
 #include "engine/engine.h"
 
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -37,6 +38,16 @@ const char *engine_data_root(struct arena *arena)
     return path_join(arena, str_empty(home) ? "/" : home, ".local/share/viv");
 }
 
+/* Steps and records name what is below it, whatever the working directory is by then. */
+static const char *absolute(struct arena *arena, const char *path)
+{
+    char directory[PATH_MAX];
+
+    if (path[0] == '/' || !getcwd(directory, sizeof(directory)))
+        return path;
+    return path_join(arena, directory, path);
+}
+
 int engine_open(
         struct arena *arena, const struct engine_root *root, struct engine *ret, struct error *err)
 {
@@ -45,7 +56,7 @@ int engine_open(
 
     if (!state)
         state = store_default_root(arena, "viv");
-    engine.data_root = root && root->data ? root->data : engine_data_root(arena);
+    engine.data_root = absolute(arena, root && root->data ? root->data : engine_data_root(arena));
     int r = store_open(arena, state, &engine.store, err);
     if (r < 0)
         return r;

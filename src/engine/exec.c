@@ -8,6 +8,8 @@
 #include "engine/filter.h"
 #include "engine/monitor.h"
 #include "engine/session.h"
+#include "engine/vm_call.h"
+#include "engine/vm_exec.h"
 #include "engine/watcher.h"
 #include "security/passwd.h"
 #include "spec/check.h"
@@ -85,7 +87,7 @@ static int prepare_process(struct executing *executing, struct error *err)
         process->capabilities->permitted = all;
         process->capabilities->effective = all;
     }
-    return look_up_user(executing, err);
+    return vm_is(&executing->sandbox) ? 0 : look_up_user(executing, err);
 }
 
 static int prepare(struct executing *executing, struct error *err)
@@ -135,7 +137,9 @@ static int live(struct executing *executing, int report_fd, int client_sock, str
     if (r < 0)
         return r;
     executing->request.console_fd = executing->streams.console_peer;
-    r = container_exec(&executing->request, &exec->apply, &making, err);
+    r = vm_is(&executing->sandbox)
+                ? vm_exec(&executing->sandbox, &executing->request, exec, &making, err)
+                : container_exec(&executing->request, &exec->apply, &making, err);
     streams_swap_out(&executing->streams);
     if (r == 0)
         r = streams_settle(&executing->streams, err);

@@ -20,6 +20,8 @@ static const struct field meta_fields[] = {
         FIELD_REQUIRED(struct sandbox_meta, name, FIELD_STR),
         FIELD_REQUIRED(struct sandbox_meta, id, FIELD_STR),
         FIELD(struct sandbox_meta, image, FIELD_STR),
+        FIELD(struct sandbox_meta, image_id, FIELD_STR),
+        FIELD(struct sandbox_meta, image_folder, FIELD_STR),
         FIELD(struct sandbox_meta, command, FIELD_STRV),
         FIELD(struct sandbox_meta, labels, FIELD_MAP),
         FIELD(struct sandbox_meta, isolation, FIELD_STR),

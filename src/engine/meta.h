@@ -20,6 +20,8 @@ struct sandbox_meta {
     const char *name;  /* that of the folder, whatever the file says: a rename moves the folder */
     const char *id;    /* 64 hexadecimal digits */
     const char *image; /* "busybox", or the path of the root or bundle */
+    const char *image_id;     /* the root is laid upon this image of the store; NULL */
+    const char *image_folder; /* or upon this folder, the built-in image; NULL */
     struct strv command;
     struct record_map labels;
     const char *isolation; /* "container" or "vm" */

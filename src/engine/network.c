@@ -23,8 +23,6 @@
 #include "sys/process.h"
 #include "sys/tap.h"
 
-#define SHORT_ID 12 /* digits of an id that are shown, and found by */
-
 /* One network that the sandbox joins. */
 struct attachment {
     struct network network;
@@ -66,13 +64,12 @@ static uint64_t hash_text(uint64_t hash, const char *text)
     return hash;
 }
 
-/* The end of the pair on the bridge, named after whose it is. */
-static const char *device_name(const struct sandbox_networks *all, const char *network)
+const char *sandbox_device_name(struct arena *arena, const char *id, const char *network)
 {
-    uint64_t hash = hash_text(0xcbf29ce484222325ULL, all->id);
+    uint64_t hash = hash_text(0xcbf29ce484222325ULL, id);
 
     hash = hash_text(hash_text(hash, "/"), network);
-    return arena_printf(all->arena, "vv%010" PRIx64, hash & 0xffffffffff);
+    return arena_printf(arena, "vv%010" PRIx64, hash & 0xffffffffff);
 }
 
 static int find_programs(struct sandbox_networks *all, struct error *err)
@@ -142,10 +139,9 @@ static int hold_ports(struct sandbox_networks *all, struct error *err)
 
 /* ---- addresses ------------------------------------------------------------------------------- */
 
-static void fill_inside(const struct attachment *attached, bool *routed, struct link_inside *ret)
+void sandbox_fill_inside(const struct network *network, const struct net_lease *lease, bool *routed,
+        struct link_inside *ret)
 {
-    const struct net_lease *lease = &attached->interface.lease;
-    const struct network *network = &attached->network;
     const char *texts[] = {lease->ipv4, lease->ipv6};
     const int families[] = {AF_INET, AF_INET6};
 
@@ -174,12 +170,12 @@ static void fill_lease(const struct sandbox_networks *all, size_t index, struct 
     lease->id = all->id;
     lease->sandbox = all->sandbox;
     strv_add(arena, &lease->names, all->sandbox);
-    strv_add(arena, &lease->names, arena_strndup(arena, all->id, SHORT_ID));
+    strv_add(arena, &lease->names, arena_strndup(arena, all->id, SANDBOX_SHORT_ID));
     strv_foreach (alias, &join->aliases) {
         strv_add(arena, &lease->names, alias);
     }
     lease->interface = join->interface ? join->interface : arena_printf(arena, "eth%zu", index);
-    lease->device = device_name(all, join->network);
+    lease->device = sandbox_device_name(arena, all->id, join->network);
     lease->ipv4 = join->ip;
     lease->ipv6 = join->ip6;
     lease->mac = join->mac;
@@ -223,7 +219,8 @@ static int take_leases(struct sandbox_networks *all, bool take, struct error *er
         }
         attached->interface.network = attached->network.name;
         attached->interface.mtu = attached->network.options.mtu;
-        fill_inside(attached, routed, &attached->interface.inside);
+        sandbox_fill_inside(&attached->network, &attached->interface.lease, routed,
+                &attached->interface.inside);
     }
     return 0;
 }

@@ -18,6 +18,9 @@
 #include "engine/engine.h"
 #include "net/lease.h"
 #include "net/link.h"
+#include "net/steps.h"
+
+#define SANDBOX_SHORT_ID 12 /* digits of an id that are shown, and found by */
 
 struct sandbox_networks;
 
@@ -59,20 +62,16 @@ int sandbox_networks_open_taps(struct sandbox_networks *networks, int *fds, stru
 /* Once the sandbox's first process (the machine's) is there: leases live as long as it does. */
 int sandbox_networks_note_init(struct sandbox_networks *networks, int pid, struct error *err);
 
-/* ---- sandboxes that exist -------------------------------------------------------------------- */
+/* The network end of a lease, named after whose it is; what goes inside, with default routes for
+ * families that `routed` does not have yet (LINK_ADDRESSES_MAX of them), which it then does. */
+const char *sandbox_device_name(struct arena *arena, const char *id, const char *network);
+void sandbox_fill_inside(const struct network *network, const struct net_lease *lease, bool *routed,
+        struct link_inside *ret);
 
-/* The leases of a sandbox, those of the network it joined first in front. */
-int sandbox_leases(
-        struct engine *engine, const char *name, struct net_leases *ret, struct error *err);
+/* ---- sandboxes that exist -------------------------------------------------------------------- */
 
 /* Gives back what a sandbox holds whose monitor was killed. */
 void sandbox_networks_bury(struct engine *engine, const char *id);
 
 /* Gives back what all dead sandboxes hold. */
 void sandbox_networks_sweep(struct engine *engine);
-
-/* A running container joins a network, or leaves it. */
-int sandbox_connect(
-        struct engine *engine, const char *name, const struct net_join *join, struct error *err);
-int sandbox_disconnect(struct engine *engine, const char *name, const char *network, bool force,
-        struct error *err);

@@ -1,32 +1,25 @@
 #include "engine/prepare.h"
 
-#include <fcntl.h>
 #include <unistd.h>
 
-#include "base/cleanup.h"
 #include "base/path.h"
+#include "base/str.h"
 #include "engine/filter.h"
 #include "engine/idrange.h"
 #include "engine/joins.h"
 #include "engine/network.h"
+#include "engine/root.h"
 #include "engine/rootless.h"
-#include "security/passwd.h"
 #include "spec/check.h"
 
 static int look_up_user(struct engine *engine, struct engine_run *run, struct error *err)
 {
     struct spec *spec = run->spec;
     struct passwd_user user;
-    const char *path = spec->root->path;
 
     if (!run->meta.user)
         return 0;
-    if (path[0] != '/' && run->meta.bundle)
-        path = path_join(engine->arena, run->meta.bundle, path);
-    _cleanup_close_ int root = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
-    if (root < 0)
-        return error_sys(err, errno, "open the root file system %s", path);
-    int r = passwd_lookup(root, run->meta.user, engine->arena, &user, err);
+    int r = engine_root_user(engine, &run->meta, spec, run->meta.user, &user, err);
     if (r < 0)
         return error_prefix(err, "--user");
     struct spec_user *into = &spec->process->user;
@@ -95,6 +88,9 @@ void running_unprepare(struct running *running)
     running->life.id_first = 0;
     sandbox_networks_give_back(running->networks, NULL);
     running->networks = NULL;
+    if (running->root_made)
+        engine_root_drop(running->engine, running->run->meta.id);
+    running->root_made = false;
 }
 
 /* Says of a path that its owners look strange inside, since they cannot be mapped. */
@@ -116,6 +112,20 @@ static bool is_bind(const struct spec_mount *mount)
            strv_contains(&mount->options, "rbind");
 }
 
+/* Layers are where the store is, which in an explanation may be still to be made, or a folder. */
+static bool can_idmap_root(const struct running *running)
+{
+    const struct rootfs_overlay *layers = running->request.layers;
+    const char *folder = running->run->meta.image_folder;
+    const char *path;
+
+    if (!layers)
+        return container_host_can_idmap(running->run->spec->root->path);
+    for (path = layers->base; path[1] && access(path, F_OK) < 0;)
+        path = path_dir(running->engine->arena, path);
+    return container_host_can_idmap(path) && (!folder || container_host_can_idmap(folder));
+}
+
 /* With ids of its own, the sandbox sees the root and what is shared with it through them, so that
  * no owner on disk has to change. */
 static void idmap_files(struct running *running, bool joined)
@@ -127,7 +137,7 @@ static void idmap_files(struct running *running, bool joined)
             (run->meta.idmap_root || joined) && !running->engine->host.rootless;
     if (!running->request.idmap_root)
         return;
-    if (!container_host_can_idmap(root)) {
+    if (!can_idmap_root(running)) {
         running->request.idmap_root = false;
         tell_unmapped(running, "the root", root);
     }
@@ -173,7 +183,11 @@ int running_prepare(struct running *running, bool take, struct error *err)
     struct engine *engine = running->engine;
     struct engine_run *run = running->run;
     bool joined = false;
-    int r = joins_resolve(engine, &run->meta, run->spec, &joined, err);
+    int r = engine_root_take(engine, &run->meta, run->spec, take, &running->request.layers,
+            &running->root_made, err);
+
+    if (r == 0)
+        r = joins_resolve(engine, &run->meta, run->spec, &joined, err);
 
     const struct spec_namespace *names = spec_namespace_find(run->spec, "uts");
     if (names && str_empty(names->path) && str_empty(run->spec->hostname))

@@ -17,6 +17,7 @@ struct running {
     struct container_making making;
     struct sandbox_networks *networks; /* NULL: it has none; see network.h */
     struct streams streams;
+    bool root_made;  /* by this start; see root.h */
     bool kept;       /* it has a record that outlives it */
     bool again;      /* and had it before */
     bool foreground; /* in the command's own process */

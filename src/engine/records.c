@@ -12,6 +12,7 @@
 #include "base/io.h"
 #include "base/path.h"
 #include "engine/names.h"
+#include "engine/root.h"
 
 #define FOLDER "sandboxes"
 #define IDS ".names"
@@ -226,6 +227,7 @@ void record_unlock(int record_fd)
 int record_remove(
         struct engine *engine, const char *name, const char *id, bool kept, struct error *err)
 {
+    engine_root_drop(engine, id);
     if (!kept) {
         drop_id(engine->store.fd, id);
         return 0;
@@ -241,7 +243,7 @@ int record_remove(
 }
 
 /* Links whose sandbox is gone. */
-static void sweep_ids(int folder)
+static void sweep_ids(struct engine *engine, int folder)
 {
     _cleanup_arena_ struct arena arena = {0};
     const struct store store = {.fd = folder};
@@ -257,8 +259,10 @@ static void sweep_ids(int folder)
         if (length < 0)
             continue;
         name[length] = '\0';
-        if (faccessat(folder, name, F_OK, AT_SYMLINK_NOFOLLOW) < 0 && errno == ENOENT)
+        if (faccessat(folder, name, F_OK, AT_SYMLINK_NOFOLLOW) < 0 && errno == ENOENT) {
+            engine_root_drop(engine, id);
             unlinkat(folder, path, 0);
+        }
     }
 }
 
@@ -279,9 +283,9 @@ void record_sweep_ids(struct engine *engine)
 {
     _cleanup_close_ int folder = open_folder(engine);
 
-    sweep_ids(engine->store.fd);
+    sweep_ids(engine, engine->store.fd);
     if (folder >= 0)
-        sweep_ids(folder);
+        sweep_ids(engine, folder);
 }
 
 /* ---- finding --------------------------------------------------------------------------------- */

@@ -7,6 +7,7 @@
 #include "base/io.h"
 #include "base/str.h"
 #include "cgroup/group.h"
+#include "engine/connect.h"
 #include "engine/engine.h"
 #include "engine/idrange.h"
 #include "engine/monitor.h"
@@ -92,10 +93,11 @@ static int make_machine(struct running *running, struct error *err)
     const struct engine_run *run = running->run;
     struct vm_config config;
     int ends[2];
-    int r = vm_configure(running->engine, run, &config, err);
+    int r = vm_configure(running->engine, run, true, &config, err);
 
     if (r < 0)
         return r;
+    _cleanup_close_ int root = config.root_fd;
     if (pipe2(ends, O_CLOEXEC | O_NONBLOCK) < 0)
         return error_sys(err, errno, "make a pipe for the machine's end");
     running->status_fd = ends[0];
@@ -206,9 +208,12 @@ static int finish(struct running *running, int status, struct error *err)
         sandbox_life_leave(running->record_fd, &running->life);
     else
         sandbox_life_save(running->record_fd, &running->life, NULL);
+    bool connected = sandbox_was_connected(running->run_fd);
     int r = container_delete(&container, true, err);
     int given = sandbox_networks_give_back(running->networks, r < 0 ? NULL : err);
     running->networks = NULL;
+    if (connected)
+        sandbox_networks_bury(engine, meta->id);
     if (running->life.id_first)
         idrange_release(&engine->store, container.state.id, (uint32_t)running->life.id_first);
     if (meta->remove)
@@ -372,7 +377,7 @@ int engine_start(
 static int plan_machine(struct running *running, struct container_making *ret, struct error *err)
 {
     struct vm_config *config = arena_new(running->engine->arena, struct vm_config);
-    int r = vm_configure(running->engine, running->run, config, err);
+    int r = vm_configure(running->engine, running->run, false, config, err);
 
     return r < 0 ? r : vm_plan(&running->request, config, ret, err);
 }

@@ -1,29 +1,146 @@
 #include "engine/vm_root.h"
 
-#include "base/install.h"
-#include "base/path.h"
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <sys/prctl.h>
+#include <unistd.h>
 
-/* The built-in image has been made into a disk by the build. */
-static int find_root(
-        struct engine *engine, const struct spec *spec, const char **ret, struct error *err)
+#include "base/cleanup.h"
+#include "base/install.h"
+#include "base/io.h"
+#include "base/path.h"
+#include "engine/root.h"
+#include "sys/process.h"
+
+#define MKFS "mkfs.erofs"
+#define SAID_MAX 512
+
+/* In the child. Its messages go to the pipe. */
+static void run_mkfs(const char *image, const char *folder, int said)
+{
+    char *argv[] = {(char *)(uintptr_t)MKFS, (char *)(uintptr_t) "--quiet",
+            (char *)(uintptr_t)image, (char *)(uintptr_t)folder, NULL};
+
+    (void)sys_prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+    dup2(said, 1);
+    dup2(said, 2);
+    execvp(MKFS, argv);
+    dprintf(2, "%s", error_name(errno));
+    _exit(127);
+}
+
+/* What it said, cut to a line's length. */
+static const char *read_said(struct arena *arena, int fd)
+{
+    char text[SAID_MAX];
+    size_t length = 0;
+    ssize_t got;
+
+    while (length < sizeof(text) - 1 &&
+            (got = read(fd, text + length, sizeof(text) - 1 - length)) > 0)
+        length += (size_t)got;
+    for (size_t i = 0; i < length; i++)
+        if (text[i] < ' ')
+            text[i] = ' ';
+    return arena_strndup(arena, text, length);
+}
+
+static int make_disk(struct arena *arena, int image, const char *folder, struct error *err)
+{
+    char path[64];
+    int said[2];
+    siginfo_t info = {0};
+
+    snprintf(path, sizeof(path), "/proc/%d/fd/%d", getpid(), image);
+    if (pipe2(said, O_CLOEXEC) < 0)
+        return error_sys(err, errno, "make a pipe");
+    _cleanup_close_ int read_end = said[0];
+    _cleanup_close_ int write_end = said[1];
+    struct clone_args args = {.exit_signal = SIGCHLD};
+    pid_t pid = sys_clone3(&args);
+    if (pid == 0)
+        run_mkfs(path, folder, write_end);
+    cleanup_close(&write_end);
+    if (pid < 0)
+        return error_sys(err, -pid, "start " MKFS);
+    const char *text = read_said(arena, read_end);
+    (void)sys_waitid(P_PID, (id_t)pid, &info, WEXITED);
+    if (info.si_code == CLD_EXITED && info.si_status == 0)
+        return 0;
+    if (info.si_code == CLD_EXITED && info.si_status == 127)
+        return error_set(err, ENOENT,
+                "a machine's root is made into a disk by " MKFS ", which cannot be started (%s): "
+                "install erofs-utils",
+                text);
+    return error_set(err, EIO, MKFS " of %s: %s", folder, text);
+}
+
+/* A file without a name: it is gone with the last who has it open, whatever happens. */
+static int disk_of_folder(struct engine *engine, const char *folder, int *ret_fd, struct error *err)
+{
+    const char *place = path_join(engine->arena, engine->data_root, "machines");
+    int r = io_make_dirs_at(AT_FDCWD, place, 0700);
+
+    if (r < 0)
+        return error_sys(err, -r, "make %s", place);
+    _cleanup_close_ int fd = open(place, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
+    if (fd < 0)
+        return error_sys(err, errno, "make a file in %s", place);
+    r = make_disk(engine->arena, fd, folder, err);
+    if (r == 0)
+        *ret_fd = take_fd(&fd);
+    return r;
+}
+
+/* Its layers are mounted over each other where nobody sees it, for as long as mkfs reads. */
+static int disk_of_image(
+        struct engine *engine, const struct engine_run *run, int *ret_fd, struct error *err)
+{
+    _cleanup_close_ int root = -1;
+    int r = engine_root_open(engine, &run->meta, run->spec, &root, err);
+
+    if (r < 0)
+        return r;
+    return disk_of_folder(
+            engine, arena_printf(engine->arena, "/proc/%d/fd/%d/.", getpid(), root), ret_fd, err);
+}
+
+static bool is_builtin(struct engine *engine, const struct spec *spec)
 {
     const char *builtin;
 
-    if (install_find_data(engine->arena, "busybox", &builtin, NULL) == 0 &&
-            str_equal(builtin, spec->root->path))
-        return install_find_data(engine->arena, "busybox.erofs", ret, err);
-    return error_set(err, EOPNOTSUPP, "--isolation vm: only the built-in image runs in a machine");
+    return install_find_data(engine->arena, "busybox", &builtin, NULL) == 0 &&
+           str_equal(builtin, spec->root->path);
 }
 
-int vm_configure(struct engine *engine, const struct engine_run *run, struct vm_config *ret,
-        struct error *err)
+/* The built-in image has been made into a disk by the build. */
+static int find_root(struct engine *engine, const struct engine_run *run, bool take,
+        struct vm_config *config, struct error *err)
+{
+    const char *path = run->spec->root->path;
+
+    if (is_builtin(engine, run->spec))
+        return install_find_data(engine->arena, "busybox.erofs", &config->root, err);
+    if (run->meta.image_id) {
+        config->root = run->meta.image;
+        return take ? disk_of_image(engine, run, &config->root_fd, err) : 0;
+    }
+    if (path[0] != '/' && run->meta.bundle)
+        path = path_join(engine->arena, run->meta.bundle, path);
+    config->root = path;
+    return take ? disk_of_folder(engine, path, &config->root_fd, err) : 0;
+}
+
+int vm_configure(struct engine *engine, const struct engine_run *run, bool take,
+        struct vm_config *ret, struct error *err)
 {
     *ret = (struct vm_config){
             .accel = run->meta.accel,
             .kernel = run->meta.kernel,
-            .templates = path_join(engine->arena, engine->data_root, "templates"),
+            .root_fd = -1,
             .interactive = run->meta.interactive || run->meta.tty,
             .status_fd = -1,
     };
-    return find_root(engine, run->spec, &ret->root, err);
+    return find_root(engine, run, take, ret, err);
 }

@@ -1,17 +1,20 @@
 #include "engine/vm_spec.h"
 
 #include <fcntl.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include "base/install.h"
 #include "base/path.h"
 #include "spec/check.h"
+#include "spec/defaults.h"
 
 #define MIB (INT64_C(1) << 20)
 #define MEMORY_DEFAULT (256 * MIB)
 #define MEMORY_KERNEL (128 * MIB) /* what a guest's kernel takes beside the workload's limit */
 #define MEMORY_VMM (64 * MIB)     /* what viv-vmm may take beside the guest's memory */
 #define MEMORY_MIN (192 * MIB)
+#define OPEN_FILES_MAX 1048576 /* a kernel's fs.nr_open */
 
 /* `pci=off`: devices come by ACPI. A panic ends the machine at once. */
 #define COMMAND_LINE                                                                               \
@@ -131,6 +134,20 @@ static int check_mounts(const struct spec *spec, struct error *err)
     return 0;
 }
 
+void vm_keep_open_files(struct arena *arena, struct spec_process *process)
+{
+    struct rlimit own;
+
+    for (size_t i = 0; i < process->rlimits.count; i++)
+        if (str_equal(process->rlimits.items[i].type, "RLIMIT_NOFILE"))
+            return;
+    if (getrlimit(RLIMIT_NOFILE, &own) < 0)
+        return;
+    struct spec_rlimit *limit = spec_add_rlimit(arena, process, "RLIMIT_NOFILE");
+    limit->hard = own.rlim_max < OPEN_FILES_MAX ? own.rlim_max : OPEN_FILES_MAX;
+    limit->soft = own.rlim_cur < limit->hard ? own.rlim_cur : limit->hard;
+}
+
 /* Ids are the guest's own: a user namespace would protect nobody but the guest's kernel. */
 static int make_guest_spec(struct vm *vm, struct error *err)
 {
@@ -150,6 +167,7 @@ static int make_guest_spec(struct vm *vm, struct error *err)
     spec->linux.cgroupsPath = NULL;
     spec->hooks = (__typeof__(spec->hooks)){0};
     spec->root->path = CONTAINER_GUEST_ROOT;
+    vm_keep_open_files(vm->arena, spec->process);
     vm->guest.spec = spec;
     vm->guest.id = vm->request->id;
     vm->guest.seccomp = vm->request->seccomp;
@@ -210,7 +228,10 @@ static int make_machine(struct vm *vm, struct error *err)
     machine->disks.items = arena_new(vm->arena, struct proto_disk);
     machine->disks.count = 1;
     machine->disks.items[0] = (struct proto_disk){
-            .file.path = vm->config->root, .format = "raw", .serial = "root", .read_only = true};
+            .file = {vm->config->root, {vm->config->root_fd >= 0, vm->config->root_fd}},
+            .format = "raw",
+            .serial = "root",
+            .read_only = true};
     machine->vsock = arena_new(vm->arena, struct proto_vsock);
     machine->vsock->cid = 3;
     return check_memory(machine->memory, err);

@@ -7,5 +7,9 @@
  * what a machine cannot have, with what to do instead. */
 int vm_describe(struct vm *vm, struct error *err);
 
+/* A container has the limit on open files of who makes it, a guest's process that of its kernel,
+ * which is small: the caller's is added, where the process has none of its own. */
+void vm_keep_open_files(struct arena *arena, struct spec_process *process);
+
 /* The limits of the machine's control group on the host. */
 const struct cgroup_limits *vm_host_limits(const struct vm *vm);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "engine/vm.h"
+#include "proto/agent.h"
 
 /* host: the sockets to the agent. */
 void vm_step_sockets(struct plan *plan, struct vm *vm);
@@ -14,6 +15,10 @@ void vm_steps_machine(struct plan *plan, struct vm *vm);
 
 /* child: viv-shim takes over. */
 void vm_step_shim(struct plan *plan, struct vm *vm);
+
+/* A filter as it is sent; NULL for NULL. `*into` is what is returned. */
+struct agent_filter *vm_filter(
+        struct arena *arena, const struct seccomp_filter *filter, struct agent_filter *into);
 
 /* Waits for the agent's hello; what viv-vmm says meanwhile goes into the error. */
 int vm_carry_machine(

@@ -116,7 +116,7 @@ int guest_create(struct guest *guest, const struct agent_create *create, struct 
 
     if (guest->made)
         return error_set(err, EEXIST, "the machine has its workload already");
-    int r = guest_mount_root(create->root, create->root_size, err);
+    int r = guest_mount_root(create->root, err);
     for (size_t i = 0; r == 0 && i < create->shares.count; i++)
         r = guest_mount_share(&create->shares.items[i], err);
     if (r == 0)

@@ -396,8 +396,8 @@ int image_export(int dirfd, int fd, struct error *err)
     return r < 0 ? r : tarout_finish(out, NULL, NULL, err);
 }
 
-/* The upper folder as a blob. */
-static int write_layer(struct image_store *store, int upper_fd, struct descriptor *ret,
+/* A tree as a blob; `upper`: with overlayfs's marks in it. */
+static int write_layer(struct image_store *store, int dirfd, bool upper, struct descriptor *ret,
         char digest[DIGEST_SIZE], struct error *err)
 {
     _cleanup_tarout_ struct tarout *out = NULL;
@@ -409,7 +409,7 @@ static int write_layer(struct image_store *store, int upper_fd, struct descripto
         return fd;
     int r = tarout_open(fd, &out, err);
     if (r == 0)
-        r = tarout_add_tree(out, upper_fd, true, err);
+        r = tarout_add_tree(out, dirfd, upper, err);
     if (r == 0)
         r = tarout_finish(out, digest, &bytes, err);
     if (r == 0)
@@ -434,6 +434,9 @@ static int commit(struct image_store *store, const char *id, const struct image_
     char digest[DIGEST_SIZE];
 
     int r = root_load(store, id, &arena, &info, err);
+    if (r == 0 && info.folder)
+        r = error_set(
+                err, EOPNOTSUPP, "root %s is laid upon %s, not upon an image", id, info.folder);
     if (r == 0)
         r = content_load(store,
                 &(struct catalog_image){.id = info.image, .manifest = info.manifest}, &arena, &base,
@@ -444,8 +447,33 @@ static int commit(struct image_store *store, const char *id, const struct image_
     _cleanup_close_ int upper = upper_fd;
     if (upper < 0)
         return upper;
-    r = write_layer(store, upper, &layer, digest, err);
+    r = write_layer(store, upper, true, &layer, digest, err);
     return r < 0 ? r : compose_image(store, &base, &layer, digest, change, ret_id, err);
+}
+
+static int commit_tree(struct image_store *store, int dirfd, const struct image_change *change,
+        char *ret_id, struct error *err)
+{
+    struct descriptor layer;
+    char digest[DIGEST_SIZE];
+    int r = write_layer(store, dirfd, false, &layer, digest, err);
+
+    return r < 0 ? r : compose_image(store, NULL, &layer, digest, change, ret_id, err);
+}
+
+int image_commit_tree(struct image_store *store, int dirfd, const struct image_change *change,
+        char ret_id[IMAGE_ID_SIZE], struct error *err)
+{
+    struct image_change full = *change;
+
+    if (!full.created_by)
+        full.created_by = "commit of a container";
+    int r = store_use(store, err);
+    if (r < 0)
+        return r;
+    r = commit_tree(store, dirfd, &full, ret_id, err);
+    store_release(store);
+    return r;
 }
 
 int image_commit(struct image_store *store, const char *id, const struct image_change *change,

@@ -66,6 +66,8 @@ static int mark_roots(
         r = root_load(store, id, arena, &info, err);
         if (r < 0) /* better to keep all than to take a layer from under a container */
             return r;
+        if (info.folder)
+            continue;
         gc_set_add(&live->blobs, arena, info.manifest);
         gc_set_add(&live->blobs, arena, info.image);
         strv_foreach (word, &info.blobs)

@@ -208,24 +208,30 @@ struct image_root {
     struct strv lower; /* unpacked layers, the topmost first */
     const char *upper;
     const char *work;
-    const char *merged;         /* an empty folder to mount on, for who wants one */
-    struct json_object *config; /* of the image ("config" member and all); lives with the arena's
-                                   owner: put it */
+    const char *merged; /* an empty folder, which stands for the root as a path */
+    const char *base;   /* the folder of the store, which all of these are below */
 };
 
-/* Makes (or finds) the root `id` of an image; layers that a power cut spoilt are unpacked again. */
-int image_root_create(struct image_store *store, const char *image, const char *id,
+/* What a root is laid upon: one of these. */
+struct image_base {
+    const char *image;
+    const char *folder; /* of the host: absolute, and not written to */
+};
+
+/*
+ * Makes the root `id`; layers that a power cut spoilt are unpacked again. image_root_foresee() only
+ * tells what it would be, in a store that for a folder need not be there. -EEXIST; -ENOENT: there
+ * is no such image.
+ */
+int image_root_create(struct image_store *store, const struct image_base *base, const char *id,
         struct arena *arena, struct image_root *ret, struct error *err);
+int image_root_foresee(struct image_store *store, const struct image_base *base, const char *id,
+        struct arena *arena, struct image_root *ret, struct error *err);
+void image_root_foresee_on_folder(const char *store_root, const char *folder, const char *id,
+        struct arena *arena, struct image_root *ret);
 int image_root_find(struct image_store *store, const char *id, struct arena *arena,
         struct image_root *ret, struct error *err);
 int image_root_remove(struct image_store *store, const char *id, struct error *err);
-
-/*
- * A detached overlay mount of the root, for move_mount(2). With userns_fd >= 0 the lower folders
- * and the upper are mapped into that user namespace as they are mounted. Needs CAP_SYS_ADMIN.
- */
-int image_root_mount(const struct image_root *root, int userns_fd, bool read_only, int *ret_fd,
-        struct error *err);
 
 enum image_diff_kind { IMAGE_ADDED, IMAGE_CHANGED, IMAGE_DELETED };
 typedef int (*image_diff_fn)(enum image_diff_kind kind, const char *path, void *data);
@@ -233,8 +239,13 @@ typedef int (*image_diff_fn)(enum image_diff_kind kind, const char *path, void *
 int image_root_diff(
         struct image_store *store, const char *id, image_diff_fn fn, void *data, struct error *err);
 
-/* The root's upper folder as one more layer upon its image. */
+/* The root's upper folder as one more layer upon its image. -EOPNOTSUPP for one that is laid upon a
+ * folder: image_commit_tree() makes an image of one layer out of what is in a folder. */
 int image_commit(struct image_store *store, const char *id, const struct image_change *change,
+        char ret_id[IMAGE_ID_SIZE], struct error *err);
+
+/* A whole folder as an image of one layer. */
+int image_commit_tree(struct image_store *store, int dirfd, const struct image_change *change,
         char ret_id[IMAGE_ID_SIZE], struct error *err);
 
 /* --- The store as a whole -----------------------------------------------------------------------

@@ -9,6 +9,7 @@
 
 #include "base/cleanup.h"
 #include "base/io.h"
+#include "base/path.h"
 #include "image/content.h"
 #include "image/shelf.h"
 
@@ -16,8 +17,9 @@
 #define PATH_SIZE 320
 
 static const struct field root_fields[] = {
-        FIELD_REQUIRED(struct root_info, image, FIELD_STR),
-        FIELD_REQUIRED(struct root_info, manifest, FIELD_STR),
+        FIELD(struct root_info, folder, FIELD_STR),
+        FIELD(struct root_info, image, FIELD_STR),
+        FIELD(struct root_info, manifest, FIELD_STR),
         FIELD(struct root_info, blobs, FIELD_STRV),
         FIELD(struct root_info, layers, FIELD_STRV),
 };
@@ -52,7 +54,8 @@ int root_load(struct image_store *store, const char *id, struct arena *arena, st
         record_read(&root_record, json, "", &info, &report);
         r = record_error(&report, path, err);
     }
-    if (r == 0 && info.blobs.count != info.layers.count)
+    bool whole = info.folder || (info.image && info.manifest);
+    if (r == 0 && (info.blobs.count != info.layers.count || !whole))
         r = error_set(err, EINVAL, "%s/%s: damaged", store->options.root, path);
     if (r == 0)
         *ret = info;
@@ -100,30 +103,25 @@ const char *root_using(struct image_store *store, const char *image, struct aren
     return NULL;
 }
 
-/* The paths and the configuration of a root whose info is known. */
-static int describe(struct image_store *store, const char *id, const struct root_info *info,
-        struct arena *arena, struct image_root *ret, struct error *err)
+/* The paths of a root whose info is known. */
+static void describe(const char *store_root, const char *id, const struct root_info *info,
+        struct arena *arena, struct image_root *ret)
 {
-    struct catalog_image image = {.id = info->image, .manifest = info->manifest};
-    struct content content;
     struct image_root root = {
             .id = arena_strdup(arena, id), .image = arena_strdup(arena, info->image)};
 
-    int r = content_load(store, &image, arena, &content, err);
-    if (r < 0)
-        return r;
+    if (info->folder)
+        strv_add(arena, &root.lower, info->folder);
     for (size_t i = info->layers.count; i-- > 0;) {
         char path[SHELF_PATH_SIZE];
         shelf_path(info->layers.words[i], "/diff", path);
-        strv_add(arena, &root.lower, store_path(store, path, arena));
+        strv_add(arena, &root.lower, path_join(arena, store_root, path));
     }
-    root.upper = arena_printf(arena, "%s/roots/%s/upper", store->options.root, id);
-    root.work = arena_printf(arena, "%s/roots/%s/work", store->options.root, id);
-    root.merged = arena_printf(arena, "%s/roots/%s/merged", store->options.root, id);
-    root.config = json_object_get(content.config);
-    content_free(&content);
+    root.upper = arena_printf(arena, "%s/roots/%s/upper", store_root, id);
+    root.work = arena_printf(arena, "%s/roots/%s/work", store_root, id);
+    root.merged = arena_printf(arena, "%s/roots/%s/merged", store_root, id);
+    root.base = store_root;
     *ret = root;
-    return 0;
 }
 
 static int ensure_layers(struct image_store *store, const struct root_info *info, struct error *err)
@@ -140,13 +138,17 @@ static int copy_root_mode(
         struct image_store *store, const struct root_info *info, int upper, struct error *err)
 {
     char path[SHELF_PATH_SIZE];
+    const char *top = path;
     struct stat st;
 
-    if (info->layers.count == 0)
+    if (info->folder)
+        top = info->folder;
+    else if (info->layers.count)
+        shelf_path(info->layers.words[info->layers.count - 1], "/diff", path);
+    else
         return 0;
-    shelf_path(info->layers.words[info->layers.count - 1], "/diff", path);
-    if (fstatat(store->root_fd, path, &st, 0) < 0)
-        return error_sys(err, errno, "stat %s", path);
+    if (fstatat(store->root_fd, top, &st, 0) < 0)
+        return error_sys(err, errno, "stat %s", top);
     bool own = geteuid() != 0 || fchown(upper, st.st_uid, st.st_gid) == 0;
     if (!own || fchmod(upper, st.st_mode & 07777) < 0)
         return error_sys(err, errno, "set the owner and mode of the root");
@@ -187,12 +189,31 @@ static int make_root(struct image_store *store, const char *path, const struct r
     return store_advise(store, r, err);
 }
 
-int image_root_create(struct image_store *store, const char *image, const char *id,
+/* What the root of an image is made of. */
+static int inform(struct image_store *store, const char *image, struct arena *arena,
+        struct root_info *ret, struct error *err)
+{
+    _cleanup_content_ struct content content = {0};
+    struct catalog_image found;
+    struct root_info info = {0};
+
+    int r = content_find(store, image, arena, &found, &content, err);
+    if (r < 0)
+        return r;
+    info.image = found.id;
+    info.manifest = found.manifest;
+    for (size_t i = 0; i < content.manifest.count; i++) {
+        strv_add(arena, &info.blobs, content.manifest.items[i].digest);
+        strv_add(arena, &info.layers, content.diff_ids[i]);
+    }
+    *ret = info;
+    return 0;
+}
+
+int image_root_create(struct image_store *store, const struct image_base *base, const char *id,
         struct arena *arena, struct image_root *ret, struct error *err)
 {
-    struct catalog_image found;
-    _cleanup_content_ struct content content = {0};
-    struct root_info info = {0};
+    struct root_info info = {.folder = base->folder};
     char path[PATH_SIZE];
 
     int r = root_path(id, "", path, sizeof(path), err);
@@ -200,22 +221,33 @@ int image_root_create(struct image_store *store, const char *image, const char *
         r = store_use(store, err);
     if (r < 0)
         return r;
-    r = content_find(store, image, arena, &found, &content, err);
-    if (r == 0) {
-        info.image = found.id;
-        info.manifest = found.manifest;
-        for (size_t i = 0; i < content.manifest.count; i++) {
-            strv_add(arena, &info.blobs, content.manifest.items[i].digest);
-            strv_add(arena, &info.layers, content.diff_ids[i]);
-        }
+    if (!base->folder)
+        r = inform(store, base->image, arena, &info, err);
+    if (r == 0)
         r = ensure_layers(store, &info, err);
-    }
     if (r == 0)
         r = make_root(store, path, &info, err);
     if (r == 0)
-        r = describe(store, id, &info, arena, ret, err);
+        describe(store->options.root, id, &info, arena, ret);
     store_release(store);
     return r;
+}
+
+int image_root_foresee(struct image_store *store, const struct image_base *base, const char *id,
+        struct arena *arena, struct image_root *ret, struct error *err)
+{
+    struct root_info info = {.folder = base->folder};
+    int r = base->folder ? 0 : inform(store, base->image, arena, &info, err);
+
+    if (r == 0)
+        describe(store->options.root, id, &info, arena, ret);
+    return r;
+}
+
+void image_root_foresee_on_folder(const char *store_root, const char *folder, const char *id,
+        struct arena *arena, struct image_root *ret)
+{
+    describe(store_root, id, &(struct root_info){.folder = folder}, arena, ret);
 }
 
 int image_root_find(struct image_store *store, const char *id, struct arena *arena,
@@ -230,7 +262,9 @@ int image_root_find(struct image_store *store, const char *id, struct arena *are
         return r;
     r = ensure_layers(store, &info, err);
     store_release(store);
-    return r < 0 ? r : describe(store, id, &info, arena, ret, err);
+    if (r == 0)
+        describe(store->options.root, id, &info, arena, ret);
+    return r;
 }
 
 int image_root_remove(struct image_store *store, const char *id, struct error *err)

@@ -7,7 +7,8 @@
 #include "image/store.h"
 
 struct root_info {
-    const char *image;    /* id */
+    const char *folder;   /* of the host, in place of an image; NULL */
+    const char *image;    /* id; NULL with `folder` */
     const char *manifest; /* digest */
     struct strv blobs;    /* of the layers, lowest first */
     struct strv layers;   /* their diff ids */

@@ -9,6 +9,7 @@
 
 #include "base/cleanup.h"
 #include "base/io.h"
+#include "base/path.h"
 #include "sys/process.h"
 
 #define LEASES_MAX 65536
@@ -75,7 +76,7 @@ static int read_lease(int folder, const char *name, struct arena *arena, struct 
     if (r < 0)
         return r;
     record_read(&net_lease_record, json, "", &lease, &report);
-    if (report.faults.count || !str_equal(lease_file(&lease), name))
+    if (report.faults.count || !str_equal(lease_file(&lease), path_base(name)))
         return -EINVAL;
     *ret = lease;
     return 0;
@@ -264,7 +265,10 @@ int lease_drop(const struct networks *networks, struct arena *arena, const struc
 {
     const char *path =
             arena_printf(arena, "%s/%s", folder_of(arena, lease->network), lease_file(lease));
+    struct net_lease found;
 
+    if (read_lease(networks->fd, path, arena, &found) == 0 && !str_equal(found.id, lease->id))
+        return 0; /* given back before, and somebody else's by now */
     if (unlinkat(networks->fd, path, 0) < 0 && errno != ENOENT)
         return error_sys(err, errno, "take away the lease %s/%s", networks->path, path);
     return 0;

@@ -113,6 +113,14 @@ int networks_list(
     return 0;
 }
 
+bool network_exists(const struct networks *networks, const char *name)
+{
+    _cleanup_arena_ struct arena arena = {0};
+
+    return network_check_name(name, NULL) == 0 && networks->fd >= 0 &&
+           faccessat(networks->fd, arena_printf(&arena, "%s/" FILE_NAME, name), F_OK, 0) == 0;
+}
+
 int network_check_name(const char *name, struct error *err)
 {
     static const char *const taken[] = {
@@ -447,8 +455,7 @@ int network_load(const struct networks *networks, const char *name, bool make, s
 
     if (r < 0)
         return r;
-    const char *path = arena_printf(arena, "%s/" FILE_NAME, name);
-    if (networks->fd >= 0 && faccessat(networks->fd, path, F_OK, 0) == 0)
+    if (network_exists(networks, name))
         return load(networks, name, arena, ret, err);
     if (str_equal(name, NETWORK_DEFAULT))
         return make_default(networks, arena, make, ret, err);

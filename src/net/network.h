@@ -68,6 +68,9 @@ int networks_lock(const struct networks *networks, struct error *err);
 int networks_list(
         const struct networks *networks, struct arena *arena, struct strv *ret, struct error *err);
 
+/* Whether there is a definition of that name. */
+bool network_exists(const struct networks *networks, const char *name);
+
 /* Letters, digits and "_.-", a letter or digit first; no word that --network knows. -EINVAL. */
 int network_check_name(const char *name, struct error *err);
 

@@ -4,6 +4,7 @@
 
 #include "observe/filter.h"
 #include "observe/format.h"
+#include "observe/networks.h"
 #include "observe/table.h"
 
 #define SHORT_ID 12
@@ -101,13 +102,14 @@ static struct json_object *common_json(struct arena *arena, const struct sandbox
 }
 
 static struct json_object *row_json(
-        struct arena *arena, const struct sandbox *sandbox, const struct listing_choice *choice)
+        struct engine *engine, const struct sandbox *sandbox, const struct listing_choice *choice)
 {
+    struct arena *arena = engine->arena;
     struct json_object *row = common_json(arena, sandbox);
     const struct sandbox_meta *meta = &sandbox->meta;
     bool json = str_equal(choice->format, "json");
 
-    json_add_str(row, "Ports", "");
+    json_add_str(row, "Ports", networks_ports_text(engine, sandbox));
     if (json) {
         json_object_object_add(row, "Command", words_json(&meta->command));
         return row;
@@ -150,7 +152,7 @@ static int collect(struct engine *engine, const struct listing_choice *choice,
             continue; /* gone meanwhile */
         bool alive = sandbox.status == SPEC_RUNNING || sandbox.status == SPEC_PAUSED;
         if ((all || alive) && filter_passes(filter, &sandbox))
-            json_object_array_add(rows, row_json(engine->arena, &sandbox, choice));
+            json_object_array_add(rows, row_json(engine, &sandbox, choice));
     }
     json_object_array_sort(rows, compare_rows);
     return 0;
@@ -222,6 +224,7 @@ int listing_inspect(
     json_add_str(object, "StopSignal", sandbox.meta.stop_signal);
     json_add_str(object, "Bundle", sandbox.container.state.bundle);
     json_add_str(object, "Rootfs", sandbox.container.state.rootfs);
+    json_object_object_add(object, "NetworkSettings", networks_of_json(engine, &sandbox));
     json_object_object_add(object, "Cgroups", cgroup_json(&sandbox.container.state.cgroup));
     json_object_object_add(object, "Config", config);
     *ret = object;

@@ -3,7 +3,7 @@
 #include <time.h>
 
 #include "base/json.h"
-#include "cgroup/stats.h"
+#include "engine/vm_call.h"
 #include "observe/table.h"
 
 struct reading {
@@ -46,8 +46,7 @@ static void measure(
 
     clock_gettime(CLOCK_MONOTONIC, &before);
     for (size_t i = 0; interval_ms && i < count; i++)
-        if (cgroup_stats_read(&readings[i].sandbox.container.state.cgroup, engine->arena,
-                    &readings[i].stats, NULL) == 0)
+        if (sandbox_stats(&readings[i].sandbox, engine->arena, &readings[i].stats, NULL) == 0)
             readings[i].cpu_before = readings[i].stats.cpu.usage_ns.value;
     if (interval_ms)
         nanosleep(&pause, NULL);
@@ -56,8 +55,7 @@ static void measure(
             (double)(after.tv_sec - before.tv_sec) * 1e9 + (double)(after.tv_nsec - before.tv_nsec);
     for (size_t i = 0; i < count; i++) {
         struct reading *reading = &readings[i];
-        cgroup_stats_read(
-                &reading->sandbox.container.state.cgroup, engine->arena, &reading->stats, NULL);
+        sandbox_stats(&reading->sandbox, engine->arena, &reading->stats, NULL);
         if (interval_ms && elapsed > 0)
             reading->cpu_percent =
                     (double)(reading->stats.cpu.usage_ns.value - reading->cpu_before) * 100 /

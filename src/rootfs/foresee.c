@@ -6,6 +6,7 @@
 #include "base/cleanup.h"
 #include "base/path.h"
 #include "base/str.h"
+#include "rootfs/layers.h"
 #include "sys/mount.h"
 
 #include <linux/openat2.h>
@@ -20,14 +21,16 @@ struct noted {
 struct foresight {
     struct arena *arena;
     const char *root;
+    const struct rootfs_overlay *layers; /* NULL: the root is a folder */
     struct noted *last;
 };
 
-struct foresight *foresight_new(struct arena *arena, const char *root_path)
+struct foresight *foresight_new(
+        struct arena *arena, const char *root_path, const struct rootfs_overlay *layers)
 {
     struct foresight *foresight = arena_new(arena, struct foresight);
 
-    *foresight = (struct foresight){arena, root_path, NULL};
+    *foresight = (struct foresight){arena, root_path, layers, NULL};
     return foresight;
 }
 
@@ -61,6 +64,13 @@ static bool look(const char *root, const char *path, struct stat *ret_st)
     return fd >= 0 && fstat(fd, ret_st) == 0;
 }
 
+static bool look_through(const struct rootfs_overlay *layers, const char *path, struct stat *ret_st)
+{
+    _cleanup_close_ int fd = layers_open(layers, path);
+
+    return fd >= 0 && fstat(fd, ret_st) == 0;
+}
+
 /* The last mount that the path lies in decides; an earlier step's mount point is there as well. */
 static bool exists(
         const struct foresight *foresight, size_t when, const char *path, struct stat *ret_st)
@@ -78,7 +88,10 @@ static bool exists(
             return !foresight->root || look(noted->source, rest, ret_st);
         return *rest == '\0';
     }
-    return !foresight->root || look(foresight->root, path, ret_st);
+    if (!foresight->root)
+        return true;
+    return foresight->layers ? look_through(foresight->layers, path, ret_st)
+                             : look(foresight->root, path, ret_st);
 }
 
 size_t foresight_missing(

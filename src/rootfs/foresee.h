@@ -14,9 +14,12 @@
 
 struct foresight;
 
+struct rootfs_overlay;
+
 /* root_path NULL: of another kernel (a guest's). Nothing is looked at, and what an image or a
- * kernel's file system may have is taken to be there. */
-struct foresight *foresight_new(struct arena *arena, const char *root_path);
+ * kernel's file system may have is taken to be there. `layers` NULL: the root is a folder. */
+struct foresight *foresight_new(
+        struct arena *arena, const char *root_path, const struct rootfs_overlay *layers);
 
 /* How many things have been noted so far; a step keeps it to ask about its own time. */
 size_t foresight_now(const struct foresight *foresight);

@@ -10,6 +10,7 @@
 #include "rootfs/mount.h"
 #include "rootfs/nodes.h"
 #include "rootfs/options.h"
+#include "rootfs/overlay.h"
 #include "rootfs/source.h"
 #include "rootfs/unmount.h"
 
@@ -133,7 +134,10 @@ int rootfs_add_open(struct plan *plan, struct rootfs *rootfs, struct error *err)
         return r;
     rootfs->source_slots = arena_new_array(plan->arena, int, rootfs->mounts_count + 1);
     if (!rootfs->running) {
-        add_open_root(plan, rootfs);
+        if (rootfs->overlay)
+            rootfs->root_slot = plan_new_slot(plan);
+        else
+            add_open_root(plan, rootfs);
         cgroupfs_add_open(plan, rootfs);
     }
     for (size_t i = 0; i < rootfs->mounts_count && r == 0; i++)
@@ -208,7 +212,11 @@ int rootfs_add_idmaps(struct plan *plan, struct rootfs *rootfs, struct error *er
 {
     int r = 0;
 
-    if (rootfs->idmapped) {
+    if (rootfs->overlay && !rootfs->running) {
+        overlay_add(plan, opener(rootfs),
+                &(struct overlay_step){rootfs->overlay, rootfs->idmapped, rootfs->rootless,
+                        rootfs->uids, rootfs->gids, rootfs->root_slot});
+    } else if (rootfs->idmapped) {
         struct source_idmap *idmap = arena_new(plan->arena, struct source_idmap);
         *idmap = (struct source_idmap){
                 .path = rootfs->path, .slot = rootfs->root_slot, .recursive = true};
@@ -283,7 +291,8 @@ int rootfs_add_mounts(struct plan *plan, struct rootfs *rootfs, struct error *er
 
     if (rootfs->enter == ROOTFS_STAY)
         return 0;
-    rootfs->foresight = foresight_new(plan->arena, rootfs->foreign ? NULL : rootfs->path);
+    rootfs->foresight =
+            foresight_new(plan->arena, rootfs->foreign ? NULL : rootfs->path, rootfs->overlay);
     for (size_t i = 0; i < rootfs->mounts_count && r == 0; i++)
         r = add_mount(plan, rootfs, i, err);
     if (r < 0 || rootfs->running)

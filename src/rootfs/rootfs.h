@@ -24,6 +24,7 @@
 
 #include "base/str.h"
 #include "plan/plan.h"
+#include "rootfs/layers.h"
 #include "sys/userns.h"
 
 struct rootfs_mount {
@@ -66,7 +67,8 @@ enum rootfs_enter {
 };
 
 struct rootfs {
-    const char *path; /* of the root on the host */
+    const char *path;                     /* of the root on the host */
+    const struct rootfs_overlay *overlay; /* NULL: it is the folder `path` */
     bool readonly;
     bool idmapped; /* the root through the sandbox's user namespace, so no owner changes on disk */
     struct id_maps uids, gids; /* of its user namespace; empty when it has none of its own */

@@ -93,19 +93,24 @@ void source_add_open(
     plan_add(plan, place, &open_ops, because, source);
 }
 
-/* A descriptor of the user namespace whose maps are wanted. */
-static int open_userns(const struct source_idmap *idmap, pid_t child, struct error *err)
+int source_open_userns(pid_t child, struct error *err)
 {
     char pid[16];
 
-    if (idmap->uids.count)
-        return sys_userns_new(&idmap->uids, &idmap->gids, err);
     _cleanup_close_ int proc = sys_proc_open_shared(err);
     if (proc < 0)
         return proc;
     snprintf(pid, sizeof(pid), "%d", child);
     int fd = sys_proc_open_ns(proc, pid, "user");
     return fd < 0 ? error_sys(err, -fd, "open the sandbox's user namespace") : fd;
+}
+
+/* A descriptor of the user namespace whose maps are wanted. */
+static int open_userns(const struct source_idmap *idmap, pid_t child, struct error *err)
+{
+    if (idmap->uids.count)
+        return sys_userns_new(&idmap->uids, &idmap->gids, err);
+    return source_open_userns(child, err);
 }
 
 static const char *idmap_hint(int r)
@@ -137,18 +142,23 @@ static int idmap_apply(const struct step *step, struct plan_run *run, struct err
     return r < 0 ? error_sys_hint(err, -r, idmap_hint(r), "idmap %s", idmap->path) : 0;
 }
 
-static void describe_userns(const struct source_idmap *idmap, struct step_text *text)
+void source_describe_userns(struct step_text *text)
 {
-    if (idmap->uids.count) {
-        step_call(text, "clone3({flags=CLONE_NEWUSER, exit_signal=0}, 88)");
-        step_call(text, "waitid(P_PID, <maps>, <info>, WEXITED|__WALL, NULL)");
-        return;
-    }
     step_call(text, "openat2(AT_FDCWD, \"/proc\", {flags=O_PATH|O_DIRECTORY|O_CLOEXEC}, 24)");
     step_call(text,
             "openat2(<proc>, \"<child>/ns\", {flags=O_PATH|O_DIRECTORY|O_CLOEXEC, resolve=%s}, 24)",
             SYS_PROC_RESOLVE_TEXT);
     step_call(text, "openat2(<ns>, \"user\", {flags=O_RDONLY|O_CLOEXEC}, 24)");
+}
+
+static void describe_userns(const struct source_idmap *idmap, struct step_text *text)
+{
+    if (!idmap->uids.count) {
+        source_describe_userns(text);
+        return;
+    }
+    step_call(text, "clone3({flags=CLONE_NEWUSER, exit_signal=0}, 88)");
+    step_call(text, "waitid(P_PID, <maps>, <info>, WEXITED|__WALL, NULL)");
 }
 
 static void idmap_describe(const struct step *step, struct step_text *text)

@@ -34,3 +34,7 @@ struct source_idmap {
     struct id_maps uids, gids; /* empty: those of the child's user namespace */
 };
 void source_add_idmap(struct plan *plan, const struct source_idmap *idmap, const char *because);
+
+/* A descriptor of the child's user namespace, once its maps are written; and the calls of it. */
+int source_open_userns(pid_t child, struct error *err);
+void source_describe_userns(struct step_text *text);

@@ -230,17 +230,25 @@ int passwd_parse(const char *passwd, const char *group, const char *spec, struct
     return r < 0 ? r : resolve(passwd, group, &request, arena, ret, err);
 }
 
-/* A missing file is an empty one. */
-static int read_inside(int root_fd, const char *path, struct buf *text, struct error *err)
+/* -1: there is none. */
+static int open_inside(int root_fd, const char *path, int *ret_fd, struct error *err)
 {
-    _cleanup_close_ int fd = sys_openat2(root_fd, path, O_RDONLY | O_NONBLOCK | O_NOCTTY, 0,
+    int fd = sys_openat2(root_fd, path, O_RDONLY | O_NONBLOCK | O_NOCTTY, 0,
             RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS);
+
+    if (fd < 0 && fd != -ENOENT && fd != -ENOTDIR)
+        return error_sys(err, -fd, "open the root's /%s", path);
+    *ret_fd = fd < 0 ? -1 : fd;
+    return 0;
+}
+
+/* A missing file is an empty one. */
+static int read_open(int fd, const char *path, struct buf *text, struct error *err)
+{
     struct stat status;
 
-    if (fd == -ENOENT || fd == -ENOTDIR)
-        return 0;
     if (fd < 0)
-        return error_sys(err, -fd, "open the root's /%s", path);
+        return 0;
     if (fstat(fd, &status) < 0)
         return error_sys(err, errno, "look at the root's /%s", path);
     if (!S_ISREG(status.st_mode))
@@ -251,8 +259,8 @@ static int read_inside(int root_fd, const char *path, struct buf *text, struct e
     return r < 0 ? error_sys(err, -r, "read the root's /%s", path) : 0;
 }
 
-int passwd_lookup(int root_fd, const char *spec, struct arena *arena, struct passwd_user *ret,
-        struct error *err)
+int passwd_lookup_files(int passwd_fd, int group_fd, const char *spec, struct arena *arena,
+        struct passwd_user *ret, struct error *err)
 {
     _cleanup_buf_ struct buf passwd = {.max = PASSWD_FILE_MAX};
     _cleanup_buf_ struct buf group = {.max = PASSWD_FILE_MAX};
@@ -260,12 +268,24 @@ int passwd_lookup(int root_fd, const char *spec, struct arena *arena, struct pas
 
     int r = read_spec(spec, arena, &request, err);
     if (r == 0)
-        r = read_inside(root_fd, "etc/passwd", &passwd, err);
+        r = read_open(passwd_fd, "etc/passwd", &passwd, err);
     if (r == 0)
-        r = read_inside(root_fd, "etc/group", &group, err);
+        r = read_open(group_fd, "etc/group", &group, err);
     if (r < 0)
         return r;
     return resolve(buf_text(&passwd), buf_text(&group), &request, arena, ret, err);
+}
+
+int passwd_lookup(int root_fd, const char *spec, struct arena *arena, struct passwd_user *ret,
+        struct error *err)
+{
+    _cleanup_close_ int passwd = -1;
+    _cleanup_close_ int group = -1;
+    int r = open_inside(root_fd, "etc/passwd", &passwd, err);
+
+    if (r == 0)
+        r = open_inside(root_fd, "etc/group", &group, err);
+    return r < 0 ? r : passwd_lookup_files(passwd, group, spec, arena, ret, err);
 }
 
 const char *passwd_home(int root_fd, uid_t uid, struct arena *arena)
@@ -274,7 +294,9 @@ const char *passwd_home(int root_fd, uid_t uid, struct arena *arena)
     const struct wanted wanted = {.word = "", .is_number = true, .number = uid};
     struct passwd_user user = {.home = "/"};
 
-    if (read_inside(root_fd, "etc/passwd", &passwd, NULL) == 0)
+    _cleanup_close_ int fd = -1;
+    if (open_inside(root_fd, "etc/passwd", &fd, NULL) == 0 &&
+            read_open(fd, "etc/passwd", &passwd, NULL) == 0)
         find_user(buf_text(&passwd), &wanted, arena, &user);
     return user.home;
 }

@@ -35,6 +35,10 @@ struct passwd_user {
 int passwd_lookup(int root_fd, const char *spec, struct arena *arena, struct passwd_user *ret,
         struct error *err);
 
+/* The same where the two files are open already; -1: there is none. */
+int passwd_lookup_files(int passwd_fd, int group_fd, const char *spec, struct arena *arena,
+        struct passwd_user *ret, struct error *err);
+
 /* The home directory of a uid, "/" if there is none. Never fails: HOME is a convenience. */
 const char *passwd_home(int root_fd, uid_t uid, struct arena *arena);
 

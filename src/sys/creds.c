@@ -1,5 +1,6 @@
 #include "sys/creds.h"
 
+#include <errno.h>
 #include <linux/capability.h>
 #include <linux/keyctl.h>
 #include <sys/syscall.h>
@@ -31,6 +32,18 @@ int sys_capset(uint64_t effective, uint64_t permitted, uint64_t inheritable)
     };
 
     return (int)SYS_CALL("capset", syscall(SYS_capset, &header, data));
+}
+
+int sys_setfsuid(uid_t uid)
+{
+    SYS_CALL("setfsuid", syscall(SYS_setfsuid, uid));
+    return (uid_t)syscall(SYS_setfsuid, -1) == uid ? 0 : -EPERM; /* -1 only asks */
+}
+
+int sys_setfsgid(gid_t gid)
+{
+    SYS_CALL("setfsgid", syscall(SYS_setfsgid, gid));
+    return (gid_t)syscall(SYS_setfsgid, -1) == gid ? 0 : -EPERM;
 }
 
 int32_t sys_keyctl_join_session(const char *name)

@@ -1,45 +1,339 @@
-"""Workloads in a machine behave as workloads in a container do: the same cases with both
-isolations."""
+"""Workloads in a machine behave as workloads in a container do: the same cases with both isolations.
+What needs no machine of its own runs by `exec` in two sandboxes that all tests share."""
+import contextlib
 import hashlib
+import json
+import os
+import pathlib
+import signal
+import subprocess
+import sys
+import threading
 
 from lib import *
 
-TIMEOUT = 200
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "integration/viv"))
+from terminal import Screen  # noqa: E402
+
+TIMEOUT = 300
 BUILDS = ["plain"]
-KINDS = {"container": [], "vm": ["--isolation", "vm", "--accel", "emu"]}
+ACCEL = "emu"
+KINDS = {"container": [], "vm": ["--isolation", "vm", "--accel", ACCEL]}
+BOX = {}
 
 
-def run_with(kind, *args, **more):
-    return viv("--root", work() / f"store-{kind}", "run", "--rm", *KINDS[kind],
-               "--cgroup-parent", "/" + unique("viv-vm-"), *args, timeout=100, **more)
+class Sandboxes:
+    """A store of its own, and what is run in it."""
+
+    def __init__(self, place):
+        self.place = place
+        self.scope = unique("viv-vm-")
+
+    def viv(self, *args, **more):
+        more.setdefault("timeout", 150)
+        return viv("--root", self.place / "run", "--data-root", self.place / "data", *args, **more)
+
+    def run(self, kind, *args, **more):
+        return self.viv("run", *KINDS[kind], "--cgroup-parent", "/" + self.scope, *args, **more)
+
+    def start(self, kind, name, *flags, script="exec sleep 1000"):
+        self.run(kind, "-d", "--name", name, *flags, "busybox", "--", "sh", "-c", script).ok()
+
+    def inspect(self, name):
+        return json.loads(self.viv("inspect", name).ok().out)[0]
+
+    def end(self):
+        names = [row.split()[0] for row in self.viv("ps", "-a").ok().lines()[1:]]
+        if names:
+            self.viv("rm", "-f", *names).ok()
+        top = pathlib.Path("/sys/fs/cgroup")
+        groups = [path for path in [top / self.scope, *top.glob("*/" + self.scope)]
+                  if path.is_dir()]
+        equal([str(path) for group in groups for path in group.glob("*/")], [], "control groups")
+        equal([path.name for path in (self.place / "run").glob("[!.]*")], [], "folders")
+        for path in groups:
+            path.rmdir()
 
 
-def test_status_and_streams():
+@contextlib.contextmanager
+def shared():
+    box = Sandboxes(work())
+    BOX["shared"] = box
+    for kind in KINDS:
+        box.start(kind, kind, "-e", "A=outer", "-w", "/tmp", "--pids-limit", "90",
+                  "--tmpfs", "/scratch:size=64m")
+    yield
+    box.end()
+
+
+@contextlib.contextmanager
+def own_box():
+    box = Sandboxes(work())
+    yield box
+    box.end()
+
+
+def both(*args, flags=(), **more):
+    """`exec` in both; the results, which have to be alike in status and output."""
+    done = {kind: BOX["shared"].viv("exec", *flags, kind, *args, **more) for kind in KINDS}
+    one, other = done.values()
+    equal((one.status, one.out, one.err.replace("container", "vm")),
+          (other.status, other.out, other.err), str(args))
+    return other
+
+
+def sh(script, *flags, **more):
+    return both("sh", "-c", script, flags=flags, **more)
+
+
+# Each prints the same in a container and in a machine.
+SCRIPTS = ["id", "pwd", "echo $A; exit 3", "echo one; echo two >&2", "kill -9 $$", "kill -TERM $$",
+           "ls -la /dev | awk '{print $1, $NF}' | grep -v total", 
+           "mount | awk '{print $3, $5}' | grep -v -e '^/ ' -e devtmpfs -e /sys/ -e /proc/ | sort",
+           "cat /proc/self/status | grep -e Cap -e NoNewPrivs -e Seccomp:", "cat /proc/1/comm",
+           "echo $PATH $HOME", "umask; ulimit -n", "hostname | grep -c .", "ls /sys/class/net",
+           "cut -d: -f3 /proc/self/cgroup | sort -u", "readlink /proc/self/fd/0",
+           "touch /proc/sysrq-trigger /proc/sys/kernel/panic 2>&1", "mkdir /sys/x 2>&1",
+           "mknod /tmp/d b 1 1 2>&1 && head -c 1 /tmp/d 2>&1", "unshare -r true 2>&1 | head -c 30",
+           "for i in $(seq 200); do echo $i; echo e$i >&2; done; exit 9",
+           "df -k /scratch | awk 'END{print $2}'", "date +%Y%m%d%H"]
+
+
+def test_scripts_print_the_same():
+    for script in SCRIPTS:
+        done = sh(script)
+        check(done.out or done.err or done.status, script)
+
+
+def test_exec_flags():
+    equal(sh("id; echo $A $B; pwd", "-u", "user", "-e", "B=inner", "-w", "/etc").out,
+          "uid=1000(user) gid=1000(user) groups=100(users)\nouter inner\n/etc\n")
+    fails(both("no-such-program"), 127, "executable file not found")
+    fails(both("/etc/passwd"), 126, "permission denied")
+    fails(both("true", flags=["-u", "nobody-known"]), 125, "user")
+    sh("awk '/CapEff/{print $2}' /proc/self/status", "--privileged")
+
+
+def test_streams_lose_nothing():
+    """A few megabytes each way at once, and through both outputs side by side."""
+    data = os.urandom(3 << 20)
+    box = BOX["shared"]
+    wanted = hashlib.md5(data).hexdigest()
+    done = box.viv("exec", "-i", "vm", "sh", "-c", "tee /scratch/copy | md5sum; md5sum < /scratch/copy",
+                   stdin=data).ok()
+    equal([line.split()[0] for line in done.lines()], [wanted, wanted])
+    script = ("(seq 1 60000) & (seq 1 60000 >&2) & wait; echo end; echo end >&2")
+    done = box.viv("exec", "vm", "sh", "-c", script).ok()
+    counted = "".join(f"{i}\n" for i in range(1, 60001)) + "end\n"
+    check(done.out == counted, f"stdout has {len(done.out)} of {len(counted)} bytes")
+    check(done.err == counted, f"stderr has {len(done.err)} of {len(counted)} bytes")
+
+
+def test_a_stream_that_nobody_reads_holds_up_no_other():
+    """The workload fills standard output, which is not read; a signal still comes through."""
+    box = BOX["shared"]
+    read_end, write_end = os.pipe()
+    process = subprocess.Popen(
+        [program("viv"), "--root", str(box.place / "run"), "--data-root", str(box.place / "data"),
+         "exec", "vm", "sh", "-c", "trap 'echo asked >&2; kill %1; exit 4' TERM; yes & "
+         "echo ready >&2; while :; do sleep 0.1; done"],
+        stdin=subprocess.DEVNULL, stdout=write_end, stderr=subprocess.PIPE, text=True)
+    os.close(write_end)
+    equal(process.stderr.readline(), "ready\n")
+    process.send_signal(signal.SIGTERM)
+    equal(process.stderr.readline(), "asked\n")
+    os.close(read_end)
+    equal(process.wait(60), 4)
+
+
+def test_many_at_once():
+    results = [None] * 8
+
+    def work_at(number):
+        results[number] = BOX["shared"].viv("exec", "-i", "vm", "sh", "-c", f"cat; exit {number}",
+                                            stdin=f"{number}" * 50000)
+    threads = [threading.Thread(target=work_at, args=(i,)) for i in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for number, done in enumerate(results):
+        equal((done.status, done.out), (number, f"{number}" * 50000))
+
+
+def test_a_terminal():
+    box = BOX["shared"]
+    for kind in KINDS:
+        screen = Screen(program("viv"), "--root", box.place / "run", "--data-root",
+                        box.place / "data", "exec", "-it", kind, "sh")
+        screen.wait_for("# ", 60)
+        screen.type("stty size; tty\n")
+        screen.wait_for("30 100")
+        screen.size(40, 120)
+        screen.type("sleep 1; stty size\n")
+        screen.wait_for("40 120")
+        screen.type("echo so; cat\n")
+        screen.wait_for("\r\nso\r\n")
+        screen.type("abc\n")
+        screen.wait_for("abc\r\nabc")
+        screen.type("\x03")
+        screen.type("exit 6\n")
+        equal(screen.end(60), 6, kind)
+
+
+def test_figures_and_processes():
+    box = BOX["shared"]
+    rows = box.viv("stats", "--no-stream", "container", "vm").ok().lines()
+    equal([row.split()[0] for row in rows[1:]], ["container", "vm"])
+    equal([row["Isolation"] for row in json.loads(box.viv("inspect", "container", "vm").ok().out)],
+          ["container", "vm"])
+
+
+def test_update():
+    for kind in KINDS:
+        BOX["shared"].viv("update", "--pids-limit", "33", kind).ok()
+    equal(BOX["shared"].viv("exec", "vm", "cat", "/sys/fs/cgroup/pids.max").ok().out, "33\n")
+
+
+def test_pause():
+    box = BOX["shared"]
+    for kind in KINDS:
+        box.viv("pause", kind).ok()
+        equal(box.inspect(kind)["Status"], "paused")
+        fails(box.viv("exec", kind, "true"), 125, "is paused")
+        box.viv("unpause", kind).ok()
+    sh("echo on")
+
+
+# ---- with a machine of their own -----------------------------------------------------------------
+
+RUN = ["-h", "inside", "--domainname", "d1", "-e", "A=x y", "-w", "/var", "-u", "12:34",
+       "--group-add", "55", "--umask", "0027", "--ulimit", "nofile=77:88", "--oom-score-adj", "321",
+       "--shm-size", "3m", "--read-only", "--tmpfs", "/mnt:size=1m", "--cap-drop", "ALL",
+       "--cap-add", "NET_RAW", "--security-opt", "no-new-privileges", "--sysctl",
+       "net.ipv4.ip_default_ttl=77", "--device", "/dev/full:/dev/fuller:r", "--network", "none"]
+RUN_SCRIPT = """hostname; cat /proc/sys/kernel/domainname; echo $A; pwd; id; umask; ulimit -n
+cat /proc/self/oom_score_adj; df -k /dev/shm /mnt | awk '{print $2}'; touch /x
+awk '/Cap|NoNew|Seccomp:/{print $2}' /proc/self/status; cat /proc/sys/net/ipv4/ip_default_ttl
+test -c /dev/fuller && echo device; md5sum; echo problem >&2; exit 3"""
+
+
+def test_the_flags_of_run():
     data = bytes(range(251)) * 4000
-    for kind in KINDS:
-        done = run_with(kind, "-i", "-h", "inside", "-e", "A=x y", "-w", "/tmp", "-u", "12:34",
-                        "busybox", "--", "sh", "-c", "hostname; echo $A; pwd; id -u; id -g;"
-                        "md5sum; echo problem >&2; exit 3", stdin=data)
-        equal(done.status, 3, kind)
-        equal(done.out, f"inside\nx y\n/tmp\n12\n34\n{hashlib.md5(data).hexdigest()}  -\n", kind)
-        equal(done.err, "problem\n", kind)
+    with own_box() as box:
+        one, other = (box.run(kind, "--rm", "-i", *RUN, "busybox", "--", "sh", "-c", RUN_SCRIPT,
+                              stdin=data) for kind in KINDS)
+    equal(one.status, 3, str(one))
+    contains(one.out, hashlib.md5(data).hexdigest())
+    contains(one.err, "problem\n")
+    equal(other.lines(), one.lines())
+    equal((other.status, other.err), (one.status, "touch: /x: Read-only file system\nproblem\n"))
 
 
-def test_a_missing_program():
-    for kind in KINDS:
-        fails(run_with(kind, "busybox", "no-such-program"), 127,
-              'exec: "no-such-program": executable file not found in $PATH')
+def test_a_root_of_ones_own_is_not_changed():
+    root = work() / "root"
+    run("cp", "-a", image(), root).ok()
+    (root / "etc/mark").write_text("mark\n")
+    with own_box() as box:
+        done = box.run("vm", "--rm", "--rootfs", root, "--", "sh", "-c",
+                       "cat /etc/mark; echo more > /etc/mark; cat /etc/mark").ok()
+    equal(done.out, "mark\nmore\n")
+    equal((root / "etc/mark").read_text(), "mark\n")
 
+
+def test_a_life_in_the_background():
+    """Log, signals, memory that runs out, a second start, and the end."""
+    with own_box() as box:
+        for kind in KINDS:
+            box.start(kind, kind, "-m", "64m", "--cpus", "1.5", script=
+                      "trap 'echo caught' USR1; echo begun; cat /sys/fs/cgroup/memory.max "
+                      "/sys/fs/cgroup/memory/memory.limit_in_bytes 2>/dev/null;"
+                      "while :; do sleep 0.1; done")
+        for kind in KINDS:
+            eventually(lambda: "begun" in box.viv("logs", kind).out, 30)
+            box.viv("kill", "-s", "USR1", kind).ok()
+            eventually(lambda: "caught" in box.viv("logs", kind).out, 30)
+            equal(box.viv("logs", kind).ok().out, "begun\n67108864\ncaught\n", kind)
+        equal(box.viv("exec", "vm", "nproc").ok().out, "2\n")
+        done = box.viv("exec", "vm", "sh", "-c", "head -c 200m /dev/zero | tail -c 200m | wc -c")
+        check(done.status == 137 or "0\n" in done.out or "Killed" in done.err, str(done))
+        for kind in KINDS:
+            box.viv("kill", kind).ok()
+            equal(box.viv("wait", kind).ok().out, "137\n")
+        box.viv("start", "vm").ok()
+        eventually(lambda: box.viv("logs", "vm").out.count("begun") == 2, 60)
+        box.viv("stop", "-t", "1", "vm").ok()
+        equal(box.inspect("vm")["State"]["ExitCode"], 137)
+
+
+def test_memory_that_runs_out_is_told():
+    script = "x=a; while :; do x=$x$x; done"
+    with own_box() as box:
+        for kind in KINDS:
+            done = box.run(kind, "--name", kind, "-m", "48m", "busybox", "--", "sh", "-c", script)
+            equal(done.status, 137, kind)
+            contains(done.err, "ran out of memory")
+            equal(box.inspect(kind)["State"]["OOMKilled"], True)
+
+
+def lives(pid):
+    """Whether a process is there, and not only waits to be reaped by this one."""
+    try:
+        return ") Z " not in pathlib.Path(f"/proc/{pid}/stat").read_text()
+    except FileNotFoundError:
+        return False
+
+
+def children_of(pid):
+    text = pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text()
+    return [int(word) for word in text.split()]
+
+
+def test_killed_at_any_place_leaves_nothing():
+    """viv-vmm, the shim, or the monitor is killed: the workload ends with 137 or is buried by the
+    next command, and no process or group stays."""
+    with own_box() as box:
+        for victim in ("vmm", "shim", "monitor"):
+            box.start("vm", victim)
+            shim = box.inspect(victim)["Pid"]
+            monitor = int(pathlib.Path(f"/proc/{shim}/stat").read_text().split()[3])
+            vmm = children_of(shim)
+            equal(len(vmm), 1, victim)
+            os.kill({"vmm": vmm[0], "shim": shim, "monitor": monitor}[victim], signal.SIGKILL)
+            if victim == "monitor":
+                box.viv("rm", "-f", victim).ok()
+            else:
+                equal(box.viv("wait", victim).ok().out, "137\n")
+            for pid in (shim, vmm[0], monitor):
+                eventually(lambda: not lives(pid), 20, f"{victim} was killed: {pid}")
+
+
+# ---- what cannot be ------------------------------------------------------------------------------
 
 def test_explain_shows_both_halves():
-    done = viv("--root", work() / "s", "explain", "--isolation", "vm", "--memory", "64m",
-               "busybox").ok()
-    for step in ("host    mkdir", "child   viv-vmm", "machine memory", "guest   mount",
-                 "guest   mask", "guest   seccomp", "child   execve"):
-        matches(done.out, rf"(?m)^ +\d+  {step} ")
-    check(not [path for path in (work() / "s").glob("[!.]*")], "a sandbox was made")
+    with own_box() as box:
+        done = box.viv("explain", "--isolation", "vm", "--memory", "64m", "busybox").ok()
+        for step in ("host    mkdir", "child   viv-vmm", "machine memory", "guest   mount",
+                     "guest   mask", "guest   seccomp", "child   execve"):
+            matches(done.out, rf"(?m)^ +\d+  {step} ")
 
 
-def test_memory_beyond_the_host():
-    fails(run_with("vm", "--memory", "4000g", "busybox", "true"), 125,
-          "choose less with --memory")
+def test_what_a_machine_cannot_have():
+    with own_box() as box:
+        for flags, text in [
+                (["--memory", "4000g"], "choose less with --memory"),
+                (["--kernel", "/etc"], "not a folder for machines"),
+                (["--network", f"ns:/proc/{os.getpid()}/ns/net"], "cannot join the network")]:
+            fails(box.run("vm", "--rm", *flags, "busybox", "true"), 125, text)
+
+
+def test_a_kernel_of_the_wrong_kind():
+    folder = work() / "kernel"
+    folder.mkdir()
+    guest = pathlib.Path(image()).parent / "guest"
+    for name in ("initramfs", "facts.json"):
+        (folder / name).symlink_to(guest / name)
+    (folder / "vmlinuz").write_text("this is no kernel, but long enough to be looked at\n" * 200)
+    with own_box() as box:
+        fails(box.run("vm", "--rm", "--kernel", folder, "busybox", "true"), 125,
+              "the machine did not come up")

@@ -134,10 +134,9 @@ def test_roots_are_overlays():
     check("deleted " in store("remove", "localhost/img:1").ok().out)
 
 
-@needs(root=True)
-@private("mnt")
-def test_roots_of_a_user_namespace():
-    """The layers on the disk keep their owners; in the mount they are the user namespace's."""
+def roots_of_a_user_namespace(*way):
+    """The layers on the disk keep their owners, and so does what is changed; in the mount they are
+    the user namespace's."""
     store = loaded()
     target = work() / "merged"
     target.mkdir()
@@ -148,11 +147,31 @@ def test_roots_of_a_user_namespace():
         for name in ("uid_map", "gid_map"):
             with open(f"/proc/{sleeper.pid}/{name}", "w", encoding="ascii") as file:
                 file.write("0 300000 65536")
-        store("--mount", target, "--author", f"/proc/{sleeper.pid}/ns/user", "root",
+        store("--mount", target, "--author", f"/proc/{sleeper.pid}/ns/user", *way, "root",
               "localhost/img:1", "c1").ok()
         equal((target / "bin/busybox").stat().st_uid, 300000)
         equal((store.layer_folders()[0] / "bin/busybox").stat().st_uid, 0)
+        run("nsenter", "--user", "--target", sleeper.pid, "sh", "-c",
+            f"cd {target} && echo x >made && chown 33:44 made bin/busybox").ok()
+        equal(((target / "made").stat().st_uid, (target / "bin/busybox").stat().st_gid),
+              (300033, 300044))
+        upper = store.root / "roots/c1/upper"
+        equal((upper.joinpath("made").stat().st_uid, upper.joinpath("bin/busybox").stat().st_gid),
+              (33, 44))
         run("umount", target).ok()
+
+
+@needs(root=True)
+@private("mnt")
+def test_roots_of_a_user_namespace():
+    roots_of_a_user_namespace()
+
+
+@needs(root=True)
+@private("mnt")
+def test_roots_of_a_user_namespace_on_an_older_kernel():
+    """Where layers cannot be given by descriptor (before Linux 6.13)."""
+    roots_of_a_user_namespace("--by-path")
 
 
 @needs(root=True)

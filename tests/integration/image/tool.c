@@ -10,6 +10,7 @@
 
 #include "base/cleanup.h"
 #include "base/str.h"
+#include "rootfs/overlay.h"
 #include "sys/mount.h"
 
 struct tool {
@@ -22,7 +23,8 @@ struct tool {
     const char *policy;
     const char *mount_on;
     bool flag;
-    char **args; /* of the command, NULL-terminated */
+    bool by_path; /* mount as kernels before 6.13 have to */
+    char **args;  /* of the command, NULL-terminated */
     int count;
     struct arena arena;
 };
@@ -197,18 +199,25 @@ static int do_export(struct tool *t, struct error *err)
     return fd < 0 ? error_sys(err, errno, "open") : image_export(fd, STDOUT_FILENO, err);
 }
 
-static int show_root(struct tool *t, struct image_root *root, struct error *err)
+static int show_root(struct tool *t, const struct image_root *root, struct error *err)
 {
+    const struct rootfs_overlay layers = {.lower = root->lower,
+            .upper = root->upper,
+            .work = root->work,
+            .base = root->base,
+            .by_path = t->by_path};
     int fd = -1;
 
     show_words("lower ", &root->lower);
-    printf("upper %s\nwork %s\nconfig %s\n", root->upper, root->work, json_text(root->config));
-    json_object_put(root->config);
+    printf("upper %s\nwork %s\n", root->upper, root->work);
     if (!t->mount_on)
         return 0;
     _cleanup_close_ int userns =
             t->change.author ? open(t->change.author, O_RDONLY | O_CLOEXEC) : -1;
-    int r = image_root_mount(root, userns, t->flag, &fd, err);
+    int r = overlay_mount(
+            &(struct overlay_mount){
+                    .layers = &layers, .userns_fd = userns, .uid = 300000, .gid = 300000},
+            &fd, err);
     if (r < 0)
         return r;
     r = sys_move_mount(fd, "", AT_FDCWD, t->mount_on, 4 /* MOVE_MOUNT_F_EMPTY_PATH */);
@@ -219,8 +228,9 @@ static int show_root(struct tool *t, struct image_root *root, struct error *err)
 static int do_root(struct tool *t, struct error *err)
 {
     struct image_root root;
+    const struct image_base base = {.image = t->args[0]};
 
-    int r = image_root_create(t->store, t->args[0], t->args[1], &t->arena, &root, err);
+    int r = image_root_create(t->store, &base, t->args[1], &t->arena, &root, err);
     return r < 0 ? r : show_root(t, &root, err);
 }
 
@@ -362,6 +372,8 @@ int main(int argc, char **argv)
     for (; i < argc && str_starts(argv[i], "--"); i++) {
         if (str_equal(argv[i], "--flag"))
             t.flag = true;
+        else if (str_equal(argv[i], "--by-path"))
+            t.by_path = true;
         else if (str_equal(argv[i], "--no-owners"))
             t.options.owners_ignored = true;
         else if (i + 1 < argc && take_option(&t, argv[i], argv[i + 1]))

@@ -34,9 +34,8 @@ FLAGS = [
     (["--bundle", "/no/bundle"], 125,
      "--bundle /no/bundle: ENOENT: No such file or directory; name a directory of this host that can "
      "be read"),
-    (["nosuch"], 125,
-     'unknown image "nosuch": the built-in image is "busybox"; a root file system of your own runs '
-     "with --rootfs DIR, an OCI bundle with --bundle DIR"),
+    (["--pull", "never", "nosuch"], 125,
+     "no such image: nosuch (and pulling is not wanted)"),
     ([], 125,
      "what is to be run? Name an image (busybox), or use --rootfs DIR or --bundle DIR"),
     (["--isolation", "vm", "busybox"], 125,

@@ -53,8 +53,9 @@ EFFECTS = {
     "--privileged": (["--privileged"], "awk '/Seccomp:/{{print $2}}' /proc/self/status", "0"),
     "--init": (["--init"], "cat /proc/1/comm", "init"),
 }
-# Flags that other tests show: control groups in groups.py, the rest below or in terminal.py.
-ELSEWHERE = """--detach --rm --interactive --tty --detach-keys --isolation --rootfs --bundle
+# Flags that other tests show: control groups in groups.py, images in image_run.py, the rest below or
+# in terminal.py.
+ELSEWHERE = """--pull --platform --quiet --authfile --cert-dir --creds --tls-verify --detach --rm --interactive --tty --detach-keys --isolation --rootfs --bundle
 --stop-signal --stop-timeout --label --annotation --pidfile --trace --step --entrypoint --summary
 --memory --memory-reservation --memory-swap --memory-swappiness --oom-kill-disable --cpus
 --cpu-shares --cpu-quota --cpu-period --cpu-burst --cpu-rt-runtime --cpu-rt-period --cpuset-cpus

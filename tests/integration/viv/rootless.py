@@ -17,7 +17,8 @@ def as_them(*args, **more):
         home.mkdir()
         os.chown(home, UID, UID)
     return as_user(program("viv"), "--root", home / "run", *args, uid=UID,
-                   env={"HOME": str(home), "XDG_RUNTIME_DIR": str(home)}, **more)
+                   env={"HOME": str(home), "XDG_RUNTIME_DIR": str(home),
+                        "VIV_DATA_ROOT": str(home / "data")}, **more)
 
 
 def own_files(subids):

@@ -1,0 +1,154 @@
+/* load, save, import: images in files. */
+#include <fcntl.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "cli/command.h"
+#include "cli/imagecommands.h"
+#include "cli/registry.h"
+
+/* An archive goes to a file or a pipe, never onto a terminal. */
+static int refuse_terminal(const char *output, struct error *err)
+{
+    if (output || !isatty(1))
+        return 0;
+    return error_set(err, EINVAL,
+            "an archive is nothing to look at: use -o FILE, or send standard output elsewhere");
+}
+
+/* ---- load ------------------------------------------------------------------------------------ */
+
+struct load_flags {
+    const char *input;
+    bool quiet;
+};
+
+static const struct option_row load_rows[] = {
+        OPTION('i', "input", OPTION_TEXT, struct load_flags, input, "FILE",
+                "read this file, or folder (standard input)"),
+        OPTION('q', "quiet", OPTION_FLAG, struct load_flags, quiet, NULL, "no progress"),
+};
+static const struct option_table load_table = OPTION_TABLE("Options", load_rows);
+static const struct option_command load_command = {.name = "viv load",
+        .about = "Reads all images of an archive that docker, podman, skopeo or viv save has "
+                 "written: a docker archive or OCI layout, as a file, compressed or not, or as a "
+                 "folder.",
+        .tables = {&load_table}};
+
+int cli_load(struct cli *cli, int argc, char **argv, struct error *err)
+{
+    _cleanup_engine_ struct engine engine = {0};
+    _cleanup_progress_ struct progress progress = {0};
+    struct load_flags flags = {0};
+    struct image_store *store;
+    struct strv rest = {0};
+    struct strv names = {0};
+    const char *name;
+    int r = cli_parse(cli, &load_command, argc, argv, &flags, &rest, err);
+
+    if (r != 0)
+        return r < 0 ? r : 0;
+    if (!flags.input && isatty(0))
+        return error_set(err, EINVAL, "nothing to load: use -i FILE, or standard input");
+    r = registry_open(cli, NULL, &engine, &store, err);
+    if (r < 0)
+        return r;
+    progress_start(&progress, stderr, flags.quiet);
+    r = image_load(store, flags.input ? flags.input : "-", progress_event, &progress, cli->arena,
+            &names, err);
+    progress_end(&progress);
+    if (r < 0)
+        return r;
+    strv_foreach (name, &names) {
+        printf("Loaded image: %s\n", name);
+    }
+    return 0;
+}
+
+/* ---- save ------------------------------------------------------------------------------------ */
+
+struct save_flags {
+    const char *output;
+    const char *format;
+};
+
+static const struct option_row save_rows[] = {
+        OPTION('o', "output", OPTION_TEXT, struct save_flags, output, "FILE",
+                "write here (standard output)"),
+        OPTION(0, "format", OPTION_CHOICE, struct save_flags, format,
+                "docker-archive|oci-archive|oci-dir|docker-dir", "of the archive (docker-archive)"),
+};
+static const struct option_table save_table = OPTION_TABLE("Options", save_rows);
+static const struct option_command save_command = {.name = "viv save",
+        .usage = "IMAGE…",
+        .about = "Writes images into one archive.",
+        .least = 1,
+        .most = SIZE_MAX,
+        .tables = {&save_table}};
+
+int cli_save(struct cli *cli, int argc, char **argv, struct error *err)
+{
+    _cleanup_engine_ struct engine engine = {0};
+    struct save_flags flags = {0};
+    struct image_store *store;
+    struct strv images = {0};
+    int r = cli_parse(cli, &save_command, argc, argv, &flags, &images, err);
+
+    if (r != 0)
+        return r < 0 ? r : 0;
+    const char *format = flags.format ? flags.format : "docker-archive";
+    if (str_ends(format, "-dir") && !flags.output)
+        return error_set(err, EINVAL, "--format %s: a folder needs a name, -o DIR", format);
+    r = refuse_terminal(flags.output, err);
+    if (r == 0)
+        r = registry_open(cli, NULL, &engine, &store, err);
+    return r < 0 ? r : image_save(store, &images, format, flags.output, STDOUT_FILENO, err);
+}
+
+/* ---- import ---------------------------------------------------------------------------------- */
+
+static const struct option_row import_rows[] = {
+        OPTION('c', "change", OPTION_LIST, struct image_change, changes, "LINE",
+                "a line of a Dockerfile: \"CMD /bin/sh\", \"ENV A=1\" …"),
+        OPTION('m', "message", OPTION_TEXT, struct image_change, message, "TEXT",
+                "a comment in its history"),
+        OPTION(0, "platform", OPTION_TEXT, struct image_change, platform, "OS/ARCH[/VARIANT]",
+                "what it is for (this machine)"),
+};
+static const struct option_table import_table = OPTION_TABLE("Options", import_rows);
+static const struct option_command import_command = {.name = "viv import",
+        .usage = "FILE|- [NAME]",
+        .about = "Makes an image of one layer from the tarball of a root file system, and prints "
+                 "its id.",
+        .least = 1,
+        .most = 2,
+        .tables = {&import_table}};
+
+int cli_import(struct cli *cli, int argc, char **argv, struct error *err)
+{
+    _cleanup_engine_ struct engine engine = {0};
+    _cleanup_close_ int file = -1;
+    struct image_change change = {0};
+    struct image_store *store;
+    struct strv words = {0};
+    char id[IMAGE_ID_SIZE];
+    int r = cli_parse(cli, &import_command, argc, argv, &change, &words, err);
+
+    if (r != 0)
+        return r < 0 ? r : 0;
+    bool standard = str_equal(words.words[0], "-");
+    if (!standard) {
+        file = open(words.words[0], O_RDONLY | O_CLOEXEC);
+        if (file < 0)
+            return error_sys(err, errno, "open %s", words.words[0]);
+    }
+    change.name = words.count > 1 ? words.words[1] : NULL;
+    change.created_by = arena_printf(cli->arena, "viv import %s", words.words[0]);
+    r = registry_open(cli, NULL, &engine, &store, err);
+    if (r == 0)
+        r = image_import(store, standard ? STDIN_FILENO : file, &change, id, err);
+    if (r == 0)
+        printf("%s\n", id);
+    return r;
+}

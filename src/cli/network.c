@@ -1,0 +1,410 @@
+/* network: create, ls, inspect, rm, prune, connect, disconnect. */
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "cli/command.h"
+#include "engine/connect.h"
+#include "observe/format.h"
+#include "observe/networks.h"
+
+/* ---- create ---------------------------------------------------------------------------------- */
+
+struct create_flags {
+    struct strv subnet, gateway, label, opt;
+    const char *driver, *interface_name;
+    bool internal, ipv6, disable_dns, ignore;
+};
+
+static const struct option_row create_rows[] = {
+        OPTION(0, "subnet", OPTION_LIST, struct create_flags, subnet, "SUBNET",
+                "its addresses, one of each family; chosen if not said"),
+        OPTION(0, "gateway", OPTION_LIST, struct create_flags, gateway, "ADDRESS",
+                "the bridge's own address in a subnet, the first if not said"),
+        OPTION(0, "ipv6", OPTION_FLAG, struct create_flags, ipv6, NULL, "with IPv6 too"),
+        OPTION(0, "internal", OPTION_FLAG, struct create_flags, internal, NULL,
+                "no way out and none in"),
+        OPTION(0, "disable-dns", OPTION_FLAG, struct create_flags, disable_dns, NULL,
+                "nobody answers for names"),
+        OPTION('d', "driver", OPTION_CHOICE, struct create_flags, driver, "bridge",
+                "the kind of network"),
+        OPTION(0, "interface-name", OPTION_TEXT, struct create_flags, interface_name, "NAME",
+                "of the bridge on the host"),
+        OPTION('o', "opt", OPTION_LIST, struct create_flags, opt, "KEY=VALUE",
+                "mtu=BYTES, or isolate=false: open to other such networks"),
+        OPTION(0, "label", OPTION_LIST, struct create_flags, label, "KEY[=VALUE]", "describe it"),
+        OPTION(0, "ignore", OPTION_FLAG, struct create_flags, ignore, NULL,
+                "it is no error if it is there already"),
+};
+static const struct option_table create_table = OPTION_TABLE("create", create_rows);
+static const struct option_command create_command = {.name = "viv network create",
+        .usage = "NAME",
+        .about = "Makes a network.",
+        .least = 1,
+        .most = 1,
+        .tables = {&create_table}};
+
+static int read_option(const char *text, struct network_options *options, struct error *err)
+{
+    const char *mtu = str_after(text, "mtu=");
+    const char *isolate = str_after(text, "isolate=");
+
+    if (!mtu)
+        mtu = str_after(text, "com.docker.network.driver.mtu=");
+    if (mtu && str_to_u32(mtu, &options->mtu) == 0 && options->mtu >= 68 && options->mtu <= 65535)
+        return 0;
+    if (isolate && (str_equal(isolate, "true") || str_equal(isolate, "false"))) {
+        options->isolate = str_equal(isolate, "true");
+        return 0;
+    }
+    return error_set(err, EINVAL,
+            "-o %s: write mtu=BYTES (68 to 65535), isolate=true or isolate=false", text);
+}
+
+static void read_labels(struct arena *arena, const struct strv *list, struct record_map *labels)
+{
+    const char *text;
+
+    strv_foreach (text, list) {
+        const char *equals = strchr(text, '=');
+        struct record_pair *pair = RECORD_APPEND(arena, labels);
+        pair->key = equals ? arena_strndup(arena, text, (size_t)(equals - text)) : text;
+        pair->value = equals ? equals + 1 : "";
+    }
+}
+
+/* Each gateway belongs to the subnet that it is in. */
+static int read_subnets(struct arena *arena, const struct create_flags *flags,
+        struct network *network, struct error *err)
+{
+    const char *text;
+
+    strv_foreach (text, &flags->subnet) {
+        struct net_subnet range;
+        if (net_subnet_parse(text, &range, err) < 0)
+            return error_prefix(err, "--subnet");
+        struct network_subnet *slot = RECORD_APPEND(arena, &network->subnets);
+        slot->subnet = text;
+        const char *gateway;
+        strv_foreach (gateway, &flags->gateway) {
+            struct net_address address;
+            if (net_address_parse(gateway, false, &address) == 0 &&
+                    net_subnet_contains(&range, &address))
+                slot->gateway = gateway;
+        }
+    }
+    strv_foreach (text, &flags->gateway) {
+        bool used = false;
+        for (size_t i = 0; i < network->subnets.count; i++)
+            used = used || network->subnets.items[i].gateway == text;
+        if (!used)
+            return error_set(err, EINVAL, "--gateway %s: it is an address of no --subnet", text);
+    }
+    return 0;
+}
+
+static int create(struct cli *cli, int argc, char **argv, struct error *err)
+{
+    _cleanup_engine_ struct engine engine = {0};
+    _cleanup_networks_ struct networks networks = {0};
+    struct create_flags flags = {0};
+    struct network network = {.options = {.isolate = true}};
+    struct strv rest = {0};
+    const char *text;
+    int r = cli_parse(cli, &create_command, argc, argv, &flags, &rest, err);
+
+    if (r != 0)
+        return r < 0 ? r : 0;
+    network.name = rest.words[0];
+    network.network_interface = flags.interface_name;
+    network.internal = flags.internal;
+    network.ipv6_enabled = flags.ipv6;
+    network.dns_enabled = !flags.disable_dns;
+    read_labels(cli->arena, &flags.label, &network.labels);
+    r = read_subnets(cli->arena, &flags, &network, err);
+    strv_foreach (text, &flags.opt) {
+        if (r == 0)
+            r = read_option(text, &network.options, err);
+    }
+    if (r == 0)
+        r = engine_open(cli->arena, cli->root, &engine, err);
+    if (r == 0)
+        r = engine_networks(&engine, true, &networks, err);
+    if (r == 0 && flags.ignore && network_exists(&networks, network.name)) {
+        printf("%s\n", network.name);
+        return 0;
+    }
+    if (r == 0)
+        r = network_create(&networks, cli->arena, &network, err);
+    if (r == 0)
+        printf("%s\n", network.name);
+    return r;
+}
+
+/* ---- ls, inspect ----------------------------------------------------------------------------- */
+
+struct ls_flags {
+    bool quiet;
+    struct strv filter;
+    const char *format;
+};
+
+static const struct option_row ls_rows[] = {
+        OPTION('q', "quiet", OPTION_FLAG, struct ls_flags, quiet, NULL, "names only"),
+        OPTION('f', "filter", OPTION_LIST, struct ls_flags, filter, "KEY=VALUE",
+                "only those with this name=, driver= or label="),
+        OPTION(0, "format", OPTION_TEXT, struct ls_flags, format, "json|TEMPLATE", "how to print"),
+};
+static const struct option_table ls_table = OPTION_TABLE("ls", ls_rows);
+static const struct option_command ls_command = {
+        .name = "viv network ls", .about = "Lists networks.", .tables = {&ls_table}};
+
+static int ls(struct cli *cli, int argc, char **argv, struct error *err)
+{
+    _cleanup_engine_ struct engine engine = {0};
+    struct ls_flags flags = {0};
+    struct strv rest = {0};
+    int r = cli_parse(cli, &ls_command, argc, argv, &flags, &rest, err);
+
+    if (r != 0)
+        return r < 0 ? r : 0;
+    struct networks_choice choice = {flags.quiet, flags.format, flags.filter};
+    r = engine_open(cli->arena, cli->root, &engine, err);
+    return r < 0 ? r : networks_print(&engine, &choice, stdout, err);
+}
+
+struct inspect_flags {
+    const char *format;
+};
+
+static const struct option_row inspect_rows[] = {
+        OPTION('f', "format", OPTION_TEXT, struct inspect_flags, format, "json|TEMPLATE",
+                "how to print"),
+};
+static const struct option_table inspect_table = OPTION_TABLE("inspect", inspect_rows);
+static const struct option_command inspect_command = {.name = "viv network inspect",
+        .usage = "NAME…",
+        .about = "Shows everything about networks, and who is on them, as JSON.",
+        .least = 1,
+        .most = SIZE_MAX,
+        .tables = {&inspect_table}};
+
+static int inspect(struct cli *cli, int argc, char **argv, struct error *err)
+{
+    _cleanup_engine_ struct engine engine = {0};
+    _cleanup_json_ struct json_object *array = json_object_new_array();
+    struct strv names = {0};
+    const char *name;
+    struct inspect_flags flags = {0};
+    int r = cli_parse(cli, &inspect_command, argc, argv, &flags, &names, err);
+
+    if (r != 0)
+        return r < 0 ? r : 0;
+    r = engine_open(cli->arena, cli->root, &engine, err);
+    strv_foreach (name, &names) {
+        struct json_object *object;
+        if (r == 0)
+            r = networks_inspect(&engine, name, &object, err);
+        if (r < 0)
+            return r;
+        json_object_array_add(array, object);
+    }
+    if (flags.format && !str_equal(flags.format, "json"))
+        return format_each(cli->arena, flags.format, array, stdout, err);
+    printf("%s\n", json_text_pretty(array));
+    return 0;
+}
+
+/* ---- rm, prune ------------------------------------------------------------------------------- */
+
+struct rm_flags {
+    bool force;
+};
+
+static const struct option_row rm_rows[] = {
+        OPTION('f', "force", OPTION_FLAG, struct rm_flags, force, NULL,
+                "also from sandboxes that are on them; do not ask"),
+};
+static const struct option_table rm_table = OPTION_TABLE("rm, prune", rm_rows);
+static const struct option_command rm_command = {.name = "viv network rm",
+        .usage = "NAME…",
+        .about = "Takes networks away, with their bridges and rules.",
+        .least = 1,
+        .most = SIZE_MAX,
+        .tables = {&rm_table}};
+
+static int each_rm(struct engine *engine, const char *name, void *data, struct error *err)
+{
+    const struct rm_flags *flags = data;
+    int r = network_remove(engine, name, flags->force, err);
+
+    return r == -ENOENT && flags->force ? 0 : r;
+}
+
+static int rm(struct cli *cli, int argc, char **argv, struct error *err)
+{
+    struct rm_flags flags = {0};
+    struct strv names = {0};
+    int r = cli_parse(cli, &rm_command, argc, argv, &flags, &names, err);
+
+    if (r != 0)
+        return r < 0 ? r : 0;
+    return cli_each(cli, &names, each_rm, &flags, err);
+}
+
+static const struct option_command prune_command = {.name = "viv network prune",
+        .about = "Takes away all networks that no sandbox is on, but the default one.",
+        .tables = {&rm_table}};
+
+static int confirm(struct error *err)
+{
+    char answer[8] = "";
+
+    if (!isatty(0))
+        return error_set(err, EINVAL, "nobody is there to answer: use --force");
+    fprintf(stderr, "All networks that no sandbox is on will be taken away. Go on? [y/N] ");
+    if (!fgets(answer, sizeof(answer), stdin) || (answer[0] != 'y' && answer[0] != 'Y'))
+        return error_set(err, ECANCELED, "nothing was taken away");
+    return 0;
+}
+
+static int prune(struct cli *cli, int argc, char **argv, struct error *err)
+{
+    _cleanup_engine_ struct engine engine = {0};
+    _cleanup_networks_ struct networks networks = {0};
+    struct rm_flags flags = {0};
+    struct strv names = {0};
+    const char *name;
+    int r = cli_parse(cli, &prune_command, argc, argv, &flags, &names, err);
+
+    if (r != 0)
+        return r < 0 ? r : 0;
+    r = flags.force ? 0 : confirm(err);
+    if (r == 0)
+        r = engine_open(cli->arena, cli->root, &engine, err);
+    if (r == 0)
+        r = engine_networks(&engine, false, &networks, err);
+    if (r == 0)
+        r = networks_list(&networks, cli->arena, &names, err);
+    strv_foreach (name, &names) {
+        if (r < 0 || str_equal(name, NETWORK_DEFAULT))
+            continue;
+        r = network_remove(&engine, name, false, err);
+        if (r == 0)
+            printf("%s\n", name);
+        else if (r == -EBUSY)
+            r = 0;
+    }
+    return r;
+}
+
+/* ---- connect, disconnect --------------------------------------------------------------------- */
+
+struct connect_flags {
+    const char *ip, *ip6, *mac_address;
+    struct strv alias;
+};
+
+static const struct option_row connect_rows[] = {
+        OPTION(0, "ip", OPTION_TEXT, struct connect_flags, ip, "ADDRESS", "its IPv4 address there"),
+        OPTION(0, "ip6", OPTION_TEXT, struct connect_flags, ip6, "ADDRESS",
+                "its IPv6 address there"),
+        OPTION(0, "mac-address", OPTION_TEXT, struct connect_flags, mac_address, "ADDRESS",
+                "its Ethernet address there"),
+        OPTION(0, "alias", OPTION_LIST, struct connect_flags, alias, "NAME",
+                "one more name that it is found by"),
+};
+static const struct option_table connect_table = OPTION_TABLE("connect", connect_rows);
+static const struct option_command connect_command = {.name = "viv network connect",
+        .usage = "NETWORK SANDBOX",
+        .about = "Puts a sandbox on one more network, at once if it runs.",
+        .least = 2,
+        .most = 2,
+        .tables = {&connect_table}};
+
+static void add_part(struct arena *arena, struct strv *parts, const char *key, const char *value)
+{
+    if (value)
+        strv_add(arena, parts, arena_printf(arena, "%s=%s", key, value));
+}
+
+static int connect_to(struct cli *cli, int argc, char **argv, struct error *err)
+{
+    _cleanup_engine_ struct engine engine = {0};
+    struct connect_flags flags = {0};
+    struct strv rest = {0};
+    struct strv parts = {0};
+    struct net_join join;
+    const char *alias;
+    int r = cli_parse(cli, &connect_command, argc, argv, &flags, &rest, err);
+
+    if (r != 0)
+        return r < 0 ? r : 0;
+    add_part(cli->arena, &parts, "ip", flags.ip);
+    add_part(cli->arena, &parts, "ip6", flags.ip6);
+    add_part(cli->arena, &parts, "mac", flags.mac_address);
+    strv_foreach (alias, &flags.alias) {
+        add_part(cli->arena, &parts, "alias", alias);
+    }
+    const char *text =
+            arena_printf(cli->arena, "%s:%s", rest.words[0], strv_join(cli->arena, &parts, ","));
+    r = net_join_parse(text, cli->arena, &join, err);
+    if (r == 0)
+        r = engine_open(cli->arena, cli->root, &engine, err);
+    return r < 0 ? r : sandbox_connect(&engine, rest.words[1], &join, err);
+}
+
+static const struct option_command disconnect_command = {.name = "viv network disconnect",
+        .usage = "NETWORK SANDBOX",
+        .about = "Takes a sandbox off a network, at once if it runs.",
+        .least = 2,
+        .most = 2};
+
+static int disconnect(struct cli *cli, int argc, char **argv, struct error *err)
+{
+    _cleanup_engine_ struct engine engine = {0};
+    struct strv rest = {0};
+    int nothing = 0;
+    int r = cli_parse(cli, &disconnect_command, argc, argv, &nothing, &rest, err);
+
+    if (r != 0)
+        return r < 0 ? r : 0;
+    r = engine_open(cli->arena, cli->root, &engine, err);
+    return r < 0 ? r : sandbox_disconnect(&engine, rest.words[1], rest.words[0], err);
+}
+
+/* ---- which of them --------------------------------------------------------------------------- */
+
+static const struct cli_command commands[] = {
+        {"create", NULL, "make a network", create},
+        {"ls", NULL, "list networks", ls},
+        {"inspect", NULL, "show everything about networks", inspect},
+        {"rm", NULL, "take networks away", rm},
+        {"prune", NULL, "take away those that nobody is on", prune},
+        {"connect", NULL, "put a sandbox on a network", connect_to},
+        {"disconnect", NULL, "take a sandbox off a network", disconnect},
+};
+static const struct option_command network_command = {.name = "viv network",
+        .usage = "create|ls|inspect|rm|prune|connect|disconnect …",
+        .about = "Networks of sandboxes.",
+        .order = OPTIONS_FIRST,
+        .most = SIZE_MAX,
+        .tables = {&create_table, &ls_table, &rm_table, &connect_table}};
+
+int cli_network(struct cli *cli, int argc, char **argv, struct error *err)
+{
+    const char *name = argc > 1 ? argv[1] : "";
+
+    if (str_equal(name, "list"))
+        name = "ls";
+    for (size_t i = 0; i < ARRAY_SIZE(commands); i++)
+        if (str_equal(commands[i].name, name))
+            return commands[i].run(cli, argc - 1, argv + 1, err);
+    if (str_equal(name, "--help") || str_equal(name, "-h")) {
+        char *help[] = {argv[0], argv[1], NULL};
+        struct strv rest = {0};
+        int nothing = 0; /* --help alone writes nowhere */
+        int r = cli_parse(cli, &network_command, 2, help, &nothing, &rest, err);
+        return r < 0 ? r : 0;
+    }
+    return error_set(err, EINVAL, "viv network %s: write %s", name, network_command.usage);
+}

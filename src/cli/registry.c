@@ -1,0 +1,413 @@
+/* pull, push, login, logout, search: what talks to registries. */
+#include "cli/registry.h"
+#include "cli/imagecommands.h"
+
+#include <fcntl.h>
+#include <stdlib.h>
+#include <termios.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+#include "base/cleanup.h"
+#include "base/io.h"
+#include "observe/table.h"
+
+#define SECRET_MAX 4096
+
+int registry_access(struct cli *cli, const struct registry_flags *flags, struct progress *progress,
+        struct image_access *ret, struct error *err)
+{
+    struct image_access access = {.tls = IMAGE_TLS_CONFIGURED};
+
+    if (flags->tls_verify.set)
+        access.tls = flags->tls_verify.value ? IMAGE_TLS_VERIFY : IMAGE_TLS_UNVERIFIED;
+    if (flags->creds) {
+        const char *colon = strchr(flags->creds, ':');
+        if (!colon || colon == flags->creds)
+            return error_set(err, EINVAL, "--creds: write USER:PASSWORD");
+        access.user = arena_strndup(cli->arena, flags->creds, (size_t)(colon - flags->creds));
+        access.password = colon + 1;
+    }
+    if (progress) {
+        access.event = progress_event;
+        access.data = progress;
+    }
+    *ret = access;
+    return 0;
+}
+
+int registry_open(struct cli *cli, const struct registry_flags *flags, struct engine *engine,
+        struct image_store **ret, struct error *err)
+{
+    struct engine_registries registries = {0};
+    int r = engine_open(cli->arena, cli->root, engine, err);
+
+    if (flags) {
+        registries.auth_file = flags->authfile;
+        registries.certs_dir = flags->cert_dir;
+    }
+    return r < 0 ? r : engine_images(engine, &registries, ret, err);
+}
+
+/* ---- pull ------------------------------------------------------------------------------------ */
+
+struct pull_flags {
+    struct registry_flags registry;
+    const char *platform;
+    const char *policy;
+};
+
+static const struct option_row pull_rows[] = {
+        OPTION('q', "quiet", OPTION_FLAG, struct pull_flags, registry.quiet, NULL,
+                "no progress; the id all the same"),
+        OPTION(0, "platform", OPTION_TEXT, struct pull_flags, platform, "OS/ARCH[/VARIANT]",
+                "of a list of images, this one (this machine's)"),
+        OPTION(0, "policy", OPTION_CHOICE, struct pull_flags, policy, "always|missing|never|newer",
+                "when the image is there already (always)"),
+        REGISTRY_ROWS(struct pull_flags, registry),
+};
+static const struct option_table pull_table = OPTION_TABLE("Options", pull_rows);
+static const struct option_command pull_command = {.name = "viv pull",
+        .usage = "IMAGE…",
+        .about = "Fetches images and prints their ids. IMAGE is a name, looked up as "
+                 "registries.conf says, or a source with its kind in front: docker://NAME, "
+                 "oci:DIR[:TAG], oci-archive:FILE[:TAG], docker-archive:FILE[:NAME], dir:DIR.",
+        .least = 1,
+        .most = SIZE_MAX,
+        .tables = {&pull_table}};
+
+static enum image_pull_policy policy_of(const char *word)
+{
+    static const char *const words[] = {
+            [IMAGE_PULL_ALWAYS] = "always",
+            [IMAGE_PULL_MISSING] = "missing",
+            [IMAGE_PULL_NEVER] = "never",
+            [IMAGE_PULL_NEWER] = "newer",
+    };
+
+    for (size_t i = 0; i < ARRAY_SIZE(words); i++)
+        if (str_equal(words[i], word))
+            return (enum image_pull_policy)i;
+    return IMAGE_PULL_ALWAYS;
+}
+
+static int pull_one(struct cli *cli, struct image_store *store, const struct pull_flags *flags,
+        const char *name, struct error *err)
+{
+    _cleanup_progress_ struct progress progress = {0};
+    struct image_access access;
+    char id[IMAGE_ID_SIZE];
+
+    progress_start(&progress, stderr, flags->registry.quiet);
+    int r = registry_access(cli, &flags->registry, &progress, &access, err);
+    if (r == 0)
+        r = image_pull(store, name, flags->platform, policy_of(flags->policy), &access, id, err);
+    progress_end(&progress);
+    if (r == 0)
+        printf("%s\n", id);
+    return r;
+}
+
+int cli_pull(struct cli *cli, int argc, char **argv, struct error *err)
+{
+    _cleanup_engine_ struct engine engine = {0};
+    struct pull_flags flags = {0};
+    struct image_store *store;
+    struct strv names = {0};
+    const char *name;
+    int r = cli_parse(cli, &pull_command, argc, argv, &flags, &names, err);
+
+    if (r != 0)
+        return r < 0 ? r : 0;
+    r = registry_open(cli, &flags.registry, &engine, &store, err);
+    strv_foreach (name, &names) {
+        if (r == 0)
+            r = pull_one(cli, store, &flags, name, err);
+        fflush(stdout);
+    }
+    return r;
+}
+
+/* ---- push ------------------------------------------------------------------------------------ */
+
+struct push_flags {
+    struct registry_flags registry;
+    struct image_push_options options;
+    const char *digestfile;
+};
+
+static const struct option_row push_rows[] = {
+        OPTION('q', "quiet", OPTION_FLAG, struct push_flags, registry.quiet, NULL, "no progress"),
+        OPTION('f', "format", OPTION_CHOICE, struct push_flags, options.format, "oci|v2s2",
+                "of the manifest (as it is in the store)"),
+        OPTION(0, "compression-format", OPTION_CHOICE, struct push_flags, options.compression,
+                "gzip|zstd", "for layers that are not compressed (gzip)"),
+        OPTION(0, "digestfile", OPTION_TEXT, struct push_flags, digestfile, "FILE",
+                "write the manifest's digest into this file too"),
+        REGISTRY_ROWS(struct push_flags, registry),
+};
+static const struct option_table push_table = OPTION_TABLE("Options", push_rows);
+static const struct option_command push_command = {.name = "viv push",
+        .usage = "IMAGE [DESTINATION]",
+        .about = "Sends an image to a registry, or to any other destination that viv pull takes "
+                 "as a source, and prints the digest of its manifest.",
+        .least = 1,
+        .most = 2,
+        .tables = {&push_table}};
+
+static int write_digest(const char *path, const char *digest, struct error *err)
+{
+    if (!path)
+        return 0;
+    int r = io_replace_file_at(AT_FDCWD, path, digest, strlen(digest), 0644, false);
+    return r < 0 ? error_sys(err, -r, "--digestfile %s", path) : 0;
+}
+
+int cli_push(struct cli *cli, int argc, char **argv, struct error *err)
+{
+    _cleanup_engine_ struct engine engine = {0};
+    struct push_flags flags = {0};
+    struct image_store *store;
+    struct image_access access;
+    struct strv words = {0};
+    _cleanup_progress_ struct progress progress = {0};
+    char digest[IMAGE_ID_SIZE];
+    int r = cli_parse(cli, &push_command, argc, argv, &flags, &words, err);
+
+    if (r != 0)
+        return r < 0 ? r : 0;
+    r = registry_open(cli, &flags.registry, &engine, &store, err);
+    if (r < 0)
+        return r;
+    progress_start(&progress, stderr, flags.registry.quiet);
+    r = registry_access(cli, &flags.registry, &progress, &access, err);
+    if (r == 0)
+        r = image_push(store, words.words[0], words.words[words.count - 1], &flags.options, &access,
+                digest, err);
+    progress_end(&progress);
+    if (r == 0)
+        r = write_digest(flags.digestfile, digest, err);
+    if (r == 0)
+        printf("%s\n", digest);
+    return r;
+}
+
+/* ---- login ----------------------------------------------------------------------------------- */
+
+struct login_flags {
+    struct registry_flags registry;
+    const char *username;
+    const char *password;
+    bool password_stdin;
+};
+
+static const struct option_row login_rows[] = {
+        OPTION('u', "username", OPTION_TEXT, struct login_flags, username, "NAME", "who you are"),
+        OPTION('p', "password", OPTION_TEXT, struct login_flags, password, "PASSWORD",
+                "seen by every user of the host; --password-stdin is better"),
+        OPTION(0, "password-stdin", OPTION_FLAG, struct login_flags, password_stdin, NULL,
+                "read it from standard input"),
+        OPTION(0, "authfile", OPTION_TEXT, struct login_flags, registry.authfile, "FILE",
+                "where to keep it"),
+        OPTION(0, "cert-dir", OPTION_TEXT, struct login_flags, registry.cert_dir, "DIR",
+                "certificates: ca.crt, client.cert, client.key"),
+        OPTION(0, "tls-verify", OPTION_SWITCH, struct login_flags, registry.tls_verify, NULL,
+                "--tls-verify=false: any certificate, and plain http"),
+};
+static const struct option_table login_table = OPTION_TABLE("Options", login_rows);
+static const struct option_command login_command = {.name = "viv login",
+        .usage = "[REGISTRY]",
+        .about = "Asks a registry (docker.io) whether it takes a name and a password, and keeps "
+                 "them for later.",
+        .most = 1,
+        .tables = {&login_table}};
+
+/* A line from standard input, without its newline; not shown where it is a terminal. */
+static int ask(struct cli *cli, const char *what, bool hidden, const char **ret, struct error *err)
+{
+    struct termios old;
+    struct termios quiet;
+    char line[SECRET_MAX];
+    bool terminal = isatty(0) && tcgetattr(0, &old) == 0;
+
+    if (!terminal)
+        return error_set(err, ENOTTY,
+                "%s is missing and standard input is no terminal to ask at: use --username and "
+                "--password-stdin",
+                what);
+    fprintf(stderr, "%s: ", what);
+    if (hidden) {
+        quiet = old;
+        quiet.c_lflag &= ~(tcflag_t)ECHO;
+        tcsetattr(0, TCSAFLUSH, &quiet);
+    }
+    char *got = fgets(line, sizeof(line), stdin);
+    if (hidden) {
+        tcsetattr(0, TCSAFLUSH, &old);
+        fputc('\n', stderr);
+    }
+    if (!got)
+        return error_set(err, ENODATA, "%s: nothing was typed", what);
+    line[strcspn(line, "\n")] = '\0';
+    *ret = arena_strdup(cli->arena, line);
+    return 0;
+}
+
+static int read_password(struct cli *cli, const char **ret, struct error *err)
+{
+    _cleanup_buf_ struct buf text = {.max = SECRET_MAX};
+    int r = io_read_fd(0, &text);
+
+    if (r < 0)
+        return error_sys(err, -r, "--password-stdin");
+    char *password = arena_strdup(cli->arena, buf_text(&text));
+    password[strcspn(password, "\r\n")] = '\0';
+    *ret = password;
+    return 0;
+}
+
+static int get_secret(struct cli *cli, struct login_flags *flags, struct error *err)
+{
+    int r = 0;
+
+    if (flags->password && flags->password_stdin)
+        return error_set(err, EINVAL, "--password and --password-stdin exclude each other");
+    if (flags->password_stdin && !flags->username)
+        return error_set(err, EINVAL, "--password-stdin needs --username");
+    if (!flags->username)
+        r = ask(cli, "Username", false, &flags->username, err);
+    if (r == 0 && flags->password_stdin)
+        r = read_password(cli, &flags->password, err);
+    if (r == 0 && !flags->password)
+        r = ask(cli, "Password", true, &flags->password, err);
+    return r;
+}
+
+int cli_login(struct cli *cli, int argc, char **argv, struct error *err)
+{
+    _cleanup_engine_ struct engine engine = {0};
+    struct login_flags flags = {0};
+    struct image_access access;
+    struct image_store *store;
+    struct strv rest = {0};
+    int r = cli_parse(cli, &login_command, argc, argv, &flags, &rest, err);
+
+    if (r != 0)
+        return r < 0 ? r : 0;
+    r = get_secret(cli, &flags, err);
+    if (r == 0)
+        r = registry_open(cli, &flags.registry, &engine, &store, err);
+    if (r == 0)
+        r = registry_access(cli, &flags.registry, NULL, &access, err);
+    if (r < 0)
+        return r;
+    access.user = flags.username;
+    access.password = flags.password;
+    r = image_login(store, rest.count ? rest.words[0] : "docker.io", &access, err);
+    if (r == 0)
+        printf("Login Succeeded!\n");
+    return r;
+}
+
+/* ---- logout ---------------------------------------------------------------------------------- */
+
+static const struct option_row logout_rows[] = {
+        OPTION(0, "authfile", OPTION_TEXT, struct registry_flags, authfile, "FILE",
+                "where it is kept"),
+};
+static const struct option_table logout_table = OPTION_TABLE("Options", logout_rows);
+static const struct option_command logout_command = {.name = "viv logout",
+        .usage = "[REGISTRY]",
+        .about = "Forgets the password for a registry (docker.io).",
+        .most = 1,
+        .tables = {&logout_table}};
+
+int cli_logout(struct cli *cli, int argc, char **argv, struct error *err)
+{
+    _cleanup_engine_ struct engine engine = {0};
+    struct registry_flags flags = {0};
+    struct image_store *store;
+    struct strv rest = {0};
+    int r = cli_parse(cli, &logout_command, argc, argv, &flags, &rest, err);
+
+    if (r != 0)
+        return r < 0 ? r : 0;
+    const char *registry = rest.count ? rest.words[0] : "docker.io";
+    r = registry_open(cli, &flags, &engine, &store, err);
+    if (r == 0)
+        r = image_logout(store, registry, err);
+    if (r == 0)
+        printf("Removed login credentials for %s\n", registry);
+    return r;
+}
+
+/* ---- search ---------------------------------------------------------------------------------- */
+
+struct search_flags {
+    struct registry_flags registry;
+    struct opt_u64 limit;
+    const char *format;
+};
+
+static const struct option_row search_rows[] = {
+        OPTION(0, "limit", OPTION_COUNT, struct search_flags, limit, "N", "at most so many (25)"),
+        OPTION(0, "format", OPTION_CHOICE, struct search_flags, format, "table|json",
+                "how to print"),
+        REGISTRY_ROWS(struct search_flags, registry),
+};
+static const struct option_table search_table = OPTION_TABLE("Options", search_rows);
+static const struct option_command search_command = {.name = "viv search",
+        .usage = "[REGISTRY/]TERM",
+        .about = "Looks for images, in registries that offer it.",
+        .least = 1,
+        .most = 1,
+        .tables = {&search_table}};
+
+static void print_hits(struct cli *cli, const struct image_hit *hits, size_t count, bool json)
+{
+    static const char *const heading[] = {"NAME", "DESCRIPTION", "STARS"};
+    _cleanup_json_ struct json_object *array = json_object_new_array();
+    struct table table = {.arena = cli->arena, .columns = ARRAY_SIZE(heading)};
+
+    table_add(&table, heading);
+    for (size_t i = 0; i < count; i++) {
+        const char *about = hits[i].description ? hits[i].description : "";
+        const char *cells[] = {hits[i].name, about,
+                arena_printf(cli->arena, "%llu", (unsigned long long)hits[i].stars)};
+        table_add(&table, cells);
+        struct json_object *row = json_object_new_object();
+        json_add_str(row, "Name", hits[i].name);
+        json_add_str(row, "Description", about);
+        json_object_object_add(row, "Stars", json_object_new_uint64(hits[i].stars));
+        json_object_array_add(array, row);
+    }
+    if (json)
+        printf("%s\n", json_text_pretty(array));
+    else
+        table_print(&table, stdout);
+}
+
+int cli_search(struct cli *cli, int argc, char **argv, struct error *err)
+{
+    _cleanup_engine_ struct engine engine = {0};
+    struct search_flags flags = {0};
+    struct image_access access;
+    struct image_store *store;
+    struct image_hit *hits;
+    struct strv rest = {0};
+    size_t count;
+    int r = cli_parse(cli, &search_command, argc, argv, &flags, &rest, err);
+
+    if (r != 0)
+        return r < 0 ? r : 0;
+    r = registry_open(cli, &flags.registry, &engine, &store, err);
+    if (r == 0)
+        r = registry_access(cli, &flags.registry, NULL, &access, err);
+    if (r == 0)
+        r = image_search(store, rest.words[0], &access, cli->arena, &hits, &count, err);
+    if (r < 0)
+        return r;
+    size_t most = flags.limit.set ? (size_t)flags.limit.value : 25;
+    print_hits(cli, hits, count < most ? count : most, str_equal(flags.format, "json"));
+    return 0;
+}

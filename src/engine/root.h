@@ -1,0 +1,35 @@
+/*
+ * The roots of sandboxes that are laid upon an image: what an image and the sandbox's own changes
+ * are made of on the disk. Each has an entry of the sandbox's id in the store of images, made when
+ * the sandbox first starts and taken away with its record. A sandbox's root can also be a plain
+ * folder (--rootfs, --bundle): then there is nothing here to take or to give back.
+ */
+#pragma once
+
+#include "engine/engine.h"
+#include "image/image.h"
+#include "rootfs/rootfs.h"
+#include "security/passwd.h"
+
+/*
+ * Makes or finds the root of a sandbox and says what it is made of: `*ret` is NULL for a plain
+ * folder, and for a machine, which makes a disk of it (vm_root.h). The configuration's root path
+ * becomes the place that stands for it. Without `take` nothing is made. `*ret_made` tells whether
+ * it is new.
+ */
+int engine_root_take(struct engine *engine, const struct sandbox_meta *meta, struct spec *spec,
+        bool take, const struct rootfs_overlay **ret, bool *ret_made, struct error *err);
+
+/* Removes what a sandbox of this id has changed. One that is not there is fine. */
+void engine_root_drop(struct engine *engine, const char *id);
+
+/* Looks a user up (passwd_lookup) in the root of a sandbox that need not run or exist yet. */
+int engine_root_user(struct engine *engine, const struct sandbox_meta *meta,
+        const struct spec *spec, const char *user, struct passwd_user *ret, struct error *err);
+
+/*
+ * A read-only mount of a sandbox's root, without what is mounted in it while it runs: a descriptor
+ * of its directory. For export; needs the right to mount.
+ */
+int engine_root_open(struct engine *engine, const struct sandbox_meta *meta,
+        const struct spec *spec, int *ret_fd, struct error *err);

@@ -1,0 +1,145 @@
+#include "engine/vm_call.h"
+
+#include <signal.h>
+#include <stdio.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/io.h"
+#include "container/update.h"
+#include "engine/vm.h"
+#include "spec/check.h"
+
+#define PATIENCE_MS 60000
+
+bool vm_is(const struct sandbox *sandbox)
+{
+    return str_equal(sandbox->meta.isolation, "vm");
+}
+
+/* ---- the connection -------------------------------------------------------------------------- */
+
+/* viv-vmm answers "OK <port>\n" when the agent has taken the connection, else it closes. */
+static int read_answer(int sock)
+{
+    char c;
+
+    for (size_t length = 0; length < 32; length++) {
+        int r = io_read_exact(sock, &c, 1);
+        if (r < 0)
+            return r;
+        if (c == '\n')
+            return 0;
+    }
+    return -EPROTO;
+}
+
+static int connect_through(int dir_fd, int *ret)
+{
+    static const struct timeval patience = {PATIENCE_MS / 1000, 0};
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    _cleanup_close_ int sock = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    char line[32];
+    int length = snprintf(line, sizeof(line), "CONNECT %d\n", AGENT_PORT);
+
+    snprintf(address.sun_path, sizeof(address.sun_path), "/proc/self/fd/%d/" VM_SOCKET, dir_fd);
+    if (sock < 0 || connect(sock, (struct sockaddr *)&address, sizeof(address)) < 0 ||
+            setsockopt(sock, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience)) < 0)
+        return -errno;
+    int r = io_write_all(sock, line, (size_t)length);
+    if (r == 0)
+        r = read_answer(sock);
+    if (r == 0)
+        *ret = take_fd(&sock);
+    return r;
+}
+
+int vm_connect(const struct sandbox *sandbox, int *ret_fd, struct error *err)
+{
+    const char *name = sandbox->meta.name;
+
+    if (sandbox->status == SPEC_PAUSED)
+        return error_set(err, EBUSY,
+                "sandbox \"%s\" is paused, and its machine with it; viv unpause %s first", name,
+                name);
+    if (sandbox->container.dir_fd < 0 || sandbox->status == SPEC_STOPPED)
+        return error_set(err, ESRCH, "sandbox \"%s\" is not running", name);
+    int r = connect_through(sandbox->container.dir_fd, ret_fd);
+    if (r == -ECONNREFUSED || r == -ENOENT || r == -ENODATA)
+        return error_set(err, ESRCH, "the machine of sandbox \"%s\" has ended, or not begun", name);
+    return r < 0 ? error_sys(err, -r, "connect to the machine of sandbox \"%s\"", name) : 0;
+}
+
+int vm_call(const struct sandbox *sandbox, const struct agent_call *call, struct json_object **ret,
+        struct error *err)
+{
+    _cleanup_close_ int sock = -1;
+    _cleanup_buf_ struct buf out = {.max = AGENT_TEXT_MAX};
+    struct agent_frame frame;
+    int r = vm_connect(sandbox, &sock, err);
+
+    if (r < 0)
+        return r;
+    _cleanup_(agent_link_free) struct agent_link link = {.fd = sock};
+    agent_put_record(&out, AGENT_CALL, &agent_call_record, call);
+    r = agent_send(&link, &out, err);
+    if (r == 0)
+        r = agent_expect(&link, PATIENCE_MS, AGENT_RESULT, &frame, err);
+    if (r == 0 && ret)
+        r = json_parse(frame.data, frame.length, "the agent's answer", ret, err);
+    return r;
+}
+
+/* ---- both kinds ------------------------------------------------------------------------------ */
+
+/* SIGKILL ends the machine from outside, whatever state it is in. */
+int sandbox_kill(const struct sandbox *sandbox, int signal, bool all, struct error *err)
+{
+    struct agent_call call = {.verb = "kill", .signal = signal, .all = all};
+
+    if (!vm_is(sandbox) || signal == SIGKILL)
+        return container_kill(&sandbox->container, signal, all && !vm_is(sandbox), err);
+    return vm_call(sandbox, &call, NULL, err);
+}
+
+/* What the machine as a whole may use, for an update of the workload's limits. Its memory is there
+ * already: the guest's own limit is what changes. */
+static struct spec_resources outer_limits(const struct spec_resources *resources)
+{
+    struct spec_resources outer = {0};
+
+    outer.cpu = resources->cpu;
+    return outer;
+}
+
+int sandbox_update(
+        const struct sandbox *sandbox, const struct spec_resources *resources, struct error *err)
+{
+    if (!vm_is(sandbox))
+        return container_update(&sandbox->container, resources, err);
+    _cleanup_json_ struct json_object *json = record_write(&spec_resources_record, resources);
+    struct agent_call call = {.verb = "update", .resources = json_text(json)};
+    struct spec_resources outer = outer_limits(resources);
+    int r = vm_call(sandbox, &call, NULL, err);
+    return r < 0 ? r : container_update(&sandbox->container, &outer, err);
+}
+
+/* A paused machine cannot answer: what it costs the host is told then. */
+int sandbox_stats(const struct sandbox *sandbox, struct arena *arena, struct cgroup_stats *ret,
+        struct error *err)
+{
+    struct record_report report = {.arena = arena};
+    _cleanup_json_ struct json_object *json = NULL;
+    struct agent_call call = {.verb = "stats"};
+
+    if (!vm_is(sandbox) || sandbox->status == SPEC_PAUSED)
+        return cgroup_stats_read(&sandbox->container.state.cgroup, arena, ret, err);
+    int r = vm_call(sandbox, &call, &json, err);
+    if (r < 0)
+        return r;
+    *ret = (struct cgroup_stats){0};
+    record_read(&cgroup_stats_record, json, "", ret, &report);
+    return record_error(&report, "the agent's answer", err);
+}

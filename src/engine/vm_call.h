@@ -1,0 +1,29 @@
+/*
+ * Speaking to the agent of a machine that runs, through the socket in the sandbox's folder: what
+ * commands other than the one that made it want of the workload. The guest is not trusted: answers
+ * are capped, and who does not answer in time is given up.
+ */
+#pragma once
+
+#include "cgroup/stats.h"
+#include "engine/engine.h"
+#include "proto/agent.h"
+
+/* Whether a sandbox is a machine. */
+bool vm_is(const struct sandbox *sandbox);
+
+/* A new connection to the agent; the descriptor is the caller's. -ESRCH when the machine has ended,
+ * -EBUSY when it is paused. */
+int vm_connect(const struct sandbox *sandbox, int *ret_fd, struct error *err);
+
+/* Asks for something; `*ret` (may be NULL) is the answer, the caller's to put. */
+int vm_call(const struct sandbox *sandbox, const struct agent_call *call, struct json_object **ret,
+        struct error *err);
+
+/* What sandboxes of both kinds can do, in the way of each. Errors as of their container_ namesakes.
+ */
+int sandbox_kill(const struct sandbox *sandbox, int signal, bool all, struct error *err);
+int sandbox_update(
+        const struct sandbox *sandbox, const struct spec_resources *resources, struct error *err);
+int sandbox_stats(const struct sandbox *sandbox, struct arena *arena, struct cgroup_stats *ret,
+        struct error *err);

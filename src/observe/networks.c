@@ -1,0 +1,275 @@
+#include "observe/networks.h"
+
+#include <string.h>
+
+#include "engine/connect.h"
+#include "engine/network.h"
+#include "observe/format.h"
+
+/* ---- list ------------------------------------------------------------------------------------ */
+
+static int check_filters(const struct strv *filters, struct error *err)
+{
+    const char *filter;
+
+    strv_foreach (filter, filters) {
+        if (!str_after(filter, "name=") && !str_after(filter, "driver=") &&
+                !str_after(filter, "label="))
+            return error_set(err, EINVAL, "--filter %s: write name=, driver= or label=", filter);
+    }
+    return 0;
+}
+
+static bool has_label(const struct network *network, const char *wanted)
+{
+    size_t length = strcspn(wanted, "=");
+
+    for (size_t i = 0; i < network->labels.count; i++) {
+        const struct record_pair *pair = &network->labels.items[i];
+        if (strlen(pair->key) == length && strncmp(pair->key, wanted, length) == 0 &&
+                (!wanted[length] || str_equal(pair->value, wanted + length + 1)))
+            return true;
+    }
+    return false;
+}
+
+static bool wanted(const struct network *network, const struct strv *filters)
+{
+    const char *filter;
+
+    strv_foreach (filter, filters) {
+        const char *name = str_after(filter, "name=");
+        const char *driver = str_after(filter, "driver=");
+        const char *label = str_after(filter, "label=");
+        if ((name && !strstr(network->name, name)) ||
+                (driver && !str_equal(network->driver, driver)) ||
+                (label && !has_label(network, label)))
+            return false;
+    }
+    return true;
+}
+
+static const char *subnets_text(struct arena *arena, const struct network *network)
+{
+    struct strv words = {0};
+
+    for (size_t i = 0; i < network->subnets.count; i++)
+        strv_add(arena, &words, network->subnets.items[i].subnet);
+    return strv_join(arena, &words, ", ");
+}
+
+/* What templates see; JSON shows the definition as it is. */
+static struct json_object *row_json(struct arena *arena, const struct network *network)
+{
+    struct json_object *row = json_object_new_object();
+    struct json_object *labels = json_object_new_object();
+
+    for (size_t i = 0; i < network->labels.count; i++)
+        json_add_str(labels, network->labels.items[i].key, network->labels.items[i].value);
+    json_add_str(row, "ID", arena_strndup(arena, network->id, SANDBOX_SHORT_ID));
+    json_add_str(row, "Name", network->name);
+    json_add_str(row, "Driver", network->driver);
+    json_add_str(row, "Interface", network->network_interface);
+    json_add_str(row, "Subnets", subnets_text(arena, network));
+    json_add_str(row, "Created", network->created);
+    json_object_object_add(row, "Internal", json_object_new_boolean(network->internal));
+    json_object_object_add(row, "IPv6", json_object_new_boolean(network->ipv6_enabled));
+    json_object_object_add(row, "Labels", labels);
+    return row;
+}
+
+static const char usual[] =
+        "{{.ID}}\t{{.Name}}\t{{.Driver}}\t{{.Interface}}\t{{.Subnets}}\t{{.Internal}}";
+static const char *const heading_names[] = {"ID", "NETWORK ID", "Interface", "BRIDGE", NULL};
+
+int networks_print(
+        struct engine *engine, const struct networks_choice *choice, FILE *out, struct error *err)
+{
+    const struct format_list list = {usual, heading_names};
+    _cleanup_json_ struct json_object *rows = json_object_new_array();
+    _cleanup_networks_ struct networks networks = {0};
+    bool json = str_equal(choice->format, "json") && !choice->quiet;
+    struct strv names = {0};
+    const char *name;
+    int r = check_filters(&choice->filters, err);
+
+    if (r == 0)
+        r = engine_networks(engine, false, &networks, err);
+    if (r == 0)
+        r = networks_list(&networks, engine->arena, &names, err);
+    if (r < 0)
+        return r;
+    strv_foreach (name, &names) {
+        struct network network;
+        if (network_load(&networks, name, false, engine->arena, &network, NULL) < 0 ||
+                !wanted(&network, &choice->filters))
+            continue;
+        json_object_array_add(rows,
+                json ? record_write(&network_record, &network) : row_json(engine->arena, &network));
+    }
+    if (choice->quiet)
+        return format_each(engine->arena, "{{.Name}}", rows, out, err);
+    return format_print(engine->arena, choice->format, &list, rows, out, err);
+}
+
+/* ---- one of them ----------------------------------------------------------------------------- */
+
+static struct json_object *user_json(const struct net_lease *lease)
+{
+    struct json_object *user = json_object_new_object();
+    struct json_object *names = json_object_new_array();
+
+    for (size_t i = 0; i < lease->names.count; i++)
+        json_object_array_add(names, json_object_new_string(lease->names.words[i]));
+    json_add_str(user, "name", lease->sandbox);
+    json_add_str(user, "ipv4", lease->ipv4);
+    json_add_str(user, "ipv6", lease->ipv6);
+    json_add_str(user, "mac", lease->mac);
+    json_add_str(user, "interface", lease->interface);
+    json_object_object_add(user, "names", names);
+    return user;
+}
+
+int networks_inspect(
+        struct engine *engine, const char *name, struct json_object **ret, struct error *err)
+{
+    _cleanup_networks_ struct networks networks = {0};
+    struct network network;
+    struct net_leases users = {0};
+    int r = engine_networks(engine, false, &networks, err);
+
+    if (r == 0 && !network_exists(&networks, name))
+        r = error_set(err, ENOENT, "there is no network \"%s\"; `viv network ls` lists them", name);
+    if (r == 0)
+        r = network_load(&networks, name, false, engine->arena, &network, err);
+    if (r == 0)
+        r = network_users(engine, &networks, name, &users, err);
+    if (r < 0)
+        return r;
+    struct json_object *object = record_write(&network_record, &network);
+    struct json_object *containers = json_object_new_object();
+    for (size_t i = 0; i < users.count; i++)
+        json_object_object_add(containers, users.items[i].id, user_json(&users.items[i]));
+    json_object_object_add(object, "containers", containers);
+    *ret = object;
+    return 0;
+}
+
+/* ---- of one sandbox -------------------------------------------------------------------------- */
+
+static const char *host_ip(const struct net_port *port, const struct net_lease *lease)
+{
+    if (!str_empty(port->host_ip))
+        return port->host_ip;
+    return str_empty(lease->ipv4) ? "::" : "0.0.0.0";
+}
+
+static void add_ports(struct arena *arena, const struct net_lease *lease, struct json_object *into)
+{
+    for (size_t i = 0; i < lease->ports.count; i++) {
+        const struct net_port *port = &lease->ports.items[i];
+        const char *key = arena_printf(arena, "%u/%s", port->container_port, port->protocol);
+        struct json_object *list = json_get(into, key);
+        struct json_object *item = json_object_new_object();
+        if (!list) {
+            list = json_object_new_array();
+            json_object_object_add(into, key, list);
+        }
+        json_add_str(item, "HostIp", host_ip(port, lease));
+        json_add_str(item, "HostPort", arena_printf(arena, "%u", port->host_port));
+        json_object_array_add(list, item);
+    }
+}
+
+struct json_object *networks_of_json(struct engine *engine, const struct sandbox *sandbox)
+{
+    struct json_object *settings = json_object_new_object();
+    struct json_object *ports = json_object_new_object();
+    struct json_object *all = json_object_new_object();
+    struct net_leases leases = {0};
+
+    if (sandbox->meta.id && net_wants_anything(&sandbox->meta.network))
+        sandbox_leases(engine, sandbox->meta.id, &leases, NULL);
+    for (size_t i = 0; i < leases.count; i++) {
+        const struct net_lease *lease = &leases.items[i];
+        struct json_object *one = json_object_new_object();
+        struct json_object *aliases = json_object_new_array();
+        for (size_t j = 0; j < lease->names.count; j++)
+            json_object_array_add(aliases, json_object_new_string(lease->names.words[j]));
+        json_add_str(one, "IPAddress", lease->ipv4);
+        json_add_str(one, "GlobalIPv6Address", lease->ipv6);
+        json_add_str(one, "MacAddress", lease->mac);
+        json_add_str(one, "Interface", lease->interface);
+        json_object_object_add(one, "Aliases", aliases);
+        json_object_object_add(all, lease->network, one);
+        add_ports(engine->arena, lease, ports);
+    }
+    json_object_object_add(settings, "Networks", all);
+    json_object_object_add(settings, "Ports", ports);
+    return settings;
+}
+
+const char *networks_ports_text(struct engine *engine, const struct sandbox *sandbox)
+{
+    const struct net_request *request = &sandbox->meta.network;
+    struct net_leases leases = {0};
+    struct strv words = {0};
+
+    if ((!request->publish.count && !request->publish_all) || sandbox->container.dir_fd < 0)
+        return "";
+    sandbox_leases(engine, sandbox->meta.id, &leases, NULL);
+    for (size_t i = 0; i < leases.count; i++)
+        for (size_t j = 0; j < leases.items[i].ports.count; j++) {
+            const struct net_port *port = &leases.items[i].ports.items[j];
+            const char *host = host_ip(port, &leases.items[i]);
+            bool six = strchr(host, ':');
+            strv_add(engine->arena, &words,
+                    arena_printf(engine->arena, "%s%s%s:%u->%u/%s", six ? "[" : "", host,
+                            six ? "]" : "", port->host_port, port->container_port, port->protocol));
+        }
+    return words.count ? strv_join(engine->arena, &words, ", ") : "";
+}
+
+static bool is_port(struct arena *arena, const struct net_port *port, const char *only)
+{
+    const char *text = arena_printf(arena, "%u/%s", port->container_port, port->protocol);
+
+    return str_equal(only, text) ||
+           (!strchr(only, '/') && str_equal(arena_printf(arena, "%s/tcp", only), text));
+}
+
+static void print_port(
+        const struct net_port *port, const struct net_lease *lease, bool alone, FILE *out)
+{
+    const char *host = host_ip(port, lease);
+    bool six = strchr(host, ':');
+
+    if (!alone)
+        fprintf(out, "%u/%s -> ", port->container_port, port->protocol);
+    fprintf(out, "%s%s%s:%u\n", six ? "[" : "", host, six ? "]" : "", port->host_port);
+}
+
+int networks_print_ports(
+        struct engine *engine, const char *name, const char *only, FILE *out, struct error *err)
+{
+    _cleanup_sandbox_ struct sandbox sandbox = {.record_fd = -1};
+    struct net_leases leases = {0};
+    bool found = false;
+    int r = engine_find(engine, name, &sandbox, err);
+
+    if (r == 0)
+        r = sandbox_leases(engine, sandbox.meta.id, &leases, err);
+    if (r < 0)
+        return r;
+    for (size_t i = 0; i < leases.count; i++)
+        for (size_t j = 0; j < leases.items[i].ports.count; j++) {
+            const struct net_port *port = &leases.items[i].ports.items[j];
+            if (only && !is_port(engine->arena, port, only))
+                continue;
+            print_port(port, &leases.items[i], only, out);
+            found = true;
+        }
+    if (only && !found)
+        return error_set(err, ENOENT, "sandbox \"%s\" publishes no port %s", name, only);
+    return 0;
+}

@@ -1,0 +1,12 @@
+/* Layers given by path, for kernels before 6.13: see overlay.h. For rootfs/overlay.c alone. */
+#pragma once
+
+#include "plan/step.h"
+#include "rootfs/overlayself.h"
+
+/* As overlay_mount(). */
+int overlay_mount_by_path(const struct overlay_mount *mount, int *ret_fd, struct error *err);
+
+/* Its calls, for the step's description. */
+void overlay_path_describe(const struct rootfs_overlay *layers, bool idmapped, bool user_marks,
+        struct step_text *text);
