@@ -204,6 +204,16 @@ static int resolve_volumes(struct cli *cli, struct engine *engine, struct spec *
 
 /* ---- all of it ------------------------------------------------------------------------------- */
 
+/* Starts come later, and from elsewhere. */
+static const char *absolute(struct arena *arena, const char *path)
+{
+    char directory[4096];
+
+    if (!path || path[0] == '/' || !getcwd(directory, sizeof(directory)))
+        return path;
+    return path_join(arena, directory, path);
+}
+
 static void fill_meta(struct cli *cli, const struct spec *spec, const struct run_choices *choices,
         struct sandbox_meta *meta)
 {
@@ -219,6 +229,13 @@ static void fill_meta(struct cli *cli, const struct spec *spec, const struct run
     meta->stop_signal = choices->stop_signal
                                 ? arena_strdup(cli->arena, signal_name(choices->stop_signal))
                                 : NULL;
+    meta->pidfile = absolute(cli->arena, choices->pidfile);
+    meta->restart = choices->restart;
+    meta->restart_max = choices->restart_max;
+    meta->log = choices->log_driver;
+    meta->log_options = choices->log_options;
+    meta->health = (struct sandbox_check){choices->health.test, choices->health.interval,
+            choices->health.timeout, choices->health.start_period, (int)choices->health.retries};
     if (choices->stop_timeout.set)
         meta->stop_timeout = (int)(choices->stop_timeout.value / 1000000000);
     meta->tty = choices->tty;

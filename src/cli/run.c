@@ -168,22 +168,6 @@ static void tell_all(struct prepared *prepared)
     prepared->told.count = 0;
 }
 
-static int write_pidfile(const struct prepared *prepared, struct error *err)
-{
-    char text[16];
-    _cleanup_sandbox_ struct sandbox sandbox = {.record_fd = -1};
-
-    if (!prepared->choices.pidfile)
-        return 0;
-    int r = engine_find(
-            (struct engine *)(uintptr_t)&prepared->engine, prepared->run.meta.name, &sandbox, err);
-    if (r < 0)
-        return r;
-    int length = snprintf(text, sizeof(text), "%d\n", sandbox.container.state.pid);
-    r = io_replace_file_at(AT_FDCWD, prepared->choices.pidfile, text, (size_t)length, 0644, false);
-    return r < 0 ? error_sys(err, -r, "--pidfile %s", prepared->choices.pidfile) : 0;
-}
-
 static int apply(struct cli *cli, struct prepared *prepared, const struct run_words *words,
         struct error *err)
 {
@@ -206,10 +190,8 @@ static int apply(struct cli *cli, struct prepared *prepared, const struct run_wo
         r = engine_run(&prepared->engine, run, &status, err);
     trace_end(&trace);
     tell_all(prepared);
-    if (r == 0 && run->detach) {
-        r = write_pidfile(prepared, err);
+    if (r == 0 && run->detach)
         printf("%s\n", run->meta.id);
-    }
     return r < 0 ? r : status;
 }
 

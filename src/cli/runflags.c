@@ -5,6 +5,7 @@
 #include "base/cleanup.h"
 #include "cli/detachkeys.h"
 #include "cli/runbuild.h"
+#include "cli/runlife.h"
 #include "cli/runmounts.h"
 #include "cli/runnamespaces.h"
 #include "cli/runnetwork.h"
@@ -66,8 +67,9 @@ struct option_command run_flags_command(const char *name, const char *about)
             .about = about,
             .order = OPTIONS_FIRST,
             .most = SIZE_MAX,
-            .tables = {&sandbox_table, &run_process_table, &run_mounts_table, &run_namespaces_table,
-                    &run_network_table, &run_security_table, &run_resources_table}};
+            .tables = {&sandbox_table, &run_life_table, &run_process_table, &run_mounts_table,
+                    &run_namespaces_table, &run_network_table, &run_security_table,
+                    &run_resources_table}};
 }
 
 /* As Docker and Podman have it; a name is also a file's. */
@@ -201,6 +203,8 @@ static int apply_all(struct run_build *build, struct error *err)
 {
     int r = apply_sandbox(build, err);
 
+    if (r == 0)
+        r = run_life_apply(build, err);
     if (r == 0)
         r = run_process_apply(build, err);
     if (r == 0)

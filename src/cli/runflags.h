@@ -39,6 +39,13 @@ struct run_flags {
     struct strv annotation;
     const char *stop_signal;
     struct opt_i64 stop_timeout; /* nanoseconds */
+    const char *restart;
+    const char *log_driver;
+    struct strv log_opt;
+    const char *health_cmd;
+    struct opt_i64 health_interval, health_timeout, health_start_period; /* nanoseconds */
+    struct opt_u64 health_retries;
+    bool no_healthcheck;
     bool init;
     const char *pidfile;
     bool trace;
@@ -235,6 +242,11 @@ struct run_choices {
     struct record_map labels;
     int stop_signal;
     struct opt_i64 stop_timeout;
+    const char *restart; /* a policy; NULL: no */
+    int restart_max;     /* of on-failure; 0: no end */
+    const char *log_driver;
+    struct record_map log_options;
+    struct run_health health;
     bool init;
     const char *pidfile;
     bool trace;

@@ -2,6 +2,7 @@
 #include <signal.h>
 
 #include "cli/command.h"
+#include "cli/select.h"
 #include "engine/vm_call.h"
 #include "spec/signals.h"
 
@@ -76,13 +77,8 @@ static const struct option_command kill_command = {.name = "viv kill",
 static int each_kill(struct engine *engine, const char *name, void *data, struct error *err)
 {
     const struct kill_flags *flags = data;
-    _cleanup_sandbox_ struct sandbox sandbox = {.record_fd = -1};
-    int r = engine_find(engine, name, &sandbox, err);
 
-    if (r < 0)
-        return r;
-    r = sandbox_kill(&sandbox, flags->number, flags->all, err);
-    return r < 0 ? error_prefix(err, "sandbox \"%s\"", sandbox.meta.name) : 0;
+    return engine_kill(engine, name, flags->number, flags->all, err);
 }
 
 int cli_kill(struct cli *cli, int argc, char **argv, struct error *err)
@@ -101,10 +97,12 @@ int cli_kill(struct cli *cli, int argc, char **argv, struct error *err)
 /* ---- stop ------------------------------------------------------------------------------------ */
 
 struct stop_flags {
+    struct select_flags select;
     struct opt_i64 time;
 };
 
 static const struct option_row stop_rows[] = {
+        SELECT_ROWS(struct stop_flags, select),
         OPTION('t', "time", OPTION_NUMBER, struct stop_flags, time, "SECONDS",
                 "how long to wait before SIGKILL (the sandbox's choice, or 10)"),
         OPTION(0, "timeout", OPTION_NUMBER, struct stop_flags, time, "SECONDS", NULL),
@@ -113,7 +111,6 @@ static const struct option_table stop_table = OPTION_TABLE("Options", stop_rows)
 static const struct option_command stop_command = {.name = "viv stop",
         .usage = "SANDBOX…",
         .about = "Asks workloads to end by their stop signal, and ends them when they do not.",
-        .least = 1,
         .most = SIZE_MAX,
         .tables = {&stop_table}};
 
@@ -136,16 +133,19 @@ int cli_stop(struct cli *cli, int argc, char **argv, struct error *err)
     if (flags.time.set && (flags.time.value < 0 || flags.time.value > 86400))
         return error_set(err, EINVAL, "--time %lld: seconds from 0 to 86400 are wanted",
                 (long long)flags.time.value);
-    return cli_each(cli, &names, each_stop, &flags, err);
+    r = select_names(cli, &flags.select, SELECT_ALIVE, &names, err);
+    return r < 0 ? r : cli_each(cli, &names, each_stop, &flags, err);
 }
 
 /* ---- rm -------------------------------------------------------------------------------------- */
 
 struct rm_flags {
+    struct select_flags select;
     bool force;
 };
 
 static const struct option_row rm_rows[] = {
+        SELECT_ROWS(struct rm_flags, select),
         OPTION('f', "force", OPTION_FLAG, struct rm_flags, force, NULL,
                 "also those that run: they are killed"),
 };
@@ -153,7 +153,6 @@ static const struct option_table rm_table = OPTION_TABLE("Options", rm_rows);
 static const struct option_command rm_command = {.name = "viv rm",
         .usage = "SANDBOX…",
         .about = "Takes sandboxes away, with their logs.",
-        .least = 1,
         .most = SIZE_MAX,
         .tables = {&rm_table}};
 
@@ -173,24 +172,44 @@ int cli_rm(struct cli *cli, int argc, char **argv, struct error *err)
 
     if (r != 0)
         return r < 0 ? r : 0;
-    return cli_each(cli, &names, each_rm, &flags, err);
+    r = select_names(cli, &flags.select, SELECT_ANY, &names, err);
+    return r < 0 ? r : cli_each(cli, &names, each_rm, &flags, err);
 }
 
 /* ---- wait ------------------------------------------------------------------------------------ */
 
+struct wait_flags {
+    const char *condition;
+};
+
+static const struct option_row wait_rows[] = {
+        OPTION(0, "condition", OPTION_CHOICE, struct wait_flags, condition,
+                "not-running|next-exit|exited|stopped|running|removed", "what to wait for"),
+};
+static const struct option_table wait_table = OPTION_TABLE("Options", wait_rows);
 static const struct option_command wait_command = {.name = "viv wait",
         .usage = "SANDBOX…",
         .about = "Waits until sandboxes have ended, and prints the status of each.",
         .least = 1,
-        .most = SIZE_MAX};
+        .most = SIZE_MAX,
+        .tables = {&wait_table}};
+
+static enum wait_condition condition_of(const char *word)
+{
+    if (str_equal(word, "next-exit"))
+        return WAIT_NEXT_EXIT;
+    if (str_equal(word, "running"))
+        return WAIT_RUNNING;
+    return str_equal(word, "removed") ? WAIT_REMOVED : WAIT_NOT_RUNNING;
+}
 
 int cli_wait(struct cli *cli, int argc, char **argv, struct error *err)
 {
     _cleanup_engine_ struct engine engine = {0};
+    struct wait_flags flags = {0};
     struct strv names = {0};
     const char *name;
-    int nothing = 0;
-    int r = cli_parse(cli, &wait_command, argc, argv, &nothing, &names, err);
+    int r = cli_parse(cli, &wait_command, argc, argv, &flags, &names, err);
 
     if (r != 0)
         return r < 0 ? r : 0;
@@ -198,7 +217,7 @@ int cli_wait(struct cli *cli, int argc, char **argv, struct error *err)
     strv_foreach (name, &names) {
         int status;
         if (r == 0)
-            r = engine_wait(&engine, name, &status, err);
+            r = engine_wait(&engine, name, condition_of(flags.condition), &status, err);
         if (r < 0)
             return r;
         printf("%d\n", status);

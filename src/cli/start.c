@@ -1,15 +1,20 @@
 /* start, restart: sandboxes that have a record, once more. */
 #include "cli/command.h"
 #include "cli/detachkeys.h"
+#include "cli/select.h"
 
 /* ---- start ----------------------------------------------------------------------------------- */
 
 struct start_flags {
+    struct select_flags select;
     bool attach, interactive;
     const char *detach_keys;
 };
 
 static const struct option_row start_rows[] = {
+        OPTION(0, "all", OPTION_FLAG, struct start_flags, select.all, NULL, "all that do not run"),
+        OPTION(0, "filter", OPTION_LIST, struct start_flags, select.filter, "KEY=VALUE",
+                "those that do not run and pass, as viv ps has them"),
         OPTION('a', "attach", OPTION_FLAG, struct start_flags, attach, NULL,
                 "stay at its streams; the status is the workload's"),
         OPTION('i', "interactive", OPTION_FLAG, struct start_flags, interactive, NULL,
@@ -21,7 +26,6 @@ static const struct option_table start_table = OPTION_TABLE("Options", start_row
 static const struct option_command start_command = {.name = "viv start",
         .usage = "SANDBOX…",
         .about = "Starts sandboxes that were created, or have ended. One that runs is left alone.",
-        .least = 1,
         .most = SIZE_MAX,
         .tables = {&start_table}};
 
@@ -74,6 +78,9 @@ int cli_start(struct cli *cli, int argc, char **argv, struct error *err)
 
     if (r != 0)
         return r < 0 ? r : 0;
+    r = select_names(cli, &flags.select, SELECT_DEAD, &names, err);
+    if (r < 0)
+        return r;
     if (!flags.attach && !flags.interactive)
         return cli_each(cli, &names, each_start, &starting, err);
     if (names.count != 1)
@@ -92,10 +99,12 @@ int cli_start(struct cli *cli, int argc, char **argv, struct error *err)
 /* ---- restart --------------------------------------------------------------------------------- */
 
 struct restart_flags {
+    struct select_flags select;
     struct opt_i64 time;
 };
 
 static const struct option_row restart_rows[] = {
+        SELECT_ROWS(struct restart_flags, select),
         OPTION('t', "time", OPTION_NUMBER, struct restart_flags, time, "SECONDS",
                 "how long to wait before SIGKILL (the sandbox's choice, or 10)"),
         OPTION(0, "timeout", OPTION_NUMBER, struct restart_flags, time, "SECONDS", NULL),
@@ -104,7 +113,6 @@ static const struct option_table restart_table = OPTION_TABLE("Options", restart
 static const struct option_command restart_command = {.name = "viv restart",
         .usage = "SANDBOX…",
         .about = "Stops sandboxes that run, and starts them again.",
-        .least = 1,
         .most = SIZE_MAX,
         .tables = {&restart_table}};
 
@@ -132,5 +140,6 @@ int cli_restart(struct cli *cli, int argc, char **argv, struct error *err)
                 (long long)flags.time.value);
     if (flags.time.set)
         starting.seconds = (int)flags.time.value;
-    return cli_each(cli, &names, each_restart, &starting, err);
+    r = select_names(cli, &flags.select, SELECT_ANY, &names, err);
+    return r < 0 ? r : cli_each(cli, &names, each_restart, &starting, err);
 }

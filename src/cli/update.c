@@ -2,18 +2,44 @@
 #include "cli/command.h"
 #include "cli/devices.h"
 #include "cli/runbuild.h"
+#include "cli/runlife.h"
 #include "cli/runresources.h"
 #include "engine/vm_call.h"
 
+struct updating {
+    const struct spec_resources *resources;
+    bool limits; /* some were named */
+    const char *restart;
+    int restart_max;
+};
+
+static const struct option_row rows[] = {
+        OPTION(0, "restart", OPTION_TEXT, struct run_flags, restart, "POLICY",
+                "Another restart policy: no, on-failure[:N], always, unless-stopped"),
+};
+static const struct option_table life_table = OPTION_TABLE("Life", rows);
+
+static int set_policy(const struct updating *updating, struct sandbox *sandbox, struct error *err)
+{
+    if (!sandbox->kept)
+        return error_set(err, EINVAL, "--restart: it was made with --rm, and goes when it ends");
+    sandbox->meta.restart = updating->restart;
+    sandbox->meta.restart_max = updating->restart_max;
+    return sandbox_meta_save(sandbox->record_fd, &sandbox->meta, true, err);
+}
+
 static int each_update(struct engine *engine, const char *name, void *data, struct error *err)
 {
-    const struct spec_resources *resources = data;
+    const struct updating *updating = data;
     _cleanup_sandbox_ struct sandbox sandbox = {.record_fd = -1};
     int r = engine_find(engine, name, &sandbox, err);
 
     if (r < 0)
         return r;
-    r = sandbox_update(&sandbox, resources, err);
+    if (updating->limits || !updating->restart)
+        r = sandbox_update(&sandbox, updating->resources, err);
+    if (r == 0 && updating->restart)
+        r = set_policy(updating, &sandbox, err);
     return r < 0 ? error_prefix(err, "sandbox \"%s\"", sandbox.meta.name) : 0;
 }
 
@@ -21,10 +47,12 @@ int cli_update(struct cli *cli, int argc, char **argv, struct error *err)
 {
     static const struct option_command command = {.name = "viv update",
             .usage = "SANDBOX…",
-            .about = "Changes the limits of sandboxes that run. What is not named stays as it is.",
+            .about = "Changes the limits of sandboxes that run, and the restart policy of any. "
+                     "What is "
+                     "not named stays as it is.",
             .least = 1,
             .most = SIZE_MAX,
-            .tables = {&run_resources_table}};
+            .tables = {&run_resources_table, &life_table}};
     struct run_flags flags = {0};
     struct run_input input = {0};
     struct run_choices choices = {0};
@@ -35,8 +63,14 @@ int cli_update(struct cli *cli, int argc, char **argv, struct error *err)
     if (r != 0)
         return r < 0 ? r : 0;
     struct run_build build = {cli->arena, &flags, &input, &spec, &choices};
+    static const struct spec_resources nothing;
+    struct updating updating = {.resources = &spec.linux.resources};
     r = run_resources_apply(&build, err);
     if (r == 0)
         r = resolve_devices(cli->arena, &spec, &choices, err);
-    return r < 0 ? r : cli_each(cli, &names, each_update, &spec.linux.resources, err);
+    if (r == 0 && flags.restart)
+        r = run_restart_read(
+                cli->arena, flags.restart, &updating.restart, &updating.restart_max, err);
+    updating.limits = memcmp(&nothing, updating.resources, sizeof(nothing)) != 0;
+    return r < 0 ? r : cli_each(cli, &names, each_update, &updating, err);
 }

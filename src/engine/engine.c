@@ -2,26 +2,18 @@
 
 #include <fcntl.h>
 #include <limits.h>
-#include <poll.h>
-#include <signal.h>
 #include <stdlib.h>
-#include <sys/file.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/path.h"
 #include "base/str.h"
-#include "cgroup/group.h"
 #include "engine/attach.h"
 #include "engine/idrange.h"
 #include "engine/images.h"
 #include "engine/network.h"
 #include "engine/records.h"
 #include "engine/session.h"
-#include "spec/signals.h"
-#include "sys/process.h"
-
-#define STOP_TIMEOUT_S 10
 
 const char *engine_data_root(struct arena *arena)
 {
@@ -88,7 +80,7 @@ void engine_close(struct engine *engine)
 
 /* ---- finding --------------------------------------------------------------------------------- */
 
-static bool has_folder(const struct sandbox *sandbox)
+bool sandbox_has_run(const struct sandbox *sandbox)
 {
     return sandbox->container.dir_fd >= 0;
 }
@@ -114,6 +106,17 @@ static int bury(struct engine *engine, struct sandbox *sandbox)
     return sandbox->meta.remove;
 }
 
+/* The process has ended, and the end is not written down: either that is just being done, and it
+ * counts as running until then, or there is nobody left to do it. */
+static void look_again(struct engine *engine, struct sandbox *sandbox)
+{
+    bool watched = record_is_watched(sandbox->record_fd);
+
+    sandbox_life_load(sandbox->record_fd, engine->arena, &sandbox->life, NULL);
+    if (watched && !sandbox->life.ended)
+        sandbox->status = SPEC_RUNNING;
+}
+
 /* What is there of a sandbox of exactly this name. */
 static int load(struct engine *engine, const char *name, struct sandbox *ret, struct error *err)
 {
@@ -132,15 +135,19 @@ static int load(struct engine *engine, const char *name, struct sandbox *ret, st
     if (!sandbox.kept)
         sandbox.record_fd = fcntl(sandbox.container.dir_fd, F_DUPFD_CLOEXEC, 3);
     r = sandbox_meta_load(sandbox.record_fd, engine->arena, &sandbox.meta, NULL);
-    if (r < 0 && !has_folder(&sandbox)) { /* half made, by someone who was killed */
+    if (r < 0 && !sandbox_has_run(&sandbox)) { /* half made, by someone who was killed */
         sandbox_close(&sandbox);
         return -ENOENT;
     }
     sandbox.meta.name = sandbox.container.state.id;
     sandbox_life_load(sandbox.record_fd, engine->arena, &sandbox.life, NULL);
-    sandbox.status = has_folder(&sandbox)   ? container_status(&sandbox.container)
-                     : sandbox.life.started ? SPEC_STOPPED
-                                            : SPEC_CREATED;
+    if (sandbox.life.restarting && !record_is_watched(sandbox.record_fd))
+        sandbox.life.restarting = false; /* its monitor was killed while it waited */
+    sandbox.status = sandbox_has_run(&sandbox) ? container_status(&sandbox.container)
+                     : sandbox.life.started    ? SPEC_STOPPED
+                                               : SPEC_CREATED;
+    if (sandbox_has_run(&sandbox) && sandbox.status == SPEC_STOPPED && !sandbox.life.ended)
+        look_again(engine, &sandbox);
     *ret = sandbox;
     return 0;
 }
@@ -165,7 +172,7 @@ int engine_find(struct engine *engine, const char *name, struct sandbox *ret, st
     }
     if (r < 0)
         return r;
-    if (sandbox.status == SPEC_STOPPED && has_folder(&sandbox) && bury(engine, &sandbox) > 0) {
+    if (sandbox.status == SPEC_STOPPED && sandbox_has_run(&sandbox) && bury(engine, &sandbox) > 0) {
         sandbox_close(&sandbox);
         return no_such(name, err);
     }
@@ -185,103 +192,7 @@ int engine_list(struct engine *engine, struct strv *ret, struct error *err)
     return record_list(engine, ret, err);
 }
 
-/* ---- waiting and ending ---------------------------------------------------------------------- */
-
-int engine_wait(struct engine *engine, const char *name, int *ret_status, struct error *err)
-{
-    _cleanup_sandbox_ struct sandbox sandbox = {.record_fd = -1};
-    int r = engine_find(engine, name, &sandbox, err);
-
-    if (r < 0)
-        return r;
-    /* the monitor holds this lock as long as it lives; with --rm the folder is gone then, but what
-     * was opened before still tells */
-    _cleanup_close_ int before = sandbox_life_open(sandbox.record_fd);
-    while (has_folder(&sandbox) && flock(sandbox.record_fd, LOCK_SH) < 0)
-        if (errno != EINTR)
-            return error_sys(err, errno, "wait for sandbox \"%s\"", name);
-    struct sandbox_life life;
-    r = sandbox_life_load(sandbox.record_fd, engine->arena, &life, NULL);
-    if (r < 0 && before >= 0)
-        r = sandbox_life_read(before, engine->arena, &life, NULL);
-    if (r < 0 || !life.ended)
-        return error_set(err, ECHILD,
-                "sandbox \"%s\" has ended, but nobody was left to see how: its monitor was killed",
-                name);
-    *ret_status = life.code;
-    return 0;
-}
-
-static int stop_signal(const struct sandbox *sandbox)
-{
-    int signal;
-
-    if (sandbox->meta.stop_signal && signal_parse(sandbox->meta.stop_signal, &signal, NULL) == 0)
-        return signal;
-    return SIGTERM;
-}
-
-static bool ends_within(pid_t pid, int timeout_s)
-{
-    _cleanup_close_ int pidfd = sys_pidfd_open(pid, 0);
-    struct pollfd ended = {.fd = pidfd, .events = POLLIN};
-    int r;
-
-    if (pidfd < 0)
-        return true;
-    do
-        r = poll(&ended, 1, timeout_s * 1000);
-    while (r < 0 && errno == EINTR);
-    return r > 0;
-}
-
-int engine_stop(struct engine *engine, const char *name, int timeout_s, struct error *err)
-{
-    _cleanup_sandbox_ struct sandbox sandbox = {.record_fd = -1};
-    int r = engine_find(engine, name, &sandbox, err);
-
-    if (r < 0 || !has_folder(&sandbox))
-        return r;
-    if (timeout_s < 0)
-        timeout_s = sandbox.meta.stop_timeout > 0 ? sandbox.meta.stop_timeout : STOP_TIMEOUT_S;
-    pid_t pid = sandbox.container.state.pid;
-    if (sandbox.status == SPEC_PAUSED)
-        r = container_resume(&sandbox.container, err);
-    if (r == 0)
-        r = container_kill(&sandbox.container, stop_signal(&sandbox), false, err);
-    if (r == 0 && !ends_within(pid, timeout_s))
-        r = container_kill(&sandbox.container, SIGKILL, false, err);
-    if (r == -ESRCH)
-        r = 0; /* it ended by itself in between */
-    if (r == 0)
-        flock(sandbox.record_fd, LOCK_SH); /* until its monitor has tidied up */
-    return r;
-}
-
-int engine_remove(struct engine *engine, const char *name, bool force, struct error *err)
-{
-    _cleanup_sandbox_ struct sandbox sandbox = {.record_fd = -1};
-    int r = engine_find(engine, name, &sandbox, err);
-
-    if (r < 0)
-        return r;
-    if (!force && has_folder(&sandbox) && sandbox.status != SPEC_STOPPED)
-        return error_set(err, EBUSY,
-                "sandbox \"%s\" is %s: stop it first (viv stop %s), or use viv rm -f",
-                sandbox.meta.name, spec_status_name(sandbox.status), sandbox.meta.name);
-    if (has_folder(&sandbox) && sandbox.status != SPEC_STOPPED) {
-        r = container_kill(&sandbox.container, SIGKILL, false, NULL);
-        if (r == 0)
-            flock(sandbox.record_fd, LOCK_SH);
-    }
-    if (has_folder(&sandbox))
-        r = container_delete(&sandbox.container, true, err);
-    if (r == 0 && sandbox.life.id_first)
-        idrange_release(&engine->store, sandbox.meta.name, (uint32_t)sandbox.life.id_first);
-    if (r == 0)
-        r = record_remove(engine, sandbox.meta.name, sandbox.meta.id, sandbox.kept, err);
-    return r;
-}
+/* ---- attaching ------------------------------------------------------------------------------- */
 
 int engine_attach(struct engine *engine, const char *name, bool input, const char *detach_keys,
         int *ret_status, struct error *err)
@@ -292,7 +203,7 @@ int engine_attach(struct engine *engine, const char *name, bool input, const cha
 
     if (r < 0)
         return r;
-    if (!has_folder(&sandbox) || sandbox.status == SPEC_STOPPED)
+    if (!sandbox_has_run(&sandbox) || sandbox.status == SPEC_STOPPED)
         return error_set(err, ESRCH, "sandbox \"%s\" is not running", name);
     r = attach_connect(sandbox.container.dir_fd, &sock, err);
     if (r < 0)
@@ -300,5 +211,5 @@ int engine_attach(struct engine *engine, const char *name, bool input, const cha
     struct session session = {sock, input && sandbox.meta.interactive,
             input && sandbox.meta.tty && isatty(0), detach_keys};
     r = session_run(&session, err);
-    return r < 0 ? r : engine_wait(engine, name, ret_status, err);
+    return r < 0 ? r : engine_wait(engine, name, WAIT_NOT_RUNNING, ret_status, err);
 }

@@ -91,15 +91,30 @@ int engine_find(struct engine *engine, const char *name, struct sandbox *ret, st
 void sandbox_close(struct sandbox *sandbox);
 #define _cleanup_sandbox_ __attribute__((cleanup(sandbox_close)))
 
+/* Whether it has a folder in the store: it runs, is being made, or nobody has tidied up yet. */
+bool sandbox_has_run(const struct sandbox *sandbox);
+
 /* The names of all. */
 int engine_list(struct engine *engine, struct strv *ret, struct error *err);
 
-/* Waits for the end; the status as of engine_run. */
-int engine_wait(struct engine *engine, const char *name, int *ret_status, struct error *err);
+enum wait_condition {
+    WAIT_NOT_RUNNING, /* at once when it does not run */
+    WAIT_NEXT_EXIT,   /* of the life that is now, or that begins next */
+    WAIT_RUNNING,
+    WAIT_REMOVED,
+};
+
+/* Waits; the status is that of engine_run. -ECHILD: nobody saw how it ended. */
+int engine_wait(struct engine *engine, const char *name, enum wait_condition condition,
+        int *ret_status, struct error *err);
 
 /* The stop signal, and SIGKILL when it has not ended after so many seconds (-1: the sandbox's own
- * choice, or 10). */
+ * choice, or 10). Its restart policy does not start it again. */
 int engine_stop(struct engine *engine, const char *name, int timeout_s, struct error *err);
+
+/* A signal to the first process, or to all. One that ends it (SIGKILL, its stop signal) ends it for
+ * good, as engine_stop does. */
+int engine_kill(struct engine *engine, const char *name, int signal, bool all, struct error *err);
 
 /* Takes it away, its log too. A running one only with `force`. */
 int engine_remove(struct engine *engine, const char *name, bool force, struct error *err);

@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -12,28 +13,123 @@
 
 static const char *const stream_names[] = {"stdout", "stderr"};
 
-int logfile_open(int dir_fd, struct logfile *ret, struct error *err)
+void logfile_name(unsigned age, char name[32])
 {
-    int fd = openat(
-            dir_fd, LOGFILE_NAME, O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW | O_CLOEXEC, 0600);
+    if (age == 0)
+        snprintf(name, 32, LOGFILE_NAME);
+    else
+        snprintf(name, 32, LOGFILE_NAME ".%u", age);
+}
+
+static int open_file(struct logfile *log, struct error *err)
+{
+    struct stat found;
+    int fd = openat(log->dir_fd, LOGFILE_NAME,
+            O_WRONLY | O_CREAT | O_APPEND | O_NOFOLLOW | O_CLOEXEC, 0600);
 
     if (fd < 0)
         return error_sys(err, errno, "open the log");
-    *ret = (struct logfile){.fd = fd};
-    for (int i = 0; i < 2; i++)
-        ret->partial[i].max = LOGFILE_LINE_MAX;
+    log->fd = fd;
+    log->size = fstat(fd, &found) == 0 ? (uint64_t)found.st_size : 0;
     return 0;
+}
+
+static const char *option(const struct sandbox_meta *meta, const char *key)
+{
+    for (size_t i = 0; i < meta->log_options.count; i++)
+        if (str_equal(meta->log_options.items[i].key, key))
+            return meta->log_options.items[i].value;
+    return NULL;
+}
+
+static void read_options(const struct sandbox_meta *meta, struct logfile *log)
+{
+    const char *size = option(meta, "max-size");
+    const char *files = option(meta, "max-file");
+    uint64_t count = 1;
+
+    if (size)
+        str_to_bytes(size, &log->max_size, NULL);
+    if (files && str_to_u64(files, 10, &count) < 0)
+        count = 1;
+    log->max_file = count > LOGFILE_FILES_MAX ? LOGFILE_FILES_MAX : (unsigned)count;
+}
+
+int logfile_open(
+        int dir_fd, const struct sandbox_meta *meta, struct logfile *ret, struct error *err)
+{
+    struct logfile log = LOGFILE_NONE;
+    int r = 0;
+
+    log.dir_fd = dir_fd;
+    log.to_journal = str_equal(meta->log, "journald");
+    read_options(meta, &log);
+    if (log.to_journal) {
+        const struct journal_source source = {
+                meta->id, meta->name, meta->image, option(meta, "tag")};
+        r = journal_open(&source, &log.journal, err);
+    } else if (!str_equal(meta->log, "none")) {
+        r = open_file(&log, err);
+    }
+    if (r < 0)
+        return r;
+    for (int i = 0; i < 2; i++)
+        log.partial[i].max = LOGFILE_LINE_MAX;
+    *ret = log;
+    return 0;
+}
+
+/* The oldest goes, the others grow a step older, a new one begins. One alone begins anew. */
+static void rotate(struct logfile *log)
+{
+    char from[32];
+    char to[32];
+
+    cleanup_close(&log->fd);
+    for (unsigned age = log->max_file - 1; age > 0; age--) {
+        logfile_name(age - 1, from);
+        logfile_name(age, to);
+        renameat(log->dir_fd, from, log->dir_fd, to);
+    }
+    if (log->max_file == 1)
+        unlinkat(log->dir_fd, LOGFILE_NAME, 0);
+    open_file(log, NULL);
+}
+
+static void write_line(struct logfile *log, const struct buf *line)
+{
+    if (log->max_size && log->size > 0 && log->size + line->length > log->max_size)
+        rotate(log);
+    if (log->fd < 0)
+        return;
+    io_write_all(log->fd, line->data, line->length); /* a full disk must not stop the workload */
+    log->size += line->length;
+}
+
+static void write_journal(struct logfile *log, enum log_stream stream)
+{
+    const struct buf *partial = &log->partial[stream];
+    bool whole = partial->length && partial->data[partial->length - 1] == '\n';
+
+    journal_send(&log->journal, buf_text(partial), partial->length - whole, stream == LOG_STDERR,
+            !whole);
 }
 
 static void write_entry(struct logfile *log, enum log_stream stream)
 {
     struct buf *partial = &log->partial[stream];
-    _cleanup_json_ struct json_object *json = json_object_new_object();
+    _cleanup_json_ struct json_object *json = NULL;
     _cleanup_buf_ struct buf line = {0};
     char when[64];
     struct timespec now;
     struct tm parts;
 
+    if (log->to_journal) {
+        write_journal(log, stream);
+        buf_clear(partial);
+        return;
+    }
+    json = json_object_new_object();
     clock_gettime(CLOCK_REALTIME, &now);
     gmtime_r(&now.tv_sec, &parts);
     size_t length = strftime(when, sizeof(when), "%Y-%m-%dT%H:%M:%S", &parts);
@@ -44,15 +140,20 @@ static void write_entry(struct logfile *log, enum log_stream stream)
     json_add_str(json, "time", when);
     buf_add_str(&line, json_text(json));
     buf_add_char(&line, '\n');
-    io_write_all(log->fd, line.data, line.length); /* a full disk must not stop the workload */
+    write_line(log, &line);
     buf_clear(partial);
+}
+
+static bool is_open(const struct logfile *log)
+{
+    return log->fd >= 0 || log->to_journal;
 }
 
 void logfile_add(struct logfile *log, enum log_stream stream, const char *data, size_t length)
 {
     struct buf *partial = &log->partial[stream];
 
-    while (log->fd >= 0 && length > 0) {
+    while (is_open(log) && length > 0) {
         const char *newline = memchr(data, '\n', length);
         size_t take = newline ? (size_t)(newline - data) + 1 : length;
         size_t room = LOGFILE_LINE_MAX - partial->length;
@@ -70,11 +171,12 @@ void logfile_add(struct logfile *log, enum log_stream stream, const char *data, 
 void logfile_close(struct logfile *log)
 {
     for (int i = 0; i < 2; i++) {
-        if (log->fd >= 0 && log->partial[i].length)
+        if (is_open(log) && log->partial[i].length)
             write_entry(log, (enum log_stream)i);
         buf_free(&log->partial[i]);
     }
     cleanup_close(&log->fd);
+    journal_close(&log->journal);
 }
 
 int logfile_parse(

@@ -16,6 +16,15 @@ static const struct field join_fields[] = {
 };
 static const struct record join_record = RECORD(struct sandbox_join, join_fields);
 
+static const struct field check_fields[] = {
+        FIELD(struct sandbox_check, test, FIELD_STRV),
+        FIELD(struct sandbox_check, interval_ns, FIELD_I64),
+        FIELD(struct sandbox_check, timeout_ns, FIELD_I64),
+        FIELD(struct sandbox_check, start_period_ns, FIELD_I64),
+        FIELD(struct sandbox_check, retries, FIELD_I32),
+};
+static const struct record check_record = RECORD(struct sandbox_check, check_fields);
+
 static const struct field meta_fields[] = {
         FIELD_REQUIRED(struct sandbox_meta, name, FIELD_STR),
         FIELD_REQUIRED(struct sandbox_meta, id, FIELD_STR),
@@ -31,7 +40,12 @@ static const struct field meta_fields[] = {
         FIELD(struct sandbox_meta, tty, FIELD_BOOL),
         FIELD(struct sandbox_meta, interactive, FIELD_BOOL),
         FIELD(struct sandbox_meta, remove, FIELD_BOOL),
+        FIELD(struct sandbox_meta, pidfile, FIELD_STR),
         FIELD(struct sandbox_meta, log, FIELD_STR),
+        FIELD(struct sandbox_meta, log_options, FIELD_MAP),
+        FIELD(struct sandbox_meta, restart, FIELD_STR),
+        FIELD(struct sandbox_meta, restart_max, FIELD_I32),
+        FIELD_OF(struct sandbox_meta, health, "health", FIELD_RECORD, &check_record),
         FIELD(struct sandbox_meta, bundle, FIELD_STR),
         FIELD(struct sandbox_meta, user, FIELD_STR),
         FIELD(struct sandbox_meta, cgroup_parent, FIELD_STR),
@@ -53,6 +67,9 @@ static const struct field life_fields[] = {
         FIELD(struct sandbox_life, ended, FIELD_BOOL),
         FIELD(struct sandbox_life, code, FIELD_I32),
         FIELD(struct sandbox_life, oom_killed, FIELD_BOOL),
+        FIELD(struct sandbox_life, restarts, FIELD_I32),
+        FIELD(struct sandbox_life, restarting, FIELD_BOOL),
+        FIELD(struct sandbox_life, error, FIELD_STR),
         FIELD(struct sandbox_life, monitor, FIELD_I32),
         FIELD(struct sandbox_life, id_first, FIELD_U64),
 };

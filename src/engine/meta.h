@@ -16,6 +16,13 @@ struct sandbox_join {
     const char *sandbox;
 };
 
+/* How it is checked whether the workload is well; see health.h. Zero: the default. */
+struct sandbox_check {
+    struct strv test; /* "CMD" and words, or "CMD-SHELL" and a line; empty: not at all */
+    int64_t interval_ns, timeout_ns, start_period_ns;
+    int retries;
+};
+
 struct sandbox_meta {
     const char *name;  /* that of the folder, whatever the file says: a rename moves the folder */
     const char *id;    /* 64 hexadecimal digits */
@@ -30,8 +37,13 @@ struct sandbox_meta {
     int stop_timeout; /* seconds */
     bool tty;
     bool interactive;
-    bool remove;     /* --rm */
-    const char *log; /* "json-file" or "none" */
+    bool remove;         /* --rm */
+    const char *pidfile; /* absolute: where the workload's process id is written; NULL: nowhere */
+    const char *log;     /* "json-file", "journald" or "none" */
+    struct record_map log_options;
+    const char *restart; /* "no", "on-failure", "always", "unless-stopped"; NULL: no */
+    int restart_max;     /* of on-failure; 0: no end */
+    struct sandbox_check health;
 
     /* how it is made, each time that it starts */
     const char *bundle;        /* NULL: none */
@@ -56,6 +68,9 @@ struct sandbox_life {
     bool ended;           /* and `code` is known */
     int code;             /* the workload's, or 128 + the signal that ended it */
     bool oom_killed;
+    int restarts;      /* by its policy, since somebody started it */
+    bool restarting;   /* it has ended, and is about to be started again */
+    const char *error; /* why it could not be started again */
     int monitor;       /* pid of the process that watches it; valid while the record is locked */
     uint64_t id_first; /* the range of --userns auto; 0: none */
 };

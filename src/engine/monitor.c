@@ -12,6 +12,7 @@
 #include "base/io.h"
 #include "base/loop.h"
 #include "engine/attach.h"
+#include "engine/slim.h"
 #include "sys/process.h"
 
 #define CLIENTS_MAX 16
@@ -26,7 +27,6 @@ struct client {
 struct monitor {
     const struct monitor_config *config;
     struct loop *loop;
-    struct logfile log;
     struct client clients[CLIENTS_MAX];
     struct loop_source *outputs[2];
     struct loop_source *input; /* waits until the workload takes more */
@@ -51,7 +51,7 @@ static void carry_output(
     if (monitor->config->local)
         io_write_all(stream == LOG_STDOUT ? 1 : 2, data, length);
     if (monitor->config->log)
-        logfile_add(&monitor->log, stream, data, length);
+        logfile_add(monitor->config->log, stream, data, length);
     for (size_t i = 0; i < CLIENTS_MAX; i++) {
         struct client *client = &monitor->clients[i];
         enum attach_type type = stream == LOG_STDOUT ? ATTACH_STDOUT : ATTACH_STDERR;
@@ -289,8 +289,6 @@ static int set_up(struct monitor *monitor, int *listener, struct error *err)
     const struct monitor_config *config = monitor->config;
     int r = loop_new(&monitor->loop, err);
 
-    if (r == 0 && config->log)
-        r = logfile_open(config->log_fd, &monitor->log, err);
     if (r == 0 && config->listen)
         r = attach_listen(config->dir_fd, listener, err);
     if (r < 0)
@@ -309,18 +307,19 @@ static int set_up(struct monitor *monitor, int *listener, struct error *err)
 
 int monitor_run(const struct monitor_config *config, int *ret_status, struct error *err)
 {
-    struct monitor monitor = {.config = config, .log = {.fd = -1}};
+    struct monitor monitor = {.config = config};
     _cleanup_close_ int listener = -1;
 
     for (size_t i = 0; i < CLIENTS_MAX; i++)
         monitor.clients[i].fd = -1;
     int r = set_up(&monitor, &listener, err);
+    if (r == 0 && config->patient)
+        process_slim();
     if (r == 0)
         r = loop_run(monitor.loop);
     for (size_t i = 0; i < CLIENTS_MAX; i++)
         cleanup_close(&monitor.clients[i].fd);
     loop_free(monitor.loop);
-    logfile_close(&monitor.log);
     buf_free(&monitor.pending);
     if (r == 0)
         *ret_status = monitor.status;

@@ -14,14 +14,14 @@
 
 struct monitor_config {
     int dir_fd; /* the sandbox's folder in the store, where clients find its socket */
-    int log_fd; /* its record, where the log is */
     int pidfd;  /* of the workload's first process */
     struct streams *streams;
-    bool local;   /* output goes to this process's stdout and stderr too */
-    bool log;     /* and into the log */
-    bool listen;  /* clients may attach */
-    int client;   /* a client that is there from the start (a connected socket); -1: none */
-    bool signals; /* SIGINT, SIGTERM … sent to this process are passed on */
+    bool local;          /* output goes to this process's stdout and stderr too */
+    struct logfile *log; /* and into the log; NULL: none */
+    bool listen;         /* clients may attach */
+    int client;          /* a client that is there from the start (a connected socket); -1: none */
+    bool patient;        /* this process only watches: it keeps as little memory as it can */
+    bool signals;        /* SIGINT, SIGTERM … sent to this process are passed on */
 };
 
 /* Returns when the workload has ended and its output has been carried away. `*ret_status` is its

@@ -7,6 +7,7 @@
 
 #include "container/streams.h"
 #include "engine/engine.h"
+#include "engine/logfile.h"
 
 /* What a run is made of, on its way from the request to the end of the workload. */
 struct running {
@@ -17,9 +18,11 @@ struct running {
     struct container_making making;
     struct sandbox_networks *networks; /* NULL: it has none; see network.h */
     struct streams streams;
-    bool root_made;  /* by this start; see root.h */
+    bool root_made; /* by this start; see root.h */
+    struct logfile log;
     bool kept;       /* it has a record that outlives it */
     bool again;      /* and had it before */
+    int restarts;    /* by its policy, so far */
     bool foreground; /* in the command's own process */
     int record_fd;   /* locked; -1 */
     int run_fd;      /* its folder in the store; -1 */

@@ -185,6 +185,11 @@ int record_again(struct engine *engine, const struct sandbox_meta *meta, int *re
     return 0;
 }
 
+int record_reserve_run(struct engine *engine, const char *name, int *ret_run, struct error *err)
+{
+    return store_reserve_as(&engine->store, name, "", ret_run, err);
+}
+
 /* ---- records that are there ------------------------------------------------------------------ */
 
 int record_open(struct engine *engine, const char *name, int *ret_fd, struct error *err)
@@ -217,6 +222,14 @@ int record_lock(int record_fd)
 int record_try_lock(int record_fd)
 {
     return flock(record_fd, LOCK_EX | LOCK_NB) < 0 ? -errno : 0;
+}
+
+bool record_is_watched(int record_fd)
+{
+    if (flock(record_fd, LOCK_SH | LOCK_NB) < 0)
+        return true;
+    record_unlock(record_fd);
+    return false;
 }
 
 void record_unlock(int record_fd)

@@ -29,6 +29,9 @@ int record_new(struct engine *engine, const struct sandbox_meta *meta, bool kept
 int record_again(struct engine *engine, const struct sandbox_meta *meta, int *ret_record,
         int *ret_run, struct error *err);
 
+/* Its folder in the store alone, for who holds the record's lock already. */
+int record_reserve_run(struct engine *engine, const char *name, int *ret_run, struct error *err);
+
 /* Opens the record of a kept sandbox. -ENOENT: there is none of that name. */
 int record_open(struct engine *engine, const char *name, int *ret_fd, struct error *err);
 
@@ -36,6 +39,9 @@ int record_open(struct engine *engine, const char *name, int *ret_fd, struct err
 int record_lock(int record_fd);
 int record_try_lock(int record_fd);
 void record_unlock(int record_fd);
+
+/* Whether someone has the lock: makes the sandbox, watches it, or tidies up behind it. */
+bool record_is_watched(int record_fd);
 
 /* Forgets a sandbox: its id, and its record if it has one. A folder in the store is another thing.
  */

@@ -1,6 +1,7 @@
 /* engine_run, engine_create, engine_start and engine_plan: from a configuration to a watched
  * workload. */
 #include <fcntl.h>
+#include <signal.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -14,10 +15,12 @@
 #include "engine/network.h"
 #include "engine/prepare.h"
 #include "engine/records.h"
+#include "engine/restart.h"
 #include "engine/session.h"
 #include "engine/vm.h"
 #include "engine/vm_root.h"
 #include "engine/watcher.h"
+#include "sys/process.h"
 
 /* One line for all limits that could not be set; the directories that could not be made for them
  * say nothing more. */
@@ -44,6 +47,8 @@ static void tell_refusals(struct running *running)
                 arena_printf(arena, "not limited as asked (%s): %s; %s",
                         strv_join(arena, &limits, ", "), first->why, first->remedy));
 }
+
+#define START_FAILED 125 /* the status of a life that did not begin */
 
 /* ---- the record ------------------------------------------------------------------------------ */
 
@@ -78,6 +83,7 @@ static int save_life(struct running *running, struct error *err)
 
     running->life.started = running->making.state.created;
     running->life.monitor = getpid();
+    running->life.restarts = running->restarts;
     if (!running->kept)
         r = sandbox_meta_save(running->record_fd, meta, false, err);
     return r < 0 ? r : sandbox_life_save(running->record_fd, &running->life, err);
@@ -113,6 +119,18 @@ static int make_workload(struct running *running, struct error *err)
     return container_make_in(&running->request, &running->run->apply, &running->making, err);
 }
 
+static int write_pidfile(const struct running *running, struct error *err)
+{
+    const char *path = running->run->meta.pidfile;
+    char text[16];
+
+    if (!path)
+        return 0;
+    int length = snprintf(text, sizeof(text), "%d\n", running->making.state.pid);
+    int r = io_replace_file_at(AT_FDCWD, path, text, (size_t)length, 0644, false);
+    return r < 0 ? error_sys(err, -r, "--pidfile %s", path) : 0;
+}
+
 static int make(struct running *running, struct error *err)
 {
     int r = streams_swap_in(&running->streams, err);
@@ -127,6 +145,8 @@ static int make(struct running *running, struct error *err)
     tell_refusals(running);
     r = save_life(running, err);
     if (r == 0)
+        r = write_pidfile(running, err);
+    if (r == 0)
         r = streams_settle(&running->streams, err);
     if (r < 0) {
         plan_undo(&running->making.run, NULL);
@@ -137,11 +157,12 @@ static int make(struct running *running, struct error *err)
     return 0;
 }
 
-static void close_all(struct running *running)
+/* All but the record, which stays locked while it is to be started again. */
+static void close_run(struct running *running)
 {
     streams_close(&running->streams);
+    logfile_close(&running->log);
     cleanup_close(&running->run_fd);
-    cleanup_close(&running->record_fd);
     cleanup_close(&running->status_fd);
 }
 
@@ -154,26 +175,42 @@ static void abandon(struct running *running)
     if (!running->again)
         record_remove(running->engine, meta->name, meta->id, running->kept, NULL);
     store_remove(&running->engine->store, meta->name, NULL);
-    close_all(running);
+    close_run(running);
+    if (running->restarts == 0)
+        cleanup_close(&running->record_fd);
+}
+
+static int take_name(struct running *running, struct error *err)
+{
+    struct engine *engine = running->engine;
+    const struct sandbox_meta *meta = &running->run->meta;
+
+    if (running->record_fd >= 0)
+        return record_reserve_run(engine, meta->name, &running->run_fd, err);
+    if (running->again)
+        return record_again(engine, meta, &running->record_fd, &running->run_fd, err);
+    return record_new(engine, meta, running->kept, &running->record_fd, &running->run_fd, err);
 }
 
 static int begin(struct running *running, struct error *err)
 {
-    struct engine *engine = running->engine;
     const struct sandbox_meta *meta = &running->run->meta;
-    int r = running->again ? record_again(engine, meta, &running->record_fd, &running->run_fd, err)
-                           : record_new(engine, meta, running->kept, &running->record_fd,
-                                     &running->run_fd, err);
+    int r = take_name(running, err);
 
     if (r < 0)
         return r;
     running->streams = STREAMS_NONE;
+    running->log = LOGFILE_NONE;
     if (running->kept && !running->again)
         r = write_record(running->record_fd, running->run, err);
+    if (running->again && running->restarts == 0)
+        restart_forget_stop(running->record_fd);
     if (r == 0)
         r = running_prepare(running, true, err);
     if (r == 0)
         r = streams_open(kind_of(running), meta->interactive, &running->streams, err);
+    if (r == 0 && kind_of(running) != STREAMS_INHERIT)
+        r = logfile_open(running->record_fd, meta, &running->log, err);
     if (r == 0)
         r = make(running, err);
     if (r < 0)
@@ -226,21 +263,22 @@ static int finish(struct running *running, int status, struct error *err)
 
 static int watch(struct running *running, int client_sock, struct error *err)
 {
-    const struct sandbox_meta *meta = &running->run->meta;
+    bool streams = running->streams.output >= 0;
     struct monitor_config config = {
             .dir_fd = running->run_fd,
-            .log_fd = running->record_fd,
             .pidfd = running->making.run.child_pidfd,
             .streams = &running->streams,
             .local = running->foreground,
-            .log = running->streams.output >= 0 && !str_equal(meta->log, "none"),
-            .listen = running->streams.output >= 0,
+            .log = streams ? &running->log : NULL,
+            .listen = streams,
             .client = client_sock,
             .signals = true,
+            .patient = !running->foreground,
     };
     int status = 0;
-    int r = monitor_run(&config, &status, err);
 
+    int r = monitor_run(&config, &status, err);
+    logfile_close(&running->log); /* whole before the end is told */
     if (r < 0) {
         plan_undo(&running->making.run, NULL);
         return r;
@@ -257,14 +295,106 @@ static int live(struct running *running, int report_fd, int client_sock, struct 
         return r;
     if (report_fd >= 0)
         watcher_started(report_fd, running->run->told);
+    if (running->restarts && restart_is_stopped(running->record_fd))
+        sys_pidfd_send_signal(running->making.run.child_pidfd, SIGKILL); /* stopped meanwhile */
     r = watch(running, client_sock, err);
-    close_all(running);
+    close_run(running);
     return r;
+}
+
+/* ---- restarts -------------------------------------------------------------------------------- */
+
+static int load_run(struct engine *engine, const char *name, int record_fd, struct engine_run *run,
+        struct error *err);
+
+/* One more life of a sandbox whose record this process holds, with memory of its own. */
+static int live_again(
+        const struct engine_root *root, int record_fd, int restarts, struct error *err)
+{
+    _cleanup_arena_ struct arena arena = {0};
+    _cleanup_engine_ struct engine engine = {0};
+    struct strv told = {0};
+    struct engine_run run = {.detach = true, .told = &told};
+    struct running running = {.engine = &engine,
+            .run = &run,
+            .kept = true,
+            .again = true,
+            .restarts = restarts,
+            .record_fd = record_fd,
+            .run_fd = -1,
+            .status_fd = -1};
+    int r = engine_open(&arena, root, &engine, err);
+
+    if (r == 0)
+        r = load_run(&engine, record_name_of(&arena, record_fd), record_fd, &run, err);
+    return r < 0 ? r : live(&running, -1, -1, err);
+}
+
+/* What is written down between two lives; false when there is to be no other one. */
+static bool note_restart(int record_fd, int restarts, const char *error, uint64_t wait_ms)
+{
+    _cleanup_arena_ struct arena arena = {0};
+    struct sandbox_life life;
+
+    if (sandbox_life_load(record_fd, &arena, &life, NULL) < 0)
+        return false;
+    life.restarting = true;
+    life.restarts = restarts;
+    life.error = error;
+    if (error)
+        life.code = START_FAILED;
+    sandbox_life_save(record_fd, &life, NULL);
+    bool go_on = restart_wait(record_fd, wait_ms);
+    life.restarting = false;
+    life.restarts = go_on ? restarts : restarts - 1;
+    if (!go_on)
+        sandbox_life_save(record_fd, &life, NULL);
+    return go_on;
+}
+
+/* Whether the record says that it is started again, now that it has ended so. */
+static bool wants_restart(int record_fd, int status, int restarts)
+{
+    _cleanup_arena_ struct arena arena = {0};
+    const struct sandbox_life life = {.code = status, .restarts = restarts};
+    struct sandbox_meta meta;
+
+    return !restart_is_stopped(record_fd) &&
+           sandbox_meta_load(record_fd, &arena, &meta, NULL) == 0 && restart_wanted(&meta, &life);
+}
+
+static int restart_on(const struct running *first, struct restart_pace *pace, int status)
+{
+    const struct engine_root root = {first->engine->store.root, first->engine->data_root};
+    struct error err;
+    const char *error = NULL;
+
+    for (int restarts = 1; wants_restart(first->record_fd, status, restarts - 1); restarts++) {
+        if (!note_restart(first->record_fd, restarts, error, restart_pace_next(pace)))
+            break;
+        restart_pace_born(pace);
+        err = (struct error)ERROR_NONE;
+        status = live_again(&root, first->record_fd, restarts, &err);
+        error = status < 0 ? err.text : NULL;
+        if (status < 0)
+            status = START_FAILED;
+    }
+    return status;
 }
 
 static int live_apart(void *data, int report_fd, int client_sock, struct error *err)
 {
-    return live(data, report_fd, client_sock, err);
+    struct running *running = data;
+    struct restart_pace pace = {0};
+
+    restart_pace_born(&pace);
+    int status = live(running, report_fd, client_sock, err);
+    if (status >= 0 && running->kept && restart_possible(&running->run->meta)) {
+        watcher_ended(report_fd, status);
+        status = restart_on(running, &pace, status);
+    }
+    cleanup_close(&running->record_fd);
+    return status;
 }
 
 /* A process of its own watches; this one sits at the streams, or goes. */
@@ -291,7 +421,7 @@ int engine_run(struct engine *engine, struct engine_run *run, int *ret_status, s
     struct running running = {.engine = engine,
             .run = run,
             .kept = !run->meta.remove,
-            .foreground = !run->detach && !run->meta.tty,
+            .foreground = !run->detach && !run->meta.tty && !restart_possible(&run->meta),
             .record_fd = -1,
             .run_fd = -1,
             .status_fd = -1};
@@ -299,6 +429,7 @@ int engine_run(struct engine *engine, struct engine_run *run, int *ret_status, s
     record_identify(engine, &run->meta);
     if (running.foreground) {
         int r = live(&running, -1, -1, err);
+        cleanup_close(&running.record_fd);
         if (r >= 0)
             *ret_status = r;
         return r < 0 ? r : 0;
@@ -336,16 +467,16 @@ static int read_config(struct engine *engine, int record_fd, struct spec *spec, 
     return record_error(&report, "config.json", err);
 }
 
-static int load_run(struct engine *engine, const char *name, struct sandbox *sandbox,
-        struct engine_run *run, struct error *err)
+static int load_run(struct engine *engine, const char *name, int record_fd, struct engine_run *run,
+        struct error *err)
 {
-    int r = engine_find(engine, name, sandbox, err);
+    int r = sandbox_meta_load(record_fd, engine->arena, &run->meta, err);
 
     if (r < 0)
         return r;
-    run->meta = sandbox->meta;
+    run->meta.name = name;
     run->spec = arena_new(engine->arena, struct spec);
-    return read_config(engine, sandbox->record_fd, run->spec, err);
+    return read_config(engine, record_fd, run->spec, err);
 }
 
 int engine_start(
@@ -353,11 +484,13 @@ int engine_start(
 {
     _cleanup_sandbox_ struct sandbox sandbox = {.record_fd = -1};
     struct engine_run run = {.told = start->told};
-    int r = load_run(engine, start->name, &sandbox, &run, err);
+    int r = engine_find(engine, start->name, &sandbox, err);
 
+    if (r == 0)
+        r = load_run(engine, sandbox.meta.name, sandbox.record_fd, &run, err);
     if (r < 0)
         return r;
-    if (sandbox.container.dir_fd >= 0)
+    if (sandbox.container.dir_fd >= 0 || sandbox.life.restarting)
         return start->attach ? engine_attach(engine, start->name, start->interactive,
                                        start->detach_keys, ret_status, err)
                              : 0;

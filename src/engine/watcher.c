@@ -47,6 +47,13 @@ void watcher_started(int report_fd, const struct strv *told)
         dup2(null_fd, fd);
 }
 
+void watcher_ended(int report_fd, int status)
+{
+    const struct report report = {.kind = REPORT_ENDED, .status = status};
+
+    send_report(report_fd, &report);
+}
+
 static void run_watcher(watcher_fn fn, void *data, int report_fd, int client_sock)
 {
     struct report report = {.kind = REPORT_ENDED};

@@ -16,6 +16,10 @@ typedef int (*watcher_fn)(void *data, int report_fd, int client_sock, struct err
  */
 void watcher_started(int report_fd, const struct strv *told);
 
+/* In the monitor's process: tells the command how the workload has ended, before the monitor does
+ * more. */
+void watcher_ended(int report_fd, int status);
+
 /* Where the command collects what the monitor tells; the list may be NULL. */
 struct watcher_told {
     struct arena *arena;

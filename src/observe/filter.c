@@ -3,6 +3,8 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "engine/restart.h"
+
 enum key {
     KEY_ID,
     KEY_NAME,
@@ -16,12 +18,14 @@ enum key {
     KEY_SINCE,
     KEY_HEALTH,
     KEY_RESTART,
+    KEY_BOOT,
     KEY_ISOLATION,
     KEYS
 };
 
 static const char *const key_names[KEYS] = {"id", "name", "status", "label", "ancestor", "exited",
-        "volume", "network", "before", "since", "health", "restart-policy", "isolation"};
+        "volume", "network", "before", "since", "health", "restart-policy", "should-start-on-boot",
+        "isolation"};
 
 struct filter {
     struct strv values[KEYS];
@@ -29,6 +33,8 @@ struct filter {
 
 const char *sandbox_status_word(const struct sandbox *sandbox)
 {
+    if (sandbox->life.restarting)
+        return "restarting";
     return sandbox->status == SPEC_STOPPED ? "exited" : spec_status_name(sandbox->status);
 }
 
@@ -41,7 +47,8 @@ static int unknown(const char *word, struct error *err)
     const char *closest = str_closest(key, key_names, KEYS);
     return error_set(err, EINVAL,
             "--filter %.100s: write KEY=VALUE with one of id, name, status, label, ancestor, "
-            "exited, volume, network, before, since, health, restart-policy, isolation%s%s%s",
+            "exited, volume, network, before, since, health, restart-policy, "
+            "should-start-on-boot, isolation%s%s%s",
             word, closest ? "; did you mean " : "", closest ? closest : "", closest ? "?" : "");
 }
 
@@ -144,10 +151,13 @@ static bool matches(const struct sandbox *sandbox, enum key key, const char *val
         return meta->created && strcmp(meta->created, value) > 0;
     case KEY_ISOLATION:
         return str_equal(meta->isolation, value);
+    case KEY_RESTART:
+        return str_equal(meta->restart ? meta->restart : "no", value);
+    case KEY_BOOT:
+        return restart_at_boot(meta, sandbox->record_fd) == str_equal(value, "true");
     case KEY_VOLUME:
     case KEY_NETWORK:
     case KEY_HEALTH:
-    case KEY_RESTART:
     case KEYS:
         break;
     }

@@ -36,6 +36,9 @@ static const char *status_text(struct arena *arena, const struct sandbox *sandbo
     }
     if (!life->ended)
         return "Exited, nobody saw how";
+    if (life->restarting)
+        return arena_printf(
+                arena, "Restarting (%d) %s ago", life->code, table_since(arena, life->finished));
     return arena_printf(arena, "Exited (%d%s) %s ago", life->code,
             life->oom_killed ? ", out of memory" : "", table_since(arena, life->finished));
 }
@@ -150,7 +153,8 @@ static int collect(struct engine *engine, const struct listing_choice *choice,
         _cleanup_sandbox_ struct sandbox sandbox = {.record_fd = -1};
         if (engine_find(engine, name, &sandbox, NULL) < 0)
             continue; /* gone meanwhile */
-        bool alive = sandbox.status == SPEC_RUNNING || sandbox.status == SPEC_PAUSED;
+        bool alive = sandbox.status == SPEC_RUNNING || sandbox.status == SPEC_PAUSED ||
+                     sandbox.life.restarting;
         if ((all || alive) && filter_passes(filter, &sandbox))
             json_object_array_add(rows, row_json(engine, &sandbox, choice));
     }
@@ -186,7 +190,9 @@ static struct json_object *state_json(const struct sandbox *sandbox)
     json_object_object_add(state, "Running", json_object_new_boolean(running));
     json_object_object_add(
             state, "Paused", json_object_new_boolean(sandbox->status == SPEC_PAUSED));
+    json_object_object_add(state, "Restarting", json_object_new_boolean(sandbox->life.restarting));
     json_object_object_add(state, "Pid", json_object_new_int(pid_of(sandbox)));
+    json_add_str(state, "Error", sandbox->life.error ? sandbox->life.error : "");
     json_object_object_add(state, "OOMKilled", json_object_new_boolean(sandbox->life.oom_killed));
     json_object_object_add(state, "ExitCode", json_object_new_int(sandbox->life.code));
     json_add_str(state, "StartedAt", sandbox->life.started);
@@ -202,6 +208,27 @@ static struct json_object *cgroup_json(const struct cgroup_saved *saved)
         json_add_str(paths, saved->v1.items[i].controllers, saved->v1.items[i].path);
     json_add_str(paths, "unified", saved->unified);
     return paths;
+}
+
+/* What Docker keeps apart as the host's part of the configuration. */
+static struct json_object *host_json(const struct sandbox *sandbox)
+{
+    const struct sandbox_meta *meta = &sandbox->meta;
+    struct json_object *host = json_object_new_object();
+    struct json_object *restart = json_object_new_object();
+    struct json_object *log = json_object_new_object();
+    struct json_object *options = json_object_new_object();
+
+    json_add_str(restart, "Name", meta->restart ? meta->restart : "no");
+    json_object_object_add(restart, "MaximumRetryCount", json_object_new_int(meta->restart_max));
+    for (size_t i = 0; i < meta->log_options.count; i++)
+        json_add_str(options, meta->log_options.items[i].key, meta->log_options.items[i].value);
+    json_add_str(log, "Type", meta->log ? meta->log : "json-file");
+    json_object_object_add(log, "Config", options);
+    json_object_object_add(host, "AutoRemove", json_object_new_boolean(meta->remove));
+    json_object_object_add(host, "RestartPolicy", restart);
+    json_object_object_add(host, "LogConfig", log);
+    return host;
 }
 
 int listing_inspect(
@@ -221,6 +248,8 @@ int listing_inspect(
     json_object_object_add(object, "Command", words_json(&sandbox.meta.command));
     json_object_object_add(object, "State", state_json(&sandbox));
     json_add_str(object, "Path", sandbox.meta.command.count ? sandbox.meta.command.words[0] : "");
+    json_object_object_add(object, "RestartCount", json_object_new_int(sandbox.life.restarts));
+    json_object_object_add(object, "HostConfig", host_json(&sandbox));
     json_add_str(object, "StopSignal", sandbox.meta.stop_signal);
     json_add_str(object, "Bundle", sandbox.container.state.bundle);
     json_add_str(object, "Rootfs", sandbox.container.state.rootfs);
