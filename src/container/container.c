@@ -58,6 +58,30 @@ enum spec_status container_status(const struct container *container)
     return cgroup_is_frozen(&state->cgroup) > 0 ? SPEC_PAUSED : SPEC_RUNNING;
 }
 
+int container_glance(const struct store *store, const char *id, bool annotations,
+        struct arena *arena, struct spec_state *ret)
+{
+    _cleanup_container_ struct container container = {0};
+    struct container_state *state = &container.state;
+    int r = container_state_glance(store->fd, id, arena, state);
+
+    if (r < 0 || (r == 0 && annotations)) {
+        r = container_open(store, id, arena, &container, NULL);
+        if (r == 0)
+            container_state_as_spec(state, container_status(&container), ret);
+        return r;
+    }
+    enum spec_status status = SPEC_RUNNING;
+    if (!process_lives(state))
+        status = SPEC_STOPPED;
+    else if (cgroup_is_frozen(&state->cgroup) > 0)
+        status = SPEC_PAUSED;
+    else if (container_gate_is_closed_in(store->fd, id))
+        status = SPEC_CREATED;
+    container_state_as_spec(state, status, ret);
+    return 0;
+}
+
 /* Kills the first process, in whatever state it is, and waits until it has ended. */
 static int end_process(const struct container_state *state, struct error *err)
 {

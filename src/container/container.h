@@ -31,6 +31,11 @@ void container_close(struct container *container);
 /* How it is just now. */
 enum spec_status container_status(const struct container *container);
 
+/* The state as the specification has it, of one of many: found out by as few calls as can be.
+ * `annotations`: these too. -ENOENT when there is no such container. */
+int container_glance(const struct store *store, const char *id, bool annotations,
+        struct arena *arena, struct spec_state *ret);
+
 /* What makes a container, while and after it is made: the plan and its run, whose pidfd and pid
  * belong to whoever waits for the container. */
 struct container_making {

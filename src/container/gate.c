@@ -1,7 +1,9 @@
 #include "container/gate.h"
 
 #include <fcntl.h>
+#include <limits.h>
 #include <poll.h>
+#include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -112,6 +114,14 @@ void container_gate_wait_step(struct plan *plan, const struct container_gate *ga
 bool container_gate_is_closed(int dir_fd)
 {
     return faccessat(dir_fd, START, F_OK, 0) == 0;
+}
+
+bool container_gate_is_closed_in(int store_fd, const char *folder)
+{
+    char path[NAME_MAX + sizeof(START) + 1];
+
+    snprintf(path, sizeof(path), "%s/" START, folder);
+    return faccessat(store_fd, path, F_OK, 0) == 0;
 }
 
 static int read_report(int report, struct error *err)

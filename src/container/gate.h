@@ -22,6 +22,7 @@ void container_gate_wait_step(struct plan *plan, const struct container_gate *ga
 
 /* Whether a container waits here: created, not started. */
 bool container_gate_is_closed(int dir_fd);
+bool container_gate_is_closed_in(int store_fd, const char *folder);
 
 /* Opens the gate and waits until the workload runs, or for the error of the steps behind the gate.
  * -ENOENT when nobody waits. */

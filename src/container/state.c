@@ -1,11 +1,19 @@
 #include "container/state.h"
 
 #include <fcntl.h>
+#include <inttypes.h>
+#include <limits.h>
+#include <stdio.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "base/io.h"
 
 #define NAME "state.json"
+#define GLANCE "glance" /* a symbolic link whose text is lines */
+#define FREEZER "freezer"
+
+enum glance_line { VERSION, PID, START, CREATED, OWNER, BUNDLE, ROOTFS, UNIFIED, V1, MORE, LINES };
 
 #define FIELDS_OF(member_, type_, record_)                                                         \
     FIELD_OF(struct container_state, member_, #member_, type_, record_)
@@ -30,12 +38,41 @@ static const struct field fields[] = {
 };
 static const struct record record = RECORD(struct container_state, fields);
 
+/* Only a help: without it state.json is read. It goes before what it tells of changes. */
+static void save_glance(int dir_fd, const struct container_state *state)
+{
+    char pid[16], start[24], text[PATH_MAX];
+    size_t length = 0;
+
+    snprintf(pid, sizeof(pid), "%d", state->pid);
+    snprintf(start, sizeof(start), "%" PRIu64, state->start_time);
+    const char *lines[LINES] = {state->ociVersion, pid, start, state->created, state->owner,
+            state->bundle, state->rootfs, state->cgroup.unified,
+            cgroup_saved_v1(&state->cgroup, CGROUP_FREEZER), state->annotations.count ? "1" : "0"};
+    if (state->making)
+        return;
+    for (int i = 0; i < LINES; i++) {
+        const char *line = lines[i] ? lines[i] : "";
+        if (strchr(line, '\n'))
+            return;
+        int added = snprintf(text + length, sizeof(text) - length, "%s%s", i ? "\n" : "", line);
+        if (added < 0 || (size_t)added >= sizeof(text) - length)
+            return;
+        length += (size_t)added;
+    }
+    (void)!symlinkat(text, dir_fd, GLANCE);
+}
+
 int container_state_save(int dir_fd, const struct container_state *state, struct error *err)
 {
     _cleanup_json_ struct json_object *json = record_write(&record, state);
     const char *text = json_text(json);
-    int r = io_replace_file_at(dir_fd, NAME, text, strlen(text), 0600, false);
 
+    if (!state->making)
+        unlinkat(dir_fd, GLANCE, 0);
+    int r = io_replace_file_at(dir_fd, NAME, text, strlen(text), 0600, false);
+    if (r == 0)
+        save_glance(dir_fd, state);
     return r < 0 ? error_sys(err, -r, "write " NAME " of %s", state->id) : 0;
 }
 
@@ -65,6 +102,45 @@ int container_state_load(
     if (r < 0)
         return error_sys(err, -r, "read " NAME);
     return container_state_parse(buf_text(&text), text.length, arena, ret, err);
+}
+
+int container_state_glance(
+        int store_fd, const char *folder, struct arena *arena, struct container_state *ret)
+{
+    char path[NAME_MAX + 16], text[PATH_MAX];
+    char *lines[LINES];
+    char *rest = text;
+
+    snprintf(path, sizeof(path), "%s/" GLANCE, folder);
+    ssize_t length = readlinkat(store_fd, path, text, sizeof(text) - 1);
+    if (length < 0)
+        return -errno;
+    text[length] = '\0';
+    for (int i = 0; i < LINES; i++) {
+        if (!rest)
+            return -ENOENT;
+        char *line = strsep(&rest, "\n");
+        lines[i] = *line ? arena_strdup(arena, line) : NULL;
+    }
+    struct container_state state = {
+            .ociVersion = lines[VERSION],
+            .id = arena_strdup(arena, folder),
+            .bundle = lines[BUNDLE],
+            .rootfs = lines[ROOTFS],
+            .created = lines[CREATED],
+            .owner = lines[OWNER],
+            .cgroup.unified = lines[UNIFIED],
+    };
+    if (!lines[PID] || str_to_int(lines[PID], &state.pid) < 0 || !lines[START] ||
+            str_to_u64(lines[START], 10, &state.start_time) < 0 || !lines[MORE])
+        return -ENOENT;
+    if (lines[V1]) {
+        state.cgroup.v1.items = arena_new(arena, struct cgroup_saved_path);
+        state.cgroup.v1.items[state.cgroup.v1.count++] =
+                (struct cgroup_saved_path){FREEZER, lines[V1]};
+    }
+    *ret = state;
+    return str_equal(lines[MORE], "0");
 }
 
 void container_state_as_spec(

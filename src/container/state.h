@@ -35,6 +35,14 @@ int container_state_save(int dir_fd, const struct container_state *state, struct
 int container_state_load(
         int dir_fd, struct arena *arena, struct container_state *ret, struct error *err);
 
+/*
+ * The same in one readlink(2) for lists of many: what the specification's state holds, and what its
+ * status is found by. `folder` is the container's in the store. 1; 0 when annotations are missing,
+ * which have no room there; -ENOENT: it has to be read from state.json.
+ */
+int container_state_glance(
+        int store_fd, const char *folder, struct arena *arena, struct container_state *ret);
+
 /* Takes it from text, for the fuzzer. */
 int container_state_parse(const char *text, size_t length, struct arena *arena,
         struct container_state *ret, struct error *err);

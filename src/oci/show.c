@@ -42,7 +42,7 @@ struct listing {
     size_t count;
 };
 
-static int collect(struct oci *oci, struct listing *ret, struct error *err)
+static int collect(struct oci *oci, bool annotations, struct listing *ret, struct error *err)
 {
     struct strv ids = {0};
     const char *id;
@@ -52,9 +52,9 @@ static int collect(struct oci *oci, struct listing *ret, struct error *err)
         return r;
     ret->items = arena_new_array(oci->arena, struct spec_state, ids.count);
     strv_foreach (id, &ids) {
-        _cleanup_container_ struct container container = {0};
-        if (container_open(&oci->store, id, oci->arena, &container, NULL) == 0)
-            spec_of(&container, &ret->items[ret->count++]);
+        if (container_glance(&oci->store, id, annotations, oci->arena, &ret->items[ret->count]) ==
+                0)
+            ret->count++;
     }
     return 0;
 }
@@ -90,11 +90,11 @@ static void print_table(const struct listing *list)
 
 static void print_list_json(const struct listing *list)
 {
-    _cleanup_json_ struct json_object *array = json_object_new_array();
-
-    for (size_t i = 0; i < list->count; i++)
-        json_object_array_add(array, spec_state_write_full(&list->items[i]));
-    printf("%s\n", list->count ? json_text(array) : "null");
+    for (size_t i = 0; i < list->count; i++) {
+        _cleanup_json_ struct json_object *item = spec_state_write_full(&list->items[i]);
+        printf("%c%s", i ? ',' : '[', json_text(item));
+    }
+    printf("%s\n", list->count ? "]" : "null");
 }
 
 struct list_options {
@@ -121,12 +121,13 @@ int oci_list(struct oci *oci, int argc, char **argv, struct error *err)
 
     if (r != 0)
         return r < 0 ? r : 0;
-    r = collect(oci, &list, err);
+    bool json = !options.quiet && str_equal(options.format, "json");
+    r = collect(oci, json, &list, err);
     if (r < 0)
         return r;
     for (size_t i = 0; options.quiet && i < list.count; i++)
         printf("%s\n", list.items[i].id);
-    if (!options.quiet && str_equal(options.format, "json"))
+    if (json)
         print_list_json(&list);
     else if (!options.quiet)
         print_table(&list);

@@ -9,6 +9,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "base/cleanup.h"
 #include "base/io.h"
 #include "sys/door.h"
 
@@ -100,8 +101,11 @@ int sys_process_start_time(pid_t pid, uint64_t *ret)
     char state;
 
     snprintf(path, sizeof(path), "/proc/%d/stat", pid);
-    if (io_read_small_at(AT_FDCWD, path, text, sizeof(text)) < 0)
+    _cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t got = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1); /* all of it comes at once */
+    if (got <= 0)
         return -ESRCH;
+    text[got] = '\0';
     /* the name in the second field may hold blanks and parentheses: the last one ends it */
     const char *rest = strrchr(text, ')');
     if (!rest || sscanf(rest,
