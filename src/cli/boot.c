@@ -4,7 +4,7 @@
 
 struct boot_flags {
     const char *kernel, *initrd, *append, *accel, *vsock;
-    struct strv disks, modules, nets;
+    struct strv disks, modules, nets, shares;
     struct opt_u64 cpus, memory;
     bool debug_exit;
 };
@@ -21,6 +21,8 @@ static const struct option_row boot_rows[] = {
                 "a disk: raw or qcow2"),
         OPTION(0, "net", OPTION_LIST, struct boot_flags, nets, "TAP",
                 "a network device on a tap device of the host"),
+        OPTION(0, "share", OPTION_LIST, struct boot_flags, shares, "TAG=FOLDER[:ro][:cache=KIND]",
+                "a folder of the host, which the guest mounts by its tag (virtiofs)"),
         OPTION(0, "vsock", OPTION_TEXT, struct boot_flags, vsock, "SOCKET",
                 "a vsock device that ends at this Unix socket"),
         OPTION(0, "cpus", OPTION_COUNT, struct boot_flags, cpus, "N", "virtual CPUs (1)"),
@@ -64,6 +66,41 @@ static void add_nets(struct cli *cli, const struct boot_flags *flags, struct pro
     machine->nets.count = flags->nets.count;
 }
 
+/* The options after the folder, from the last one on: a folder's name may have colons in it. */
+static void take_share_options(struct cli *cli, char *text, struct proto_share *share)
+{
+    for (char *colon; (colon = strrchr(text, ':')) != NULL; *colon = 0) {
+        const char *cache = str_after(colon + 1, "cache=");
+        if (str_equal(colon + 1, "ro"))
+            share->read_only = true;
+        else if (cache)
+            share->cache = arena_strdup(cli->arena, cache);
+        else
+            return;
+    }
+}
+
+static int add_shares(struct cli *cli, const struct boot_flags *flags,
+        struct proto_machine *machine, struct error *err)
+{
+    struct proto_share *shares =
+            arena_new_array(cli->arena, struct proto_share, flags->shares.count);
+
+    for (size_t i = 0; i < flags->shares.count; i++) {
+        const char *text = flags->shares.words[i], *equals = strchr(text, '=');
+        if (!equals || equals == text || !equals[1])
+            return error_set(
+                    err, EINVAL, "--share %s: expected TAG=FOLDER[:ro][:cache=KIND]", text);
+        char *folder = arena_strdup(cli->arena, equals + 1);
+        take_share_options(cli, folder, &shares[i]);
+        shares[i].tag = arena_strndup(cli->arena, text, (size_t)(equals - text));
+        shares[i].folder.path = folder;
+    }
+    machine->shares.items = shares;
+    machine->shares.count = flags->shares.count;
+    return 0;
+}
+
 static void add_modules(
         struct cli *cli, const struct boot_flags *flags, struct proto_machine *machine)
 {
@@ -92,12 +129,13 @@ static int fill_machine(struct cli *cli, const struct boot_flags *flags,
     add_disks(cli, flags, machine);
     add_nets(cli, flags, machine);
     add_modules(cli, flags, machine);
+    int r = add_shares(cli, flags, machine, err);
     if (flags->vsock) {
         machine->vsock = arena_new(cli->arena, struct proto_vsock);
         machine->vsock->cid = 3;
         machine->vsock->path = flags->vsock;
     }
-    return 0;
+    return r;
 }
 
 int cli_boot(struct cli *cli, int argc, char **argv, struct error *err)

@@ -46,6 +46,7 @@ struct proto_share {
     const char *tag; /* at most 35 bytes; what the guest mounts */
     struct proto_file folder;
     bool read_only;
+    const char *cache; /* "auto", "always" (the guest alone changes files), "never"; NULL: auto */
 };
 
 /* Guest connections to host port P end at the Unix socket "<path>_P"; a host program reaches guest

@@ -1,5 +1,6 @@
 #include "vm/slots.h"
 
+#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -12,6 +13,7 @@
 #include "vm/virtio/balloon.h"
 #include "vm/virtio/blk.h"
 #include "vm/virtio/console.h"
+#include "vm/virtio/fs.h"
 #include "vm/virtio/net.h"
 #include "vm/virtio/rng.h"
 #include "vm/virtio/vsock.h"
@@ -78,6 +80,11 @@ static void free_rng(void *owner)
 static void free_balloon(void *owner)
 {
     balloon_free(owner);
+}
+
+static void free_fs(void *owner)
+{
+    fs_free(owner);
 }
 
 static void free_vsock(void *owner)
@@ -298,6 +305,55 @@ static int build_vsock(struct slots *slots, const struct slots_config *config, s
     return r < 0 ? r : put_in_slot(slots, config, vsock_device(vsock), vsock, free_vsock, err);
 }
 
+static int open_folder(const struct proto_share *wanted, int *ret, struct error *err)
+{
+    const struct proto_file *folder = &wanted->folder;
+
+    if (folder->fd.set) {
+        *ret = (int)folder->fd.value;
+        return 0;
+    }
+    if (!folder->path)
+        return error_set(err, EINVAL, "share %s: no folder is given", wanted->tag);
+    *ret = open(folder->path, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    return *ret < 0 ? error_sys(err, errno, "open the shared folder %s", folder->path) : 0;
+}
+
+static int build_share(struct slots *slots, const struct slots_config *config,
+        const struct proto_share *wanted, struct error *err)
+{
+    struct share_config share_config = {.read_only = wanted->read_only};
+    struct slot *slot;
+    struct virtio_place place;
+    struct share *share;
+    struct fs *fs;
+    int r = share_parse_cache(wanted->cache, &share_config.cache, err);
+
+    if (r == 0)
+        r = take_slot(slots, config, true, &slot, &place, err);
+    if (r == 0)
+        r = open_folder(wanted, &share_config.folder, err);
+    if (r == 0)
+        r = share_new(&share_config, &share, err);
+    if (r == 0)
+        r = fs_new(&place, wanted->tag, share, &fs, err);
+    if (r < 0)
+        return r;
+    slot->worker.begin = fs_begin;
+    slot->worker.data = fs;
+    return put_in_slot(slots, config, fs_device(fs), fs, free_fs, err);
+}
+
+static int build_shares(struct slots *slots, const struct slots_config *config, struct error *err)
+{
+    for (unsigned i = 0; i < config->description->shares.count; i++) {
+        int r = build_share(slots, config, &config->description->shares.items[i], err);
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
 /* The order is the order in which the guest finds them; a snapshot counts on it. */
 int slots_build(struct slots *slots, const struct slots_config *config, struct error *err)
 {
@@ -305,6 +361,8 @@ int slots_build(struct slots *slots, const struct slots_config *config, struct e
 
     if (r == 0)
         r = build_nets(slots, config, err);
+    if (r == 0)
+        r = build_shares(slots, config, err);
     if (r == 0)
         r = build_console(slots, config, err);
     if (r == 0)

@@ -33,6 +33,8 @@ static void *run(void *data)
 {
     struct worker *worker = data;
 
+    if (worker->begin)
+        worker->begin(worker->data);
     loop_run(worker->loop);
     return NULL;
 }

@@ -13,7 +13,9 @@
 struct worker {
     struct loop *loop;
     pthread_t thread;
-    int stop_fd; /* eventfd */
+    int stop_fd;               /* eventfd */
+    void (*begin)(void *data); /* called first on the thread; NULL: nothing to do */
+    void *data;
     bool runs;
 };
 

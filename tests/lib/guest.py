@@ -18,7 +18,7 @@ __all__ = ["boot", "describe", "initramfs", "kernel", "Machine", "MODULES"]
 MODULES = ["virtio_ring", "virtio", "virtio_mmio", "virtio_blk", "virtio-rng", "virtio_balloon",
            "virtio_console", "failover", "net_failover", "virtio_net", "vsock",
            "vmw_vsock_virtio_transport_common", "vmw_vsock_virtio_transport", "pvpanic",
-           "pvpanic-mmio"]
+           "pvpanic-mmio", "fuse", "virtiofs"]
 
 INIT = """#!/bin/sh
 export PATH=/bin

@@ -27,6 +27,8 @@ enum {
     REG_QUEUE_DESC = 0x080,
     REG_QUEUE_DRIVER = 0x090,
     REG_QUEUE_DEVICE = 0x0a0,
+    REG_SHM_LENGTH = 0x0b0, /* and the upper half, then the base */
+    REG_SHM_BASE_HIGH = 0x0bc,
     REG_CONFIG_GENERATION = 0x0fc,
     REG_CONFIG = 0x100,
 };
@@ -279,6 +281,11 @@ static uint32_t read_register(struct virtio_device *device, uint64_t offset)
         return device->state.status;
     case REG_CONFIG_GENERATION:
         return device->state.generation;
+    case REG_SHM_LENGTH:
+    case REG_SHM_LENGTH + 4:
+    case REG_SHM_BASE_HIGH - 4:
+    case REG_SHM_BASE_HIGH:
+        return UINT32_MAX; /* there is no shared memory region (§4.2.2.1) */
     default:
         return 0;
     }

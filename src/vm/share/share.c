@@ -1,0 +1,476 @@
+#include "vm/share/share.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/capability.h>
+#include <linux/fuse.h>
+#include <linux/openat2.h>
+#include <linux/securebits.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/str.h"
+#include "sys/creds.h"
+#include "sys/mount.h"
+#include "sys/process.h"
+#include "vm/share/ops.h"
+
+#define REQUEST_MAX ((size_t)128 << 10) /* beside what is written: names, values, forgets */
+#define GUARD                                                                                      \
+    4096 /* zeros behind a request: libfuse counts on names that end, and full structs             \
+          */
+#define OPEN_MAX 65536
+#define OPEN_MIN 16
+#define ALWAYS_SECONDS 86400
+
+/* linux/fuse.h of older kernels lacks it. */
+#define OPCODE_TMPFILE 51
+
+/* ---- for the operations ---- */
+
+double share_timeout(const struct share *share)
+{
+    static const double seconds[] = {
+            [SHARE_CACHE_AUTO] = 1,
+            [SHARE_CACHE_ALWAYS] = ALWAYS_SECONDS,
+            [SHARE_CACHE_NEVER] = 0,
+    };
+
+    return seconds[share->cache];
+}
+
+bool share_name_is_good(const char *name)
+{
+    return *name && !strchr(name, '/') && !str_equal(name, ".") && !str_equal(name, "..") &&
+           strlen(name) <= NAME_BYTES_MAX;
+}
+
+struct inode *share_inode(fuse_req_t req, fuse_ino_t ino, int *ret_fd)
+{
+    struct share *share = share_of(req);
+    struct inode *inode = inodes_get(&share->inodes, ino);
+    int fd = inode ? inodes_fd(&share->inodes, inode) : -ESTALE;
+
+    if (fd < 0) {
+        fuse_reply_err(req, -fd);
+        return NULL;
+    }
+    *ret_fd = fd;
+    return inode;
+}
+
+/* A file without a name is reached through whoever has it open. */
+static int open_nameless(struct share *share, const struct inode *inode, int flags)
+{
+    const struct handle *handle = handles_find(&share->handles, inode, flags);
+    int fd = handle ? fcntl(handle->fd, F_DUPFD_CLOEXEC, 0) : -1;
+
+    if (fd < 0)
+        return handle ? -errno : -ESTALE;
+    return fd;
+}
+
+static int open_named(struct share *share, struct inode *inode, int flags)
+{
+    uint64_t how = (uint64_t)(flags & ~O_TRUNC) | O_NOFOLLOW | O_NONBLOCK | O_NOCTTY;
+    uint64_t resolve = RESOLVE_BENEATH | RESOLVE_NO_MAGICLINKS | RESOLVE_NO_SYMLINKS;
+    struct stat st;
+
+    if (S_ISDIR(inode->type)) {
+        int own = inodes_fd(&share->inodes, inode);
+        return own < 0 ? own : sys_openat2(own, ".", how, 0, resolve);
+    }
+    if (!inode->name)
+        return open_nameless(share, inode, flags);
+    int parent = inodes_fd(&share->inodes, inode->parent);
+    if (parent < 0)
+        return parent;
+    /* what has the name now may be a device or a FIFO, which does things when it is opened */
+    if (fstatat(parent, inode->name, &st, AT_SYMLINK_NOFOLLOW) < 0)
+        return errno == ENOENT ? -ESTALE : -errno;
+    if (st.st_ino != inode->ino || st.st_dev != inode->dev || !S_ISREG(st.st_mode))
+        return -ESTALE;
+    return sys_openat2(parent, inode->name, how, 0, resolve);
+}
+
+/* Opening for reading alone may truncate too, but what is open for reading alone cannot be. */
+static int truncate_apart(struct share *share, struct inode *inode)
+{
+    int fd = share_open(share, inode, O_WRONLY | O_TRUNC);
+
+    if (fd >= 0)
+        close(fd);
+    return fd < 0 ? fd : 0;
+}
+
+int share_open(struct share *share, struct inode *inode, int flags)
+{
+    _cleanup_close_ int fd = open_named(share, inode, flags);
+    struct stat st;
+
+    if (fd < 0) {
+        int r = fd;
+        fd = -1;
+        return r;
+    }
+    if (fstat(fd, &st) < 0)
+        return -errno;
+    if (st.st_ino != inode->ino || st.st_dev != inode->dev || (st.st_mode & S_IFMT) != inode->type)
+        return -ESTALE;
+    /* only now that it is known to be the one */
+    int r = 0;
+    if (flags & O_TRUNC)
+        r = flags & O_ACCMODE ? (ftruncate(fd, 0) < 0 ? -errno : 0) : truncate_apart(share, inode);
+    return r < 0 ? r : take_fd(&fd);
+}
+
+int share_become(struct share *share, fuse_req_t req)
+{
+    const struct fuse_ctx *who = fuse_req_ctx(req);
+
+    if (!share->impersonates)
+        return 0;
+    if (sys_setfsgid(who->gid) == 0 && sys_setfsuid(who->uid) == 0)
+        return 0;
+    share_become_self(share);
+    return -EINVAL; /* as chown(2) says of ids that are not mapped here */
+}
+
+void share_become_self(const struct share *share)
+{
+    if (!share->impersonates)
+        return;
+    (void)sys_setfsuid(geteuid());
+    (void)sys_setfsgid(getegid());
+}
+
+bool share_came(const struct share *share, const void *data, size_t length)
+{
+    const char *at = data, *end = share->request + share->request_length;
+
+    return at >= share->request && at <= end && length <= (size_t)(end - at);
+}
+
+/* ---- the session ---- */
+
+/*
+ * libfuse's low-level interface names its part for character devices, which brings in the
+ * high-level interface with its plug-ins. This stands in for it, so that none of that is linked
+ * into the process that a guest talks to; it is never called.
+ */
+void cuse_lowlevel_init(fuse_req_t req, fuse_ino_t ino, const void *data);
+void cuse_lowlevel_init(fuse_req_t req, fuse_ino_t ino, const void *data)
+{
+    (void)ino;
+    (void)data;
+    fuse_reply_err(req, ENOSYS);
+}
+
+static void on_init(void *userdata, struct fuse_conn_info *conn)
+{
+    struct share *share = userdata;
+
+    /* the guest's kernel takes the set-user-id bits away itself, with a request */
+    conn->want &= ~(unsigned)FUSE_CAP_HANDLE_KILLPRIV;
+    share->writeback = false;
+    if (share->cache != SHARE_CACHE_ALWAYS)
+        return;
+    conn->want &= ~(unsigned)FUSE_CAP_AUTO_INVAL_DATA;
+    conn->want |= conn->capable & FUSE_CAP_CACHE_SYMLINKS;
+    if (!share->read_only && conn->capable & FUSE_CAP_WRITEBACK_CACHE) {
+        conn->want |= FUSE_CAP_WRITEBACK_CACHE;
+        share->writeback = true;
+    }
+}
+
+static void on_destroy(void *userdata)
+{
+    struct share *share = userdata;
+
+    handles_reset(&share->handles, &share->inodes);
+    inodes_reset(&share->inodes);
+}
+
+/* Locks are missing on purpose: the guest's kernel then keeps them itself, among its processes. */
+static const struct fuse_lowlevel_ops operations = {
+        .init = on_init,
+        .destroy = on_destroy,
+        .lookup = share_lookup,
+        .forget = share_forget,
+        .forget_multi = share_forget_multi,
+        .getattr = share_getattr,
+        .setattr = share_setattr,
+        .readlink = share_readlink,
+        .mknod = share_mknod,
+        .mkdir = share_mkdir,
+        .unlink = share_unlink,
+        .rmdir = share_rmdir,
+        .symlink = share_symlink,
+        .rename = share_rename,
+        .link = share_link,
+        .open = share_open_file,
+        .create = share_create,
+        .read = share_read,
+        .write_buf = share_write_buf,
+        .release = share_release,
+        .fsync = share_fsync,
+        .opendir = share_opendir,
+        .readdir = share_readdir,
+        .readdirplus = share_readdirplus,
+        .releasedir = share_release,
+        .fsyncdir = share_fsync,
+        .statfs = share_statfs,
+        .setxattr = share_setxattr,
+        .getxattr = share_getxattr,
+        .listxattr = share_listxattr,
+        .removexattr = share_removexattr,
+        .fallocate = share_fallocate,
+        .copy_file_range = share_copy_file_range,
+        .lseek = share_lseek,
+};
+
+/* What libfuse would say of a guest's mistakes goes nowhere. */
+static void no_log(enum fuse_log_level level, const char *format, va_list list)
+{
+    (void)level;
+    (void)format;
+    (void)list;
+}
+
+static void write_error(struct share *share, const struct fuse_in_header *in, int errnum)
+{
+    struct fuse_out_header out = {.len = sizeof(out), .error = -errnum, .unique = in->unique};
+
+    share->replied = virtq_write(share->chain, 0, &out, sizeof(out));
+}
+
+/* libfuse's way out: the header of the answer, then its parts. */
+static ssize_t reply(int fd, struct iovec *iov, int count, void *userdata)
+{
+    struct share *share = userdata;
+    const struct fuse_out_header *out = iov[0].iov_base;
+    size_t total = out->len, done = 0;
+
+    (void)fd;
+    if (total > share->chain->writable_bytes) {
+        struct fuse_in_header in = {.unique = out->unique};
+        write_error(share, &in, EIO);
+        return (ssize_t)total;
+    }
+    for (int i = 0; i < count; i++) {
+        /* what was read from a file is there already */
+        if (i == 0 || !share->in_place)
+            virtq_write(share->chain, done, iov[i].iov_base, iov[i].iov_len);
+        done += iov[i].iov_len;
+    }
+    share->replied = total;
+    return (ssize_t)total;
+}
+
+static ssize_t never_read(int fd, void *buffer, size_t length, void *userdata)
+{
+    (void)fd;
+    (void)buffer;
+    (void)length;
+    (void)userdata;
+    errno = ENODEV;
+    return -1;
+}
+
+static int make_session(struct share *share, struct error *err)
+{
+    static const struct fuse_custom_io io = {.writev = reply, .read = never_read};
+    char name[] = "viv-vmm";
+    char *argv[] = {name, NULL};
+    struct fuse_args args = FUSE_ARGS_INIT(1, argv);
+    int fd = eventfd(0, EFD_CLOEXEC); /* libfuse wants one, and closes it */
+
+    if (fd < 0)
+        return error_sys(err, errno, "eventfd");
+    fuse_set_log_func(no_log);
+    share->session = fuse_session_new(&args, &operations, sizeof(operations), share);
+    fuse_opt_free_args(&args);
+    if (!share->session || fuse_session_custom_io(share->session, &io, fd) != 0) {
+        close(fd);
+        return error_set(err, ENOMEM, "out of memory");
+    }
+    return 0;
+}
+
+/* ---- requests ---- */
+
+static bool changes(uint32_t opcode)
+{
+    switch (opcode) {
+    case FUSE_SETATTR:
+    case FUSE_SYMLINK:
+    case FUSE_MKNOD:
+    case FUSE_MKDIR:
+    case FUSE_UNLINK:
+    case FUSE_RMDIR:
+    case FUSE_RENAME:
+    case FUSE_RENAME2:
+    case FUSE_LINK:
+    case FUSE_WRITE:
+    case FUSE_SETXATTR:
+    case FUSE_REMOVEXATTR:
+    case FUSE_CREATE:
+    case FUSE_FALLOCATE:
+    case FUSE_COPY_FILE_RANGE:
+    case OPCODE_TMPFILE:
+        return true;
+    default:
+        return false;
+    }
+}
+
+/* What is refused before libfuse sees it; 0: nothing against it. */
+static int refusal(const struct share *share, const struct fuse_in_header *in)
+{
+    uint64_t length = share->chain->readable_bytes;
+
+    if (in->len != length)
+        return EINVAL;
+    if (share->read_only && changes(in->opcode))
+        return EROFS;
+    if (in->opcode == FUSE_WRITE && length < sizeof(*in) + sizeof(struct fuse_write_in))
+        return EINVAL;
+    if (in->opcode != FUSE_WRITE && length > REQUEST_MAX)
+        return E2BIG;
+    /* nothing here can be interrupted; libfuse would remember each one */
+    return in->opcode == FUSE_INTERRUPT ? ENOSYS : 0;
+}
+
+/* Copies the request, so that the guest cannot change it any more. Data to be written stays where
+ * it is: nobody looks at it. */
+static void fetch(struct share *share, uint32_t opcode)
+{
+    size_t length = share->chain->readable_bytes;
+
+    if (opcode == FUSE_WRITE)
+        length = sizeof(struct fuse_in_header) + sizeof(struct fuse_write_in);
+    share->request_length = virtq_read(share->chain, 0, share->request, length);
+    memset(share->request + share->request_length, 0, GUARD);
+}
+
+uint64_t share_serve(struct share *share, const struct virtq_chain *chain)
+{
+    struct fuse_in_header in;
+
+    share->chain = chain;
+    share->replied = 0;
+    share->in_place = false;
+    if (virtq_read(chain, 0, &in, sizeof(in)) < sizeof(in) || !share->session)
+        return 0;
+    int errnum = refusal(share, &in);
+    if (errnum) {
+        write_error(share, &in, errnum);
+        return share->replied;
+    }
+    fetch(share, in.opcode);
+    memcpy(share->request, &in, sizeof(in)); /* the one that was looked at */
+    inodes_begin(&share->inodes);
+    struct fuse_buf buf = {.size = chain->readable_bytes, .mem = share->request};
+    fuse_session_process_buf(share->session, &buf);
+    return share->replied;
+}
+
+/* ---- the life of a share ---- */
+
+int share_parse_cache(const char *name, enum share_cache *ret, struct error *err)
+{
+    static const char *const names[] = {
+            [SHARE_CACHE_AUTO] = "auto",
+            [SHARE_CACHE_ALWAYS] = "always",
+            [SHARE_CACHE_NEVER] = "never",
+    };
+
+    for (unsigned i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+        if (str_equal(name ? name : "auto", names[i])) {
+            *ret = (enum share_cache)i;
+            return 0;
+        }
+    return error_set(err, EINVAL, "a share's cache is auto, always or never, not \"%s\"", name);
+}
+
+/* Half of the descriptors that the process may have; the other half is for open files. */
+static uint32_t open_max(void)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) < 0)
+        return OPEN_MIN;
+    if (limit.rlim_cur < limit.rlim_max) {
+        limit.rlim_cur = limit.rlim_max;
+        (void)setrlimit(RLIMIT_NOFILE, &limit);
+    }
+    if (limit.rlim_cur / 2 < OPEN_MIN)
+        return OPEN_MIN;
+    return limit.rlim_cur / 2 < OPEN_MAX ? (uint32_t)(limit.rlim_cur / 2) : OPEN_MAX;
+}
+
+int share_new(const struct share_config *config, struct share **ret, struct error *err)
+{
+    struct share *share = calloc(1, sizeof(*share));
+
+    if (!share || !(share->request = malloc(REQUEST_MAX + GUARD))) {
+        free(share);
+        close(config->folder);
+        return error_set(err, ENOMEM, "out of memory");
+    }
+    share->read_only = config->read_only;
+    share->cache = config->cache;
+    int r = inodes_init(&share->inodes, config->folder, open_max(), err);
+    if (r == 0)
+        r = make_session(share, err);
+    if (r < 0) {
+        share_free(share);
+        return r;
+    }
+    *ret = share;
+    return 0;
+}
+
+void share_begin(struct share *share)
+{
+    const uint64_t needed = 1ULL << CAP_SETUID | 1ULL << CAP_SETGID;
+    uint64_t effective = 0, permitted, inheritable;
+
+    if (sys_unshare(CLONE_FS) == 0) /* the mask is the whole process's otherwise */
+        (void)umask(0);
+    if (sys_capget(0, &effective, &permitted, &inheritable) < 0)
+        effective = 0;
+    share->impersonates = (effective & needed) == needed && !share->read_only;
+    /* the rights over files stay while a file is made as somebody else: the guest's kernel has
+     * decided whether that one may, and only it knows of all his groups */
+    if (share->impersonates)
+        (void)sys_prctl(PR_SET_SECUREBITS, SECBIT_NO_SETUID_FIXUP, 0, 0, 0);
+}
+
+void share_reset(struct share *share)
+{
+    if (share->session)
+        fuse_session_destroy(share->session);
+    share->session = NULL;
+    on_destroy(share);
+    (void)make_session(share, NULL); /* without one no request is answered */
+}
+
+void share_free(struct share *share)
+{
+    if (!share)
+        return;
+    if (share->session)
+        fuse_session_destroy(share->session);
+    handles_reset(&share->handles, &share->inodes);
+    inodes_free(&share->inodes);
+    free(share->request);
+    free(share);
+}

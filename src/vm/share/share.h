@@ -1,0 +1,52 @@
+/*
+ * A host folder that is shared with a guest: a FUSE server (libfuse's low-level interface, whose
+ * channel is a virtio ring) that passes everything through to the folder. Used by virtio/fs.c.
+ *
+ * What keeps the guest inside: it names files by numbers that stand for descriptors
+ * (inodes.h) and by single names, never by paths; a name is opened below its folder alone, no
+ * symbolic link is followed on the host, and nothing but regular files and folders is ever opened.
+ * Every request passes share_serve(), which copies it and checks what libfuse takes on trust.
+ *
+ * Owners: files are made as the user and group that the guest says, if the calling thread has
+ * CAP_SETUID and CAP_SETGID in its user namespace, which is what maps the guest's ids to the
+ * host's; else they belong to viv-vmm's own user.
+ *
+ * All of it runs on one thread, the share's worker. share_reset() may be called from another one
+ * while that does nothing.
+ */
+#pragma once
+
+#include "vm/virtio/virtq.h"
+
+struct share;
+
+enum share_cache {
+    SHARE_CACHE_AUTO,   /* both sides change files: names and attributes are trusted for a second,
+                           content is read anew when a file is opened, writes go through */
+    SHARE_CACHE_ALWAYS, /* the guest alone changes files: it keeps what it has read, and gathers its
+                           writes until it is asked to write them back */
+    SHARE_CACHE_NEVER,  /* nothing is kept, every access comes here */
+};
+
+struct share_config {
+    int folder; /* descriptor, may be O_PATH; taken over */
+    bool read_only;
+    enum share_cache cache;
+};
+
+/* "auto", "always", "never"; NULL: auto. -EINVAL. */
+int share_parse_cache(const char *name, enum share_cache *ret, struct error *err);
+
+/* A share of this folder; nothing is open in it. -ENOTDIR, -ENOMEM. */
+int share_new(const struct share_config *config, struct share **ret, struct error *err);
+void share_free(struct share *share);
+
+/* To be called once on the thread that serves: its umask and its rights become the share's. */
+void share_begin(struct share *share);
+
+/* The guest starts anew: everything it knew or had open is forgotten. */
+void share_reset(struct share *share);
+
+/* Serves one request; the bytes of the answer that were written to the chain, 0 for those that want
+ * none. */
+uint64_t share_serve(struct share *share, const struct virtq_chain *chain);
