@@ -6,10 +6,9 @@
 #include <fcntl.h>
 #include <linux/fuse.h>
 #include <sched.h>
-#include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -17,7 +16,6 @@
 #include "vm/share/share.h"
 
 #define REQUESTS_MAX 200
-#define FILE_MAX (64 << 10)
 
 struct input {
     const uint8_t *data;
@@ -144,17 +142,37 @@ static void start(struct share *share)
     send_one(share, (char *)&request, sizeof(request), 256);
 }
 
-/* A new empty file system of 256 KiB that is mounted nowhere. */
-static int make_folder(void)
+/* A new empty file system that is mounted nowhere. Unmounting waits for all CPUs: one serves many
+ * inputs, each in a folder of its own. */
+static int make_system(void)
 {
     int fs = sys_fsopen("tmpfs", 0);
 
-    if (fs < 0 || sys_fsconfig(fs, FSCONFIG_SET_STRING, "size", "256k", 0) < 0 ||
-            sys_fsconfig(fs, FSCONFIG_SET_STRING, "nr_inodes", "100", 0) < 0 ||
+    if (fs < 0 || sys_fsconfig(fs, FSCONFIG_SET_STRING, "size", "16m", 0) < 0 ||
             sys_fsconfig(fs, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0)
         abort();
-    int folder = sys_fsmount(fs, 0, 0);
+    int top = sys_fsmount(fs, 0, 0);
     close(fs);
+    if (top < 0)
+        abort();
+    return top;
+}
+
+static int make_folder(void)
+{
+    static int top = -1;
+    static unsigned count;
+    char name[16];
+
+    if (count++ % 200 == 0) {
+        if (top >= 0)
+            close(top);
+        top = make_system();
+    }
+    snprintf(name, sizeof(name), "%u", count);
+    if (mkdirat(top, name, 0755) < 0)
+        abort();
+    int folder = openat(top, name, O_PATH | O_DIRECTORY | O_CLOEXEC);
     if (folder < 0 || mkdirat(folder, "a", 0755) < 0 || symlinkat("/etc", folder, "b") < 0)
         abort();
     return folder;
@@ -169,9 +187,6 @@ static void begin_process(void)
     begun = true;
     if (geteuid() != 0 && unshare(CLONE_NEWUSER | CLONE_NEWNS) < 0)
         abort();
-    struct rlimit limit = {FILE_MAX, FILE_MAX};
-    signal(SIGXFSZ, SIG_IGN);
-    setrlimit(RLIMIT_FSIZE, &limit);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

@@ -19,6 +19,7 @@ struct share {
     struct handles handles;
     bool read_only;
     enum share_cache cache;
+    bool mounted;
     bool writeback;    /* the guest's kernel gathers writes */
     bool impersonates; /* may make files as other users */
 

@@ -30,9 +30,6 @@
 #define OPEN_MIN 16
 #define ALWAYS_SECONDS 86400
 
-/* linux/fuse.h of older kernels lacks it. */
-#define OPCODE_TMPFILE 51
-
 /* ---- for the operations ---- */
 
 double share_timeout(const struct share *share)
@@ -180,6 +177,7 @@ static void on_init(void *userdata, struct fuse_conn_info *conn)
     /* the guest's kernel takes the set-user-id bits away itself, with a request */
     conn->want &= ~(unsigned)FUSE_CAP_HANDLE_KILLPRIV;
     share->writeback = false;
+    share->mounted = true;
     if (share->cache != SHARE_CACHE_ALWAYS)
         return;
     conn->want &= ~(unsigned)FUSE_CAP_AUTO_INVAL_DATA;
@@ -194,6 +192,7 @@ static void on_destroy(void *userdata)
 {
     struct share *share = userdata;
 
+    share->mounted = false;
     handles_reset(&share->handles, &share->inodes);
     inodes_reset(&share->inodes);
 }
@@ -306,46 +305,63 @@ static int make_session(struct share *share, struct error *err)
 
 /* ---- requests ---- */
 
-static bool changes(uint32_t opcode)
-{
-    switch (opcode) {
-    case FUSE_SETATTR:
-    case FUSE_SYMLINK:
-    case FUSE_MKNOD:
-    case FUSE_MKDIR:
-    case FUSE_UNLINK:
-    case FUSE_RMDIR:
-    case FUSE_RENAME:
-    case FUSE_RENAME2:
-    case FUSE_LINK:
-    case FUSE_WRITE:
-    case FUSE_SETXATTR:
-    case FUSE_REMOVEXATTR:
-    case FUSE_CREATE:
-    case FUSE_FALLOCATE:
-    case FUSE_COPY_FILE_RANGE:
-    case OPCODE_TMPFILE:
-        return true;
-    default:
-        return false;
-    }
-}
+/* The requests that are served. Others are answered here: libfuse would keep something of each
+ * interrupt and of each answer to a notification, as long as a guest likes. */
+enum request_kind { REQUEST_UNKNOWN, REQUEST_LOOKS, REQUEST_CHANGES };
+
+static const uint8_t kinds[] = {
+        [FUSE_LOOKUP] = REQUEST_LOOKS,
+        [FUSE_FORGET] = REQUEST_LOOKS,
+        [FUSE_GETATTR] = REQUEST_LOOKS,
+        [FUSE_SETATTR] = REQUEST_CHANGES,
+        [FUSE_READLINK] = REQUEST_LOOKS,
+        [FUSE_SYMLINK] = REQUEST_CHANGES,
+        [FUSE_MKNOD] = REQUEST_CHANGES,
+        [FUSE_MKDIR] = REQUEST_CHANGES,
+        [FUSE_UNLINK] = REQUEST_CHANGES,
+        [FUSE_RMDIR] = REQUEST_CHANGES,
+        [FUSE_RENAME] = REQUEST_CHANGES,
+        [FUSE_LINK] = REQUEST_CHANGES,
+        [FUSE_OPEN] = REQUEST_LOOKS, /* and looks at the flags */
+        [FUSE_READ] = REQUEST_LOOKS,
+        [FUSE_WRITE] = REQUEST_CHANGES,
+        [FUSE_STATFS] = REQUEST_LOOKS,
+        [FUSE_RELEASE] = REQUEST_LOOKS,
+        [FUSE_FSYNC] = REQUEST_LOOKS,
+        [FUSE_SETXATTR] = REQUEST_CHANGES,
+        [FUSE_GETXATTR] = REQUEST_LOOKS,
+        [FUSE_LISTXATTR] = REQUEST_LOOKS,
+        [FUSE_REMOVEXATTR] = REQUEST_CHANGES,
+        [FUSE_INIT] = REQUEST_LOOKS,
+        [FUSE_OPENDIR] = REQUEST_LOOKS,
+        [FUSE_READDIR] = REQUEST_LOOKS,
+        [FUSE_RELEASEDIR] = REQUEST_LOOKS,
+        [FUSE_FSYNCDIR] = REQUEST_LOOKS,
+        [FUSE_CREATE] = REQUEST_CHANGES,
+        [FUSE_DESTROY] = REQUEST_LOOKS,
+        [FUSE_BATCH_FORGET] = REQUEST_LOOKS,
+        [FUSE_FALLOCATE] = REQUEST_CHANGES,
+        [FUSE_READDIRPLUS] = REQUEST_LOOKS,
+        [FUSE_RENAME2] = REQUEST_CHANGES,
+        [FUSE_LSEEK] = REQUEST_LOOKS,
+        [FUSE_COPY_FILE_RANGE] = REQUEST_CHANGES,
+};
 
 /* What is refused before libfuse sees it; 0: nothing against it. */
 static int refusal(const struct share *share, const struct fuse_in_header *in)
 {
     uint64_t length = share->chain->readable_bytes;
+    unsigned kind = in->opcode < sizeof(kinds) ? kinds[in->opcode] : REQUEST_UNKNOWN;
 
     if (in->len != length)
         return EINVAL;
-    if (share->read_only && changes(in->opcode))
+    if (kind == REQUEST_UNKNOWN)
+        return ENOSYS;
+    if (share->read_only && kind == REQUEST_CHANGES)
         return EROFS;
     if (in->opcode == FUSE_WRITE && length < sizeof(*in) + sizeof(struct fuse_write_in))
         return EINVAL;
-    if (in->opcode != FUSE_WRITE && length > REQUEST_MAX)
-        return E2BIG;
-    /* nothing here can be interrupted; libfuse would remember each one */
-    return in->opcode == FUSE_INTERRUPT ? ENOSYS : 0;
+    return in->opcode != FUSE_WRITE && length > REQUEST_MAX ? E2BIG : 0;
 }
 
 /* Copies the request, so that the guest cannot change it any more. Data to be written stays where
@@ -461,6 +477,11 @@ void share_reset(struct share *share)
     share->session = NULL;
     on_destroy(share);
     (void)make_session(share, NULL); /* without one no request is answered */
+}
+
+bool share_is_mounted(const struct share *share)
+{
+    return share->mounted;
 }
 
 void share_free(struct share *share)

@@ -47,6 +47,9 @@ void share_begin(struct share *share);
 /* The guest starts anew: everything it knew or had open is forgotten. */
 void share_reset(struct share *share);
 
+/* Whether the guest has begun to use it: then it knows files by their numbers. */
+bool share_is_mounted(const struct share *share);
+
 /* Serves one request; the bytes of the answer that were written to the chain, 0 for those that want
  * none. */
 uint64_t share_serve(struct share *share, const struct virtq_chain *chain);

@@ -43,6 +43,19 @@ static void fs_reset(struct virtio_device *device)
     share_reset(fs->share);
 }
 
+/* What the guest has open on the host is no state that a file could keep. */
+static int fs_quiesce(struct virtio_device *device, struct error *err)
+{
+    struct fs *fs = device->owner;
+
+    if (!share_is_mounted(fs->share))
+        return 0;
+    return error_set(err, EBUSY,
+            "the guest has mounted the shared folder %.36s: no snapshot can keep that; unmount it "
+            "in the guest first",
+            fs->config.tag);
+}
+
 static const struct virtio_ops fs_ops = {
         .name = "virtio-fs",
         .id = VIRTIO_FS,
@@ -50,6 +63,7 @@ static const struct virtio_ops fs_ops = {
         .queue_size = QUEUE_SIZE,
         .notify = fs_notify,
         .reset = fs_reset,
+        .quiesce = fs_quiesce,
 };
 
 int fs_new(const struct virtio_place *place, const char *tag, struct share *share, struct fs **ret,
