@@ -24,6 +24,7 @@ INIT = """#!/bin/sh
 export PATH=/bin
 /bin/busybox --install -s /bin
 mount -t proc proc /proc; mount -t devtmpfs dev /dev; mount -t sysfs sys /sys
+[ -n "$TELL" ] && echo user space
 for m in %(modules)s; do insmod /m/$m.ko || echo "no module $m"; done
 %(script)s
 poweroff -f
