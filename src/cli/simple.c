@@ -3,7 +3,6 @@
 
 #include "cli/command.h"
 #include "cli/select.h"
-#include "engine/vm_call.h"
 #include "spec/signals.h"
 
 static int each_pause(struct engine *engine, const char *name, void *data, struct error *err)

@@ -37,7 +37,7 @@ static int each_update(struct engine *engine, const char *name, void *data, stru
     if (r < 0)
         return r;
     if (updating->limits || !updating->restart)
-        r = sandbox_update(&sandbox, updating->resources, err);
+        r = workload_update(&sandbox.container, updating->resources, err);
     if (r == 0 && updating->restart)
         r = set_policy(updating, &sandbox, err);
     return r < 0 ? error_prefix(err, "sandbox \"%s\"", sandbox.meta.name) : 0;

@@ -26,6 +26,7 @@ static const struct field fields[] = {
         FIELD(struct container_state, created, FIELD_STR),
         FIELD(struct container_state, owner, FIELD_STR),
         FIELD(struct container_state, annotations, FIELD_MAP),
+        FIELD(struct container_state, isolation, FIELD_STR),
         FIELD(struct container_state, making, FIELD_BOOL),
         FIELD(struct container_state, pid, FIELD_I32),
         FIELD(struct container_state, start_time, FIELD_U64),

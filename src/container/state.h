@@ -19,11 +19,12 @@ struct container_state {
     const char *owner;   /* the user's name, or the uid as text */
     struct record_map annotations;
 
-    bool making;         /* not done yet, or its maker was killed */
-    int pid;             /* of the container's first process, as the host sees it */
-    uint64_t start_time; /* of that process: tells it from another one with the same pid */
-    uint64_t namespaces; /* CLONE_NEW* of the kinds that are not the host's, for exec */
-    bool own_pids;       /* its first process takes all others along when it ends */
+    const char *isolation; /* "vm": `pid` stands for a process in a machine; NULL: a container */
+    bool making;           /* not done yet, or its maker was killed */
+    int pid;               /* of the container's first process, as the host sees it */
+    uint64_t start_time;   /* of that process: tells it from another one with the same pid */
+    uint64_t namespaces;   /* CLONE_NEW* of the kinds that are not the host's, for exec */
+    bool own_pids;         /* its first process takes all others along when it ends */
     struct cgroup_saved cgroup;
     struct resctrl_saved resctrl;
     struct spec_hook_list poststart;

@@ -266,7 +266,7 @@ int engine_kill(struct engine *engine, const char *name, int signal, bool all, s
     if (r == 0 && (signal == SIGKILL || signal == stop_signal(&sandbox)))
         end_for_good(&sandbox);
     if (r == 0)
-        r = sandbox_kill(&sandbox, signal, all, err);
+        r = workload_kill(&sandbox.container, signal, all, err);
     return r < 0 ? error_prefix(err, "sandbox \"%s\"", sandbox.meta.name) : 0;
 }
 

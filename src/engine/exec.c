@@ -87,7 +87,7 @@ static int prepare_process(struct executing *executing, struct error *err)
         process->capabilities->permitted = all;
         process->capabilities->effective = all;
     }
-    return vm_is(&executing->sandbox) ? 0 : look_up_user(executing, err);
+    return vm_is(&executing->sandbox.container) ? 0 : look_up_user(executing, err);
 }
 
 static int prepare(struct executing *executing, struct error *err)
@@ -128,6 +128,7 @@ static int live(struct executing *executing, int report_fd, int client_sock, str
 {
     const struct engine_exec *exec = executing->exec;
     enum streams_kind kind = exec->tty ? STREAMS_TERMINAL : STREAMS_INHERIT;
+    struct vm_exec inside = {exec->user, exec->interactive || exec->tty, exec->apply};
     struct container_making making;
     int status = 0;
     int r = streams_open(kind, exec->interactive, &executing->streams, err);
@@ -137,8 +138,8 @@ static int live(struct executing *executing, int report_fd, int client_sock, str
     if (r < 0)
         return r;
     executing->request.console_fd = executing->streams.console_peer;
-    r = vm_is(&executing->sandbox)
-                ? vm_exec(&executing->sandbox, &executing->request, exec, &making, err)
+    r = vm_is(&executing->sandbox.container)
+                ? vm_exec(&executing->sandbox.container, &executing->request, &inside, &making, err)
                 : container_exec(&executing->request, &exec->apply, &making, err);
     streams_swap_out(&executing->streams);
     if (r == 0)

@@ -127,6 +127,7 @@ static int plan_machine(void *data, struct container_request *request, struct co
     struct vm *vm = data;
 
     container_plan_begin(request, ret);
+    ret->state.isolation = "vm";
     ret->state.namespaces = 0; /* on the host */
     ret->state.own_pids = true;
     vm->making = ret;

@@ -21,6 +21,12 @@ struct vm_config {
     int status_fd;      /* where the end is written to (agent_exit); -1: nowhere */
 };
 
+/* A file of the host that the guest is given the content of. */
+struct vm_file {
+    const char *source;
+    const char *path; /* in the guest */
+};
+
 /* What a machine's plan is made of. */
 struct vm {
     struct container_request *request; /* the host's: the user's configuration */
@@ -31,6 +37,7 @@ struct vm {
     struct spec guest_spec;
     struct container_guest guest;
     struct proto_machine machine;
+    RECORD_LIST(struct vm_file) files;
     size_t guest_from, guest_to; /* steps of the guest */
     char digest[CONTAINER_DIGEST_SIZE];
 

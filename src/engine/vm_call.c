@@ -14,9 +14,9 @@
 
 #define PATIENCE_MS 60000
 
-bool vm_is(const struct sandbox *sandbox)
+bool vm_is(const struct container *container)
 {
-    return str_equal(sandbox->meta.isolation, "vm");
+    return str_equal(container->state.isolation, "vm");
 }
 
 /* ---- the connection -------------------------------------------------------------------------- */
@@ -56,29 +56,30 @@ static int connect_through(int dir_fd, int *ret)
     return r;
 }
 
-int vm_connect(const struct sandbox *sandbox, int *ret_fd, struct error *err)
+int vm_connect(const struct container *container, int *ret_fd, struct error *err)
 {
-    const char *name = sandbox->meta.name;
+    enum spec_status status = container_status(container);
+    const char *name = container->state.id;
 
-    if (sandbox->status == SPEC_PAUSED)
+    if (status == SPEC_PAUSED)
         return error_set(err, EBUSY,
                 "sandbox \"%s\" is paused, and its machine with it; viv unpause %s first", name,
                 name);
-    if (sandbox->container.dir_fd < 0 || sandbox->status == SPEC_STOPPED)
+    if (container->dir_fd < 0 || status == SPEC_STOPPED)
         return error_set(err, ESRCH, "sandbox \"%s\" is not running", name);
-    int r = connect_through(sandbox->container.dir_fd, ret_fd);
+    int r = connect_through(container->dir_fd, ret_fd);
     if (r == -ECONNREFUSED || r == -ENOENT || r == -ENODATA)
         return error_set(err, ESRCH, "the machine of sandbox \"%s\" has ended, or not begun", name);
     return r < 0 ? error_sys(err, -r, "connect to the machine of sandbox \"%s\"", name) : 0;
 }
 
-int vm_call(const struct sandbox *sandbox, const struct agent_call *call, struct json_object **ret,
-        struct error *err)
+int vm_call(const struct container *container, const struct agent_call *call,
+        struct json_object **ret, struct error *err)
 {
     _cleanup_close_ int sock = -1;
     _cleanup_buf_ struct buf out = {.max = AGENT_TEXT_MAX};
     struct agent_frame frame;
-    int r = vm_connect(sandbox, &sock, err);
+    int r = vm_connect(container, &sock, err);
 
     if (r < 0)
         return r;
@@ -95,13 +96,13 @@ int vm_call(const struct sandbox *sandbox, const struct agent_call *call, struct
 /* ---- both kinds ------------------------------------------------------------------------------ */
 
 /* SIGKILL ends the machine from outside, whatever state it is in. */
-int sandbox_kill(const struct sandbox *sandbox, int signal, bool all, struct error *err)
+int workload_kill(const struct container *container, int signal, bool all, struct error *err)
 {
     struct agent_call call = {.verb = "kill", .signal = signal, .all = all};
 
-    if (!vm_is(sandbox) || signal == SIGKILL)
-        return container_kill(&sandbox->container, signal, all && !vm_is(sandbox), err);
-    return vm_call(sandbox, &call, NULL, err);
+    if (!vm_is(container) || signal == SIGKILL)
+        return container_kill(container, signal, all && !vm_is(container), err);
+    return vm_call(container, &call, NULL, err);
 }
 
 /* What the machine as a whole may use, for an update of the workload's limits. Its memory is there
@@ -114,29 +115,29 @@ static struct spec_resources outer_limits(const struct spec_resources *resources
     return outer;
 }
 
-int sandbox_update(
-        const struct sandbox *sandbox, const struct spec_resources *resources, struct error *err)
+int workload_update(const struct container *container, const struct spec_resources *resources,
+        struct error *err)
 {
-    if (!vm_is(sandbox))
-        return container_update(&sandbox->container, resources, err);
+    if (!vm_is(container))
+        return container_update(container, resources, err);
     _cleanup_json_ struct json_object *json = record_write(&spec_resources_record, resources);
     struct agent_call call = {.verb = "update", .resources = json_text(json)};
     struct spec_resources outer = outer_limits(resources);
-    int r = vm_call(sandbox, &call, NULL, err);
-    return r < 0 ? r : container_update(&sandbox->container, &outer, err);
+    int r = vm_call(container, &call, NULL, err);
+    return r < 0 ? r : container_update(container, &outer, err);
 }
 
 /* A paused machine cannot answer: what it costs the host is told then. */
-int sandbox_stats(const struct sandbox *sandbox, struct arena *arena, struct cgroup_stats *ret,
+int workload_stats(const struct container *container, struct arena *arena, struct cgroup_stats *ret,
         struct error *err)
 {
     struct record_report report = {.arena = arena};
     _cleanup_json_ struct json_object *json = NULL;
     struct agent_call call = {.verb = "stats"};
 
-    if (!vm_is(sandbox) || sandbox->status == SPEC_PAUSED)
-        return cgroup_stats_read(&sandbox->container.state.cgroup, arena, ret, err);
-    int r = vm_call(sandbox, &call, &json, err);
+    if (!vm_is(container) || container_status(container) == SPEC_PAUSED)
+        return cgroup_stats_read(&container->state.cgroup, arena, ret, err);
+    int r = vm_call(container, &call, &json, err);
     if (r < 0)
         return r;
     *ret = (struct cgroup_stats){0};

@@ -6,24 +6,24 @@
 #pragma once
 
 #include "cgroup/stats.h"
-#include "engine/engine.h"
+#include "container/container.h"
 #include "proto/agent.h"
 
 /* Whether a sandbox is a machine. */
-bool vm_is(const struct sandbox *sandbox);
+bool vm_is(const struct container *container);
 
 /* A new connection to the agent; the descriptor is the caller's. -ESRCH when the machine has ended,
  * -EBUSY when it is paused. */
-int vm_connect(const struct sandbox *sandbox, int *ret_fd, struct error *err);
+int vm_connect(const struct container *container, int *ret_fd, struct error *err);
 
 /* Asks for something; `*ret` (may be NULL) is the answer, the caller's to put. */
-int vm_call(const struct sandbox *sandbox, const struct agent_call *call, struct json_object **ret,
-        struct error *err);
+int vm_call(const struct container *container, const struct agent_call *call,
+        struct json_object **ret, struct error *err);
 
-/* What sandboxes of both kinds can do, in the way of each. Errors as of their container_ namesakes.
+/* What workloads of both kinds can do, in the way of each. Errors as of their container_ namesakes.
  */
-int sandbox_kill(const struct sandbox *sandbox, int signal, bool all, struct error *err);
-int sandbox_update(
-        const struct sandbox *sandbox, const struct spec_resources *resources, struct error *err);
-int sandbox_stats(const struct sandbox *sandbox, struct arena *arena, struct cgroup_stats *ret,
+int workload_kill(const struct container *container, int signal, bool all, struct error *err);
+int workload_update(const struct container *container, const struct spec_resources *resources,
+        struct error *err);
+int workload_stats(const struct container *container, struct arena *arena, struct cgroup_stats *ret,
         struct error *err);

@@ -13,8 +13,8 @@
 
 #define PATIENCE_MS 120000
 
-static int ask(int sock, const struct container_exec_request *request,
-        const struct engine_exec *exec, struct error *err)
+static int ask(int sock, const struct container_exec_request *request, const struct vm_exec *exec,
+        struct error *err)
 {
     struct spec_process wanted = *request->process;
     vm_keep_open_files(request->arena, &wanted);
@@ -27,7 +27,7 @@ static int ask(int sock, const struct container_exec_request *request,
             .process = json_text(process),
             .user = exec->user,
             .filter = vm_filter(request->arena, request->seccomp, &filter),
-            .interactive = exec->interactive || exec->tty,
+            .interactive = exec->interactive,
     };
 
     agent_put_record(&out, AGENT_EXEC, &agent_exec_record, &message);
@@ -46,7 +46,12 @@ static int build(const struct container_exec_request *request, struct vm *vm,
 
     if (r < 0)
         return r;
-    making->built.console_slot = request->process->terminal ? plan_new_slot(plan) : -1;
+    making->built.console_slot = -1;
+    if (request->console_socket)
+        making->built.console_slot =
+                container_console_connect_step(plan, request->console_socket, "/terminal");
+    else if (request->process->terminal)
+        making->built.console_slot = plan_new_slot(plan);
     vm->host_slot = plan_new_slot(plan);
     vm->status_slot = -1;
     struct container_clone clone = {
@@ -69,8 +74,8 @@ static int build(const struct container_exec_request *request, struct vm *vm,
     return 0;
 }
 
-static int apply(const struct container_exec_request *request, const struct engine_exec *exec,
-        int sock, const struct vm *vm, struct container_making *making, struct error *err)
+static int apply(const struct container_exec_request *request, const struct vm_exec *exec, int sock,
+        const struct vm *vm, struct container_making *making, struct error *err)
 {
     plan_run_init(&making->run, &making->plan);
     if (making->built.console_slot >= 0 && request->console_fd >= 0)
@@ -85,8 +90,8 @@ static int apply(const struct container_exec_request *request, const struct engi
     return r;
 }
 
-int vm_exec(const struct sandbox *sandbox, const struct container_exec_request *request,
-        const struct engine_exec *exec, struct container_making *ret, struct error *err)
+int vm_exec(const struct container *container, const struct container_exec_request *request,
+        const struct vm_exec *exec, struct container_making *ret, struct error *err)
 {
     struct vm *vm = arena_new(request->arena, struct vm);
     _cleanup_close_ int sock = -1;
@@ -96,7 +101,7 @@ int vm_exec(const struct sandbox *sandbox, const struct container_exec_request *
     if (r == 0)
         r = build(request, vm, ret, err);
     if (r == 0)
-        r = vm_connect(sandbox, &sock, err);
+        r = vm_connect(container, &sock, err);
     if (r == 0)
         r = ask(sock, request, exec, err);
     return r < 0 ? r : apply(request, exec, sock, vm, ret, err);

@@ -76,10 +76,9 @@ static int make_disk(struct arena *arena, int image, const char *folder, struct 
     return error_set(err, EIO, MKFS " of %s: %s", folder, text);
 }
 
-/* A file without a name: it is gone with the last who has it open, whatever happens. */
-static int disk_of_folder(struct engine *engine, const char *folder, int *ret_fd, struct error *err)
+int vm_disk_of_folder(
+        struct arena *arena, const char *place, const char *folder, int *ret_fd, struct error *err)
 {
-    const char *place = path_join(engine->arena, engine->data_root, "machines");
     int r = io_make_dirs_at(AT_FDCWD, place, 0700);
 
     if (r < 0)
@@ -87,10 +86,16 @@ static int disk_of_folder(struct engine *engine, const char *folder, int *ret_fd
     _cleanup_close_ int fd = open(place, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
     if (fd < 0)
         return error_sys(err, errno, "make a file in %s", place);
-    r = make_disk(engine->arena, fd, folder, err);
+    r = make_disk(arena, fd, folder, err);
     if (r == 0)
         *ret_fd = take_fd(&fd);
     return r;
+}
+
+static int disk_of_folder(struct engine *engine, const char *folder, int *ret_fd, struct error *err)
+{
+    return vm_disk_of_folder(engine->arena, path_join(engine->arena, engine->data_root, "machines"),
+            folder, ret_fd, err);
 }
 
 /* Its layers are mounted over each other where nobody sees it, for as long as mkfs reads. */

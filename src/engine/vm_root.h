@@ -10,3 +10,11 @@
  */
 int vm_configure(struct engine *engine, const struct engine_run *run, bool take,
         struct vm_config *ret, struct error *err);
+
+/*
+ * Makes a folder into a disk (erofs), in a file without a name in the folder `place`, which is made
+ * when it is missing: it is gone with the last who has it open, whatever happens. The descriptor is
+ * the caller's. -ENOENT when mkfs.erofs is not installed.
+ */
+int vm_disk_of_folder(
+        struct arena *arena, const char *place, const char *folder, int *ret_fd, struct error *err);

@@ -6,6 +6,7 @@
 
 #include "base/install.h"
 #include "base/path.h"
+#include "engine/vm_mounts.h"
 #include "spec/check.h"
 #include "spec/defaults.h"
 
@@ -118,22 +119,6 @@ static int check_hooks(const struct spec *spec, struct error *err)
     return 0;
 }
 
-static bool is_bind(const struct spec_mount *mount)
-{
-    return str_equal(mount->type, "bind") || strv_contains(&mount->options, "bind") ||
-           strv_contains(&mount->options, "rbind");
-}
-
-static int check_mounts(const struct spec *spec, struct error *err)
-{
-    for (size_t i = 0; i < spec->mounts.count; i++)
-        if (is_bind(&spec->mounts.items[i]))
-            return error_set(err, EOPNOTSUPP,
-                    "/mounts/%zu: %s: folders of the host cannot be shared with a machine yet", i,
-                    spec->mounts.items[i].source);
-    return 0;
-}
-
 void vm_keep_open_files(struct arena *arena, struct spec_process *process)
 {
     struct rlimit own;
@@ -159,7 +144,7 @@ static int make_guest_spec(struct vm *vm, struct error *err)
     if (r == 0)
         r = check_hooks(spec, err);
     if (r == 0)
-        r = check_mounts(spec, err);
+        r = vm_translate_mounts(vm, err);
     if (r < 0)
         return r;
     drop_namespace(spec, "user");

@@ -13,6 +13,7 @@
 #include "base/cleanup.h"
 #include "base/io.h"
 #include "engine/machine.h"
+#include "engine/vm_mounts.h"
 #include "sys/process.h"
 
 #define BOOT_PATIENCE_MS 300000 /* a machine on the software CPU of a busy host */
@@ -350,7 +351,7 @@ struct agent_filter *vm_filter(
     return into;
 }
 
-static void put_create(struct vm *vm, struct buf *out)
+static int put_create(struct vm *vm, struct buf *out, struct error *err)
 {
     _cleanup_arena_ struct arena arena = {0};
     _cleanup_json_ struct json_object *config = spec_write(&vm->guest_spec);
@@ -367,7 +368,10 @@ static void put_create(struct vm *vm, struct buf *out)
             .unmasked_devices = vm->guest.unmasked_devices,
     };
 
-    agent_put_record(out, AGENT_CREATE, &agent_create_record, &create);
+    int r = vm_send_mounts(vm, &arena, &create, err);
+    if (r == 0)
+        agent_put_record(out, AGENT_CREATE, &agent_create_record, &create);
+    return r;
 }
 
 int vm_carry_guest(struct plan_run *run, size_t from, size_t to, int64_t *ret_ns, struct error *err)
@@ -381,8 +385,9 @@ int vm_carry_guest(struct plan_run *run, size_t from, size_t to, int64_t *ret_ns
     (void)from, (void)to;
     if (vm->sent)
         return 0;
-    put_create(vm, &out);
-    int r = agent_send(&link, &out, err);
+    int r = put_create(vm, &out, err);
+    if (r == 0)
+        r = agent_send(&link, &out, err);
     if (r == 0)
         r = agent_expect(&link, BOOT_PATIENCE_MS, AGENT_CREATED, &frame, err);
     if (r == 0 && !vm->guest.wait_for_start)

@@ -87,6 +87,16 @@ static int make_streams(struct guest_process *process, bool interactive, struct 
     return streams_open(kind, interactive, &process->streams, err);
 }
 
+/* Of what the plan opened only the pidfd is needed from here on; the gate's other end shows its end
+ * when nobody else holds it. */
+static void keep_pidfd(struct plan_run *run)
+{
+    int pidfd = take_fd(&run->child_pidfd);
+
+    plan_run_end(run);
+    run->child_pidfd = pidfd;
+}
+
 static int make(struct guest *guest, struct container_request *request, bool interactive,
         struct guest_process *ret, struct error *err)
 {
@@ -104,8 +114,21 @@ static int make(struct guest *guest, struct container_request *request, bool int
     streams_swap_out(&ret->streams);
     if (r == 0)
         r = streams_settle(&ret->streams, err);
-    if (r < 0)
+    if (r == 0)
+        keep_pidfd(&ret->making.run);
+    else
         streams_close(&ret->streams);
+    return r;
+}
+
+static int mount_all(const struct agent_create *create, struct error *err)
+{
+    int r = guest_mount_root(create->root, err);
+
+    for (size_t i = 0; r == 0 && i < create->shares.count; i++)
+        r = guest_mount_share(&create->shares.items[i], err);
+    for (size_t i = 0; r == 0 && i < create->files.count; i++)
+        r = guest_write_file(&create->files.items[i], err);
     return r;
 }
 
@@ -116,13 +139,11 @@ int guest_create(struct guest *guest, const struct agent_create *create, struct 
 
     if (guest->made)
         return error_set(err, EEXIST, "the machine has its workload already");
-    int r = guest_mount_root(create->root, err);
-    for (size_t i = 0; r == 0 && i < create->shares.count; i++)
-        r = guest_mount_share(&create->shares.items[i], err);
-    if (r == 0)
-        r = make_request(guest, create, &request, err);
-    if (r == 0)
+    int r = make_request(guest, create, &request, err);
+    if (r == 0) /* before there is anything that the host does not see */
         r = compare_plans(&request, create->digest, err);
+    if (r == 0)
+        r = mount_all(create, err);
     if (r == 0)
         r = make(guest, &request, create->interactive, ret, err);
     if (r == 0)

@@ -1,9 +1,10 @@
 #include "guest/root.h"
 
 #include <fcntl.h>
-#include <stdio.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/cleanup.h"
 #include "base/io.h"
 #include "container/guest.h"
 #include "sys/mount.h"
@@ -73,10 +74,41 @@ int guest_mount_root(const char *kind, struct error *err)
     return error_set(err, EINVAL, "a root of kind \"%s\" is unknown", kind);
 }
 
+static int check_place(const char *path, struct error *err)
+{
+    if (str_starts(path, CONTAINER_GUEST_SHARES "/") && !strstr(path, ".."))
+        return 0;
+    return error_set(err, EINVAL, "%s is no place for what the host shares", path);
+}
+
 int guest_mount_share(const struct agent_share *share, struct error *err)
 {
-    if (!str_starts(share->path, CONTAINER_GUEST_SHARES "/") || strstr(share->path, ".."))
-        return error_set(err, EINVAL, "a share may not be mounted on %s", share->path);
+    int r = check_place(share->path, err);
+
+    if (r < 0)
+        return r;
     return mount_at(
             share->tag, share->path, "virtiofs", share->read_only ? MS_RDONLY : 0, NULL, err);
+}
+
+int guest_write_file(const struct agent_file *file, struct error *err)
+{
+    _cleanup_arena_ struct arena arena = {0};
+    size_t length = 0;
+    void *data = NULL;
+    int r = check_place(file->path, err);
+
+    if (r == 0)
+        r = make_folder(CONTAINER_GUEST_SHARES, err);
+    if (r < 0)
+        return r;
+    if (file->data && agent_unhex(&arena, file->data, &data, &length) < 0)
+        return error_set(err, EINVAL, "%s: the content is damaged", file->path);
+    _cleanup_close_ int fd = open(file->path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
+    if (fd < 0)
+        return error_sys(err, errno, "make %s", file->path);
+    r = io_write_all(fd, data, length);
+    if (r < 0 || fchown(fd, file->uid, file->gid) < 0 || fchmod(fd, file->mode & 07777) < 0)
+        return error_sys(err, r < 0 ? -r : errno, "write %s", file->path);
+    return 0;
 }

@@ -46,7 +46,8 @@ static void measure(
 
     clock_gettime(CLOCK_MONOTONIC, &before);
     for (size_t i = 0; interval_ms && i < count; i++)
-        if (sandbox_stats(&readings[i].sandbox, engine->arena, &readings[i].stats, NULL) == 0)
+        if (workload_stats(
+                    &readings[i].sandbox.container, engine->arena, &readings[i].stats, NULL) == 0)
             readings[i].cpu_before = readings[i].stats.cpu.usage_ns.value;
     if (interval_ms)
         nanosleep(&pause, NULL);
@@ -55,7 +56,7 @@ static void measure(
             (double)(after.tv_sec - before.tv_sec) * 1e9 + (double)(after.tv_nsec - before.tv_nsec);
     for (size_t i = 0; i < count; i++) {
         struct reading *reading = &readings[i];
-        sandbox_stats(&reading->sandbox, engine->arena, &reading->stats, NULL);
+        workload_stats(&reading->sandbox.container, engine->arena, &reading->stats, NULL);
         if (interval_ms && elapsed > 0)
             reading->cpu_percent =
                     (double)(reading->stats.cpu.usage_ns.value - reading->cpu_before) * 100 /

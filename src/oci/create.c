@@ -9,6 +9,7 @@
 #include "container/annotations.h"
 #include "container/notify.h"
 #include "oci/command.h"
+#include "oci/machine.h"
 #include "oci/notify.h"
 #include "oci/words.h"
 #include "spec/check.h"
@@ -113,11 +114,10 @@ static int check_config(struct oci *oci, const struct create *create, struct err
     if (create->preserve_fds.value > OCI_PRESERVE_MAX)
         return error_set(err, EINVAL, "flag --preserve-fds takes a number up to %d, not %llu",
                 OCI_PRESERVE_MAX, (unsigned long long)create->preserve_fds.value);
-    if (create->spec.vm || oci->machine)
+    if (create->spec.vm && !oci->machine)
         return error_set(err, EOPNOTSUPP,
-                "%s: a virtual machine is asked for, and viv-oci makes containers only; "
-                "`viv run --isolation vm` makes machines",
-                create->spec.vm ? "config.json: /vm" : "viv-oci-vm");
+                "config.json: /vm: a virtual machine is asked for, and viv-oci makes containers; "
+                "viv-oci-vm makes machines");
     return 0;
 }
 
@@ -178,7 +178,7 @@ static int prepare(struct oci *oci, struct create *create, struct error *err)
     if (!create->pidfd_socket)
         create->pidfd_socket = spec_annotation(&create->spec, "run.oci.pidfd_receiver");
     /* without a user namespace the workload's root owns our program file */
-    if (!spec_namespace_find(&create->spec, "user"))
+    if (!spec_namespace_find(&create->spec, "user") && !oci->machine)
         r = oci_protect(oci, err);
     if (r == 0)
         r = oci_host(oci, &create->host, err);
@@ -205,7 +205,8 @@ static int make(
 {
     struct container_apply apply = {0};
     const char *warning;
-    int r = container_make(&oci->store, &create->request, &apply, making, err);
+    int r = oci->machine ? oci_machine_make(oci, &create->request, making, err)
+                         : container_make(&oci->store, &create->request, &apply, making, err);
 
     if (r < 0)
         return r;

@@ -7,6 +7,7 @@
 #include "base/cleanup.h"
 #include "cgroup/group.h"
 #include "cgroup/stats.h"
+#include "engine/vm_call.h"
 #include "oci/command.h"
 #include "oci/words.h"
 #include "sys/process.h"
@@ -187,7 +188,7 @@ static int print_stats(const struct container *container, struct error *err)
 {
     _cleanup_arena_ struct arena arena = {0};
     struct cgroup_stats stats = {0};
-    int r = cgroup_stats_read(&container->state.cgroup, &arena, &stats, err);
+    int r = workload_stats(container, &arena, &stats, err);
 
     if (r < 0)
         return r;

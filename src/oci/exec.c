@@ -7,6 +7,8 @@
 #include "base/io.h"
 #include "base/str.h"
 #include "container/annotations.h"
+#include "engine/vm_call.h"
+#include "engine/vm_exec.h"
 #include "oci/command.h"
 #include "oci/words.h"
 #include "security/passwd.h"
@@ -95,7 +97,7 @@ static int set_user(
     struct passwd_user user;
     char path[64];
 
-    if (!exec->user)
+    if (!exec->user || vm_is(&exec->container)) /* a machine's agent looks it up */
         return 0;
     snprintf(path, sizeof(path), "/proc/%d/root", exec->container.state.pid);
     _cleanup_close_ int root = open(path, O_PATH | O_DIRECTORY | O_CLOEXEC);
@@ -173,7 +175,8 @@ static int check_status(const struct exec *exec, struct error *err)
 static int load(struct oci *oci, struct exec *exec, struct error *err)
 {
     const struct container_state *state = &exec->container.state;
-    int r = state->namespaces & CLONE_NEWUSER ? 0 : oci_protect(oci, err);
+    bool own = state->namespaces & CLONE_NEWUSER || vm_is(&exec->container);
+    int r = own ? 0 : oci_protect(oci, err);
 
     if (r == 0)
         r = spec_load_at(exec->container.dir_fd, "config.json", oci->arena, &exec->spec, NULL, err);
@@ -226,7 +229,10 @@ static int make(struct exec *exec, struct streams *streams, struct error *err)
 {
     struct container_apply apply = {0};
     struct container_making making;
-    int r = container_exec(&exec->request, &apply, &making, err);
+    struct vm_exec inside = {.user = exec->user, .interactive = true};
+    int r = vm_is(&exec->container)
+                    ? vm_exec(&exec->container, &exec->request, &inside, &making, err)
+                    : container_exec(&exec->request, &apply, &making, err);
 
     if (r == 0)
         r = oci_write_pid(exec->pid_file, making.run.child, err);

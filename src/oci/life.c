@@ -2,6 +2,7 @@
 #include <signal.h>
 
 #include "base/str.h"
+#include "engine/vm_call.h"
 #include "oci/command.h"
 #include "oci/notify.h"
 #include "oci/words.h"
@@ -85,7 +86,7 @@ int oci_kill(struct oci *oci, int argc, char **argv, struct error *err)
     if (rest.count == 2 && signal_parse(rest.words[1], &number, err) < 0)
         return -EINVAL;
     r = oci_open(oci, rest.words[0], &container, err);
-    return r < 0 ? r : container_kill(&container, number, options.all, err);
+    return r < 0 ? r : workload_kill(&container, number, options.all, err);
 }
 
 struct delete_options {

@@ -5,6 +5,7 @@
 
 #include "base/cleanup.h"
 #include "base/io.h"
+#include "engine/vm_call.h"
 #include "oci/command.h"
 #include "oci/words.h"
 #include "spec/check.h"
@@ -147,7 +148,7 @@ int oci_update(struct oci *oci, int argc, char **argv, struct error *err)
     r = update.file ? read_resources(oci, update.file, &resources, err)
                     : set_resources(oci, &update, &resources, err);
     if (r == 0)
-        r = container_update(&container, &resources, err);
+        r = workload_update(&container, &resources, err);
     if (update.l3)
         strv_add(oci->arena, &lines, update.l3);
     if (update.bandwidth)

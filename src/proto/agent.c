@@ -114,6 +114,15 @@ static const struct field share_fields[] = {
 };
 static const struct record share_record = RECORD(struct agent_share, share_fields);
 
+static const struct field file_fields[] = {
+        FIELD_REQUIRED(struct agent_file, path, FIELD_STR),
+        FIELD(struct agent_file, data, FIELD_STR),
+        FIELD(struct agent_file, mode, FIELD_U32),
+        FIELD(struct agent_file, uid, FIELD_U32),
+        FIELD(struct agent_file, gid, FIELD_U32),
+};
+static const struct record file_record = RECORD(struct agent_file, file_fields);
+
 static const struct field create_fields[] = {
         FIELD_REQUIRED(struct agent_create, id, FIELD_STR),
         FIELD_REQUIRED(struct agent_create, config, FIELD_STR),
@@ -121,6 +130,7 @@ static const struct field create_fields[] = {
         FIELD_OF(struct agent_create, filter, "filter", FIELD_POINTER, &filter_record),
         FIELD_REQUIRED(struct agent_create, root, FIELD_STR),
         FIELD_OF(struct agent_create, shares, "shares", FIELD_LIST, &share_record),
+        FIELD_OF(struct agent_create, files, "files", FIELD_LIST, &file_record),
         FIELD(struct agent_create, wait, FIELD_BOOL),
         FIELD(struct agent_create, interactive, FIELD_BOOL),
         FIELD(struct agent_create, delegate, FIELD_BOOL),

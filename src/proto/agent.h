@@ -100,6 +100,13 @@ struct agent_share {
     bool read_only;
 };
 
+/* A file of the host's, by content: bind mounts start there too. */
+struct agent_file {
+    const char *path; /* in the guest */
+    const char *data; /* hexadecimal */
+    uint32_t mode, uid, gid;
+};
+
 struct agent_create {
     const char *id;
     const char *config; /* config.json for the guest: root and sources are the guest's paths */
@@ -107,6 +114,7 @@ struct agent_create {
     struct agent_filter *filter;
     const char *root; /* "disk": the first disk, under an overlay; "share": the share "root" */
     RECORD_LIST(struct agent_share) shares;
+    RECORD_LIST(struct agent_file) files;
     bool wait;        /* for START; else it runs at once, and STARTED follows */
     bool interactive; /* standard input is carried */
     bool delegate;    /* it may make control groups */

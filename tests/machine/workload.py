@@ -177,6 +177,8 @@ def test_a_terminal():
         screen.type("abc\n")
         screen.wait_for("abc\r\nabc")
         screen.type("\x03")
+        screen.wait_for("^C")
+        eventually(lambda: screen.text.rstrip("\x1b[6n").endswith("# ") or screen.read(), 20)
         screen.type("exit 6\n")
         equal(screen.end(60), 6, kind)
 
@@ -199,7 +201,7 @@ def test_pause():
     box = BOX["shared"]
     for kind in KINDS:
         box.viv("pause", kind).ok()
-        equal(box.inspect(kind)["Status"], "paused")
+        equal(box.inspect(kind)["State"]["Status"], "paused")
         fails(box.viv("exec", kind, "true"), 125, "is paused")
         box.viv("unpause", kind).ok()
     sh("echo on")
@@ -210,7 +212,7 @@ def test_pause():
 RUN = ["-h", "inside", "--domainname", "d1", "-e", "A=x y", "-w", "/var", "-u", "12:34",
        "--group-add", "55", "--umask", "0027", "--ulimit", "nofile=77:88", "--oom-score-adj", "321",
        "--shm-size", "3m", "--read-only", "--tmpfs", "/mnt:size=1m", "--cap-drop", "ALL",
-       "--cap-add", "NET_RAW", "--security-opt", "no-new-privileges", "--sysctl",
+       "--cap-add", "NET_RAW", "--security-opt", "no-new-privileges", "--init", "--sysctl",
        "net.ipv4.ip_default_ttl=77", "--device", "/dev/full:/dev/fuller:r", "--network", "none"]
 RUN_SCRIPT = """hostname; cat /proc/sys/kernel/domainname; echo $A; pwd; id; umask; ulimit -n
 cat /proc/self/oom_score_adj; df -k /dev/shm /mnt | awk '{print $2}'; touch /x

@@ -1,0 +1,127 @@
+#include "engine/vm_mounts.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include "base/cleanup.h"
+#include "base/io.h"
+#include "base/path.h"
+
+static bool is_bind(const struct spec_mount *mount)
+{
+    return str_equal(mount->type, "bind") || strv_contains(&mount->options, "bind") ||
+           strv_contains(&mount->options, "rbind");
+}
+
+static void become_tmpfs(struct arena *arena, struct spec_mount *mount)
+{
+    struct strv options = {0};
+
+    strv_split(arena, &options, "nosuid,noexec,nodev,mode=1777,size=65536k", ',');
+    mount->type = "tmpfs";
+    mount->source = "shm";
+    mount->options = options;
+}
+
+static void become_share(struct vm *vm, struct spec_mount *mount)
+{
+    struct proto_share *share = RECORD_APPEND(vm->arena, &vm->machine.shares);
+    size_t number = vm->machine.shares.count - 1;
+
+    share->tag = arena_printf(vm->arena, "viv%zu", number);
+    share->folder.path = mount->source;
+    share->read_only = strv_contains(&mount->options, "ro");
+    mount->source = arena_printf(vm->arena, CONTAINER_GUEST_SHARES "/%zu", number);
+}
+
+static void become_file(struct vm *vm, struct spec_mount *mount)
+{
+    struct vm_file *file = RECORD_APPEND(vm->arena, &vm->files);
+
+    file->source = mount->source;
+    file->path = arena_printf(vm->arena, CONTAINER_GUEST_SHARES "/file%zu", vm->files.count - 1);
+    mount->source = file->path;
+}
+
+static int translate(struct vm *vm, size_t index, struct spec_mount *mount, struct error *err)
+{
+    struct stat found;
+
+    if (vm->request->bundle && mount->source[0] != '/')
+        mount->source = path_join(vm->arena, vm->request->bundle, mount->source);
+    if (stat(mount->source, &found) < 0)
+        return error_sys(err, errno, "/mounts/%zu: %s", index, mount->source);
+    if (str_equal(mount->destination, "/dev/shm"))
+        become_tmpfs(vm->arena, mount);
+    else if (S_ISDIR(found.st_mode))
+        become_share(vm, mount);
+    else if (!S_ISREG(found.st_mode))
+        return error_set(err, EOPNOTSUPP,
+                "/mounts/%zu: %s is neither a folder nor a file: a machine has its own devices, "
+                "and "
+                "sockets do not reach into it",
+                index, mount->source);
+    else if ((size_t)found.st_size > VM_FILE_MAX)
+        return error_set(err, EFBIG,
+                "/mounts/%zu: %s has more than %zu bytes: share the folder that it is in instead",
+                index, mount->source, VM_FILE_MAX);
+    else
+        become_file(vm, mount);
+    return 0;
+}
+
+int vm_translate_mounts(struct vm *vm, struct error *err)
+{
+    struct spec *spec = &vm->guest_spec;
+
+    for (size_t i = 0; i < spec->mounts.count; i++) {
+        int r = is_bind(&spec->mounts.items[i]) ? translate(vm, i, &spec->mounts.items[i], err) : 0;
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
+static int send_file(
+        struct arena *arena, const struct vm_file *from, struct agent_file *into, struct error *err)
+{
+    _cleanup_buf_ struct buf text = {.max = VM_FILE_MAX};
+    _cleanup_close_ int fd = open(from->source, O_RDONLY | O_CLOEXEC);
+    struct stat found;
+
+    if (fd < 0 || fstat(fd, &found) < 0)
+        return error_sys(err, errno, "open %s", from->source);
+    int r = io_read_fd(fd, &text);
+    if (r < 0)
+        return error_sys(err, -r, "read %s", from->source);
+    *into = (struct agent_file){
+            .path = from->path,
+            .data = agent_hex(arena, text.data, text.length),
+            .mode = found.st_mode & 07777,
+            .uid = found.st_uid,
+            .gid = found.st_gid,
+    };
+    return 0;
+}
+
+int vm_send_mounts(struct vm *vm, struct arena *arena, struct agent_create *into, struct error *err)
+{
+    size_t shares = vm->machine.shares.count;
+    int r = 0;
+
+    into->shares.items = arena_new_array(arena, struct agent_share, shares);
+    into->shares.count = shares;
+    for (size_t i = 0; i < shares; i++) {
+        const struct proto_share *share = &vm->machine.shares.items[i];
+        into->shares.items[i] = (struct agent_share){
+                .tag = share->tag,
+                .path = arena_printf(arena, CONTAINER_GUEST_SHARES "/%zu", i),
+                .read_only = share->read_only,
+        };
+    }
+    into->files.items = arena_new_array(arena, struct agent_file, vm->files.count);
+    into->files.count = vm->files.count;
+    for (size_t i = 0; i < vm->files.count && r == 0; i++)
+        r = send_file(arena, &vm->files.items[i], &into->files.items[i], err);
+    return r;
+}

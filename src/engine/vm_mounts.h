@@ -1,0 +1,20 @@
+/*
+ * What a configuration binds from the host into the workload's root, for a machine. A folder
+ * becomes a share (virtio-fs). A file's content travels to the guest: sharing it would show the
+ * folder around it; what the workload changes in it stays there. /dev/shm becomes a tmpfs of the
+ * guest's.
+ */
+#pragma once
+
+#include "engine/vm.h"
+#include "proto/agent.h"
+
+#define VM_FILE_MAX ((size_t)1 << 20) /* bytes of a file that is sent */
+
+/* Rewrites the guest's mounts and notes shares and files. -EOPNOTSUPP for devices, sockets and the
+ * like, -EFBIG for a file that is larger. */
+int vm_translate_mounts(struct vm *vm, struct error *err);
+
+/* Adds both to a message; reads the files. Memory is in the arena. */
+int vm_send_mounts(
+        struct vm *vm, struct arena *arena, struct agent_create *into, struct error *err);

@@ -1,0 +1,45 @@
+#include "oci/machine.h"
+
+#include "base/cleanup.h"
+#include "base/path.h"
+#include "engine/engine.h"
+#include "engine/vm.h"
+#include "engine/vm_root.h"
+
+static const char *root_of(const struct oci *oci, const struct container_request *request)
+{
+    const char *path = request->spec->root ? request->spec->root->path : "/";
+
+    return path[0] == '/' || !request->bundle ? path : path_join(oci->arena, request->bundle, path);
+}
+
+static int make_reserved(struct oci *oci, struct container_request *request,
+        struct container_making *ret, struct error *err)
+{
+    static const struct container_apply apply;
+    struct vm_config config = {
+            .root = root_of(oci, request), .root_fd = -1, .interactive = true, .status_fd = -1};
+    const char *place = path_join(oci->arena, engine_data_root(oci->arena), "machines");
+    _cleanup_close_ int disk = -1;
+    int r = vm_disk_of_folder(oci->arena, place, config.root, &disk, err);
+
+    config.root_fd = disk;
+    return r < 0 ? r : vm_make(request, &config, &apply, ret, err);
+}
+
+int oci_machine_make(struct oci *oci, struct container_request *request,
+        struct container_making *ret, struct error *err)
+{
+    _cleanup_close_ int dir_fd = -1;
+    int r = store_reserve(&oci->store, request->id, &dir_fd, err);
+
+    if (r < 0)
+        return r;
+    request->dir_fd = dir_fd;
+    r = make_reserved(oci, request, ret, err);
+    if (r < 0)
+        store_remove(&oci->store, request->id, NULL);
+    else
+        store_settle(&oci->store, request->id);
+    return r;
+}
