@@ -161,7 +161,7 @@ static bool address_of(const union dns_peer *peer, struct net_address *ret)
  * sandbox of this network; -EAGAIN: others have to be asked for *ret_client.
  */
 static ssize_t answer_here(struct responder *responder, const union dns_peer *from,
-        const unsigned char *message, size_t length, unsigned char *answer,
+        const unsigned char *message, size_t length, bool datagram, unsigned char *answer,
         const struct net_lease **ret_client)
 {
     struct dns_question question;
@@ -183,7 +183,7 @@ static ssize_t answer_here(struct responder *responder, const union dns_peer *fr
         *ret_client = client;
         return -EAGAIN;
     }
-    return (ssize_t)dns_answer(message, &question, &reply, answer);
+    return (ssize_t)dns_answer(message, &question, &reply, datagram, answer);
 }
 
 static void on_datagram(struct loop *loop, int fd, uint32_t events, void *data)
@@ -199,7 +199,7 @@ static void on_datagram(struct loop *loop, int fd, uint32_t events, void *data)
     (void)loop, (void)events;
     if (got < 0)
         return;
-    ssize_t length = answer_here(responder, &from, message, (size_t)got, answer, &client);
+    ssize_t length = answer_here(responder, &from, message, (size_t)got, true, answer, &client);
     if (length == -EAGAIN) {
         if (forward(responder, client, fd, &from, size, message, (size_t)got))
             return;
@@ -222,7 +222,7 @@ static void serve_stream(struct responder *responder, int sock, const union dns_
     setsockopt(sock, SOL_SOCKET, SO_SNDTIMEO, &patience, sizeof(patience));
     while ((got = forward_receive(sock, message, sizeof(message))) > 0) {
         const struct net_lease *client = NULL;
-        ssize_t length = answer_here(responder, from, message, (size_t)got, answer, &client);
+        ssize_t length = answer_here(responder, from, message, (size_t)got, false, answer, &client);
         if (length == -EAGAIN)
             length = forward_stream(client, message, (size_t)got, answer, sizeof(answer));
         if (length < 0)

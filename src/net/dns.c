@@ -10,6 +10,7 @@
 #define CLASS_IN 1
 #define FLAG_ANSWER 0x80
 #define FLAG_AUTHORITATIVE 0x04
+#define FLAG_TRUNCATED 0x02
 #define FLAG_RECURSION 0x01
 #define FLAG_AVAILABLE 0x80
 
@@ -145,48 +146,50 @@ static size_t put_name(unsigned char *at, const char *name)
     return used + 1;
 }
 
-static size_t put_addresses(const struct dns_question *question, const struct dns_reply *reply,
-        unsigned char *at, unsigned *ret_count)
+/* As many as fit into `room` bytes; whether that was all. */
+static bool put_addresses(const struct dns_question *question, const struct dns_reply *reply,
+        size_t room, unsigned char *at, size_t *ret_used, unsigned *ret_count)
 {
-    unsigned char *begin = at;
-
     for (size_t i = 0; i < reply->count; i++) {
         const struct net_address *address = &reply->addresses[i];
         unsigned type = address->family == AF_INET ? DNS_A : DNS_AAAA;
         size_t size = net_address_size(address);
         if (question->type != type && question->type != DNS_ANY)
             continue;
-        memcpy(put_record(at, type, size), address->bytes, size);
-        at += 12 + size;
+        if (*ret_used + 12 + size > room)
+            return false;
+        memcpy(put_record(at + *ret_used, type, size), address->bytes, size);
+        *ret_used += 12 + size;
         (*ret_count)++;
     }
-    return (size_t)(at - begin);
+    return true;
 }
 
 size_t dns_answer(const unsigned char *message, const struct dns_question *question,
-        const struct dns_reply *reply, unsigned char *into)
+        const struct dns_reply *reply, bool datagram, unsigned char *into)
 {
-    size_t length = question->end;
+    size_t room = (datagram ? DNS_DATAGRAM_MAX : DNS_ANSWER_MAX) - question->end;
+    size_t used = 0;
     unsigned count = 0;
 
-    memcpy(into, message, length);
+    memcpy(into, message, question->end);
     into[2] = (unsigned char)(FLAG_ANSWER | FLAG_AUTHORITATIVE |
                               (question->recursion ? FLAG_RECURSION : 0));
     into[3] = (unsigned char)(FLAG_AVAILABLE | reply->code);
-    if (question->type == DNS_PTR && reply->pointer && strlen(reply->pointer) + 2 < DNS_NAME_MAX) {
-        unsigned char *data = into + length + 12;
-        size_t size = put_name(data, reply->pointer);
+    if (question->type == DNS_PTR && reply->pointer && strlen(reply->pointer) + 2 + 12 <= room) {
+        size_t size = put_name(into + question->end + 12, reply->pointer);
         if (size) {
-            put_record(into + length, DNS_PTR, size);
-            length += 12 + size;
+            put_record(into + question->end, DNS_PTR, size);
+            used = 12 + size;
             count = 1;
         }
     }
-    length += put_addresses(question, reply, into + length, &count);
+    if (!put_addresses(question, reply, room, into + question->end, &used, &count))
+        into[2] = (unsigned char)(into[2] | FLAG_TRUNCATED);
     put16(into + 6, count);
     put16(into + 8, 0);
     put16(into + 10, 0);
-    return length;
+    return question->end + used;
 }
 
 size_t dns_refuse(uint16_t id, enum dns_code code, unsigned char *into)

@@ -14,7 +14,8 @@
 #define DNS_NAME_MAX 254 /* "a.b.c", with its NUL */
 #define DNS_HEADER 12
 #define DNS_ANSWERS_MAX 32
-#define DNS_ANSWER_MAX 1024 /* bytes of an answer of ours */
+#define DNS_ANSWER_MAX 1280  /* bytes of an answer of ours */
+#define DNS_DATAGRAM_MAX 512 /* of one over UDP: what every client takes */
 
 enum dns_type { DNS_A = 1, DNS_PTR = 12, DNS_AAAA = 28, DNS_ANY = 255 };
 enum dns_code { DNS_OK = 0, DNS_SERVFAIL = 2, DNS_NXDOMAIN = 3, DNS_NOTIMP = 4 };
@@ -43,9 +44,10 @@ struct dns_reply {
 };
 
 /* Builds the answer to a message that dns_parse() took into `into` (DNS_ANSWER_MAX bytes); returns
- * its length. Addresses of a type that was not asked for are left out. */
+ * its length. Addresses of a type that was not asked for are left out. With `datagram` no more than
+ * DNS_DATAGRAM_MAX bytes: what does not fit is left out, and the client told to ask over TCP. */
 size_t dns_answer(const unsigned char *message, const struct dns_question *question,
-        const struct dns_reply *reply, unsigned char *into);
+        const struct dns_reply *reply, bool datagram, unsigned char *into);
 
 /* A refusal that needs nothing but the header. */
 size_t dns_refuse(uint16_t id, enum dns_code code, unsigned char *into);

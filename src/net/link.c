@@ -191,6 +191,23 @@ int link_join_bridge(
     return r < 0 ? error_sys(err, -r, "put the interface %s on the bridge %s", device, bridge) : 0;
 }
 
+int link_set_hairpin(int sock, const char *device, struct error *err)
+{
+    int index = link_find(sock, device, NULL);
+    const struct ifinfomsg header = {.ifi_family = AF_BRIDGE, .ifi_index = index};
+    struct netlink_request request;
+    const uint8_t on = 1;
+
+    if (index < 0)
+        return error_sys(err, -index, "look at the interface %s", device);
+    netlink_begin(&request, RTM_SETLINK, 0, &header, sizeof(header));
+    struct nlattr *port = netlink_nest(&request, IFLA_PROTINFO);
+    netlink_add(&request, IFLA_BRPORT_MODE, &on, sizeof(on));
+    netlink_nest_end(&request, port);
+    int r = netlink_send(sock, &request);
+    return r < 0 ? error_sys(err, -r, "let frames turn round at %s", device) : 0;
+}
+
 int link_make_ifb(int sock, const char *name, struct error *err)
 {
     const struct ifinfomsg header = {

@@ -48,6 +48,10 @@ struct link_inside {
 };
 int link_configure(int sock, const struct link_inside *inside, struct error *err);
 
+/* Lets frames go back out of the port of a bridge that they came in by: a sandbox that asks for a
+ * port that it publishes itself (with br_netfilter the bridge turns them round, not the host). */
+int link_set_hairpin(int sock, const char *device, struct error *err);
+
 /* Takes an interface away; one that is gone is fine. */
 int link_remove(int sock, const char *name, struct error *err);
 

@@ -308,7 +308,10 @@ int net_make_pair(const struct net_pair_args *args, int pid, struct error *err)
     int r = link_make_veth(sock, &veth, pid, err);
     if (r < 0)
         return r;
-    r = lease_note_init(args->networks, &arena, lease, pid, err);
+    if (lease->ports.count)
+        r = link_set_hairpin(sock, lease->device, err);
+    if (r == 0)
+        r = lease_note_init(args->networks, &arena, lease, pid, err);
     if (r < 0)
         link_remove(sock, lease->device, NULL);
     return r;
@@ -341,6 +344,8 @@ static void pair_describe(const struct step *step, struct step_text *text)
             "sendto(<rtnl>, RTM_NEWLINK veth %s IFLA_MASTER=%s VETH_INFO_PEER={%s %s "
             "IFLA_NET_NS_PID=<child>})",
             lease->device, args->network->network_interface, lease->interface, lease->mac);
+    if (lease->ports.count)
+        step_call(text, "sendto(<rtnl>, RTM_SETLINK %s IFLA_BRPORT_MODE=1)", lease->device);
     step_call(text, "write(<%s/leases/%s>, <lease>)", args->network->name, lease_file(lease));
     step_why(text, "two interfaces joined like a cable: %s on the bridge, %s inside", lease->device,
             lease->interface);

@@ -1,0 +1,77 @@
+"""Limits of a sandbox's traffic, measured with iperf3, and a real server behind a published port."""
+import json
+
+from lib import *
+from nethost import *
+
+TIMEOUT = 90
+ALONE = True
+
+IN, OUT = 40e6, 20e6
+FRAME = 1514 / 1448  # frames are limited, and iperf3 counts what is in them
+
+
+def measured(h, pid, address, port, *more):
+    """Bits a second that arrive, without the first second."""
+    server = Background("nsenter", f"--net=/proc/{pid}/ns/net", "iperf3", "-s", "-1", "-p", port,
+                        "--forceflush")
+    h.stack.enter_context(server)
+    server.wait_for("listening")
+    client = Background("iperf3", "-c", address, "-p", port, "-t", "3", "-O", "1", "-J", *more)
+    h.stack.enter_context(client)
+    return client
+
+
+def rate(client):
+    equal((client.wait(60), client.err()), (0, ""))
+    return json.loads(client.out())["end"]["sum_received"]["bits_per_second"]
+
+
+@private("net")
+@needs(programs=["iperf3"])
+def test_rates():
+    """Each direction by its own limit; and one without a limit is faster."""
+    with host() as h:
+        name = h.start("--network", "bridge", "--network-rate-in", "40mbit", "--network-rate-out",
+                       "20m")
+        address, pid = h.address(name), h.pid(name)
+        for port, way, wanted in (("5201", (), IN), ("5202", ("-R",), OUT)):
+            found = rate(measured(h, pid, address, port, *way)) * FRAME
+            check(0.9 * wanted <= found <= 1.1 * wanted,
+                  f"{found / 1e6:.1f} Mbit/s, asked for {wanted / 1e6:.0f}")
+        free = h.start("--network", "bridge")
+        found = rate(measured(h, h.pid(free), h.address(free), "5203"))
+        check(found > 2 * IN, f"only {found / 1e6:.1f} Mbit/s without a limit")
+
+
+NGINX = """
+error_log stderr; pid /tmp/nginx.pid; events {}
+http { access_log off; client_body_temp_path /tmp/b; proxy_temp_path /tmp/p;
+       fastcgi_temp_path /tmp/f; uwsgi_temp_path /tmp/u; scgi_temp_path /tmp/s;
+       server { listen 80; listen [::]:80; location / { root /www; } } }
+"""
+
+
+@private("net")
+@needs(programs=["nginx"])
+def test_nginx_serves_a_client_outside():
+    with host() as h:
+        root = work() / "root"
+        for folder in ("proc", "sys", "dev", "tmp", "etc", "usr", "www", "var/log/nginx",
+                       "var/lib/nginx"):
+            (root / folder).mkdir(parents=True)
+        for name in ("bin", "sbin", "lib", "lib64"):
+            (root / name).symlink_to(f"usr/{name}")
+        (root / "etc/passwd").write_text("root:x:0:0::/:/bin/sh\nnobody:x:65534:65534::/:/bin/sh\n")
+        (root / "etc/group").write_text("root:x:0:\nnogroup:x:65534:\n")
+        (root / "etc/nginx.conf").write_text(NGINX)
+        (root / "www/index.html").write_text("served by nginx")
+        (root / "www/large").write_bytes(bytes(range(256)) * 40960)
+        name = h.viv("run", "-d", *h.flags("-p", "8080:80", "-v", "/usr:/usr:ro"), "--rootfs", root,
+                     "--", "/usr/sbin/nginx", "-c", "/etc/nginx.conf", "-g", "daemon off;"
+                     ).ok().out.strip()
+        eventually(lambda: get(HERE, 8080, h.outside) == "served by nginx", 20,
+                   lambda: h.viv("logs", name).err)
+        done = h.outside("curl", "-s", "-o", work() / "got", f"http://{HERE}:8080/large")
+        equal(done.status, 0)
+        check((work() / "got").read_bytes() == (root / "www/large").read_bytes(), "it differs")
