@@ -57,6 +57,7 @@ int cli_stats(struct cli *cli, int argc, char **argv, struct error *err);
 int cli_stop(struct cli *cli, int argc, char **argv, struct error *err);
 int cli_unpause(struct cli *cli, int argc, char **argv, struct error *err);
 int cli_update(struct cli *cli, int argc, char **argv, struct error *err);
+int cli_volume(struct cli *cli, int argc, char **argv, struct error *err);
 int cli_wait(struct cli *cli, int argc, char **argv, struct error *err);
 
 /* Parses a command's words: 0, or 1 when the help was asked for and has been printed (then the

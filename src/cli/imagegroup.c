@@ -82,7 +82,7 @@ static int remove_ended(struct cli *cli, struct engine *engine, struct error *er
 
     strv_foreach (name, &names) {
         struct error own = ERROR_NONE;
-        if (engine_remove(engine, name, false, &own) == 0)
+        if (engine_remove(engine, name, &(struct engine_removal){0}, &own) == 0)
             printf("Deleted: %s\n", name);
         else if (own.errnum != EBUSY)
             cli_tell("%s", own.text);

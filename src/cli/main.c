@@ -34,6 +34,7 @@ static const struct cli_command commands[] = {
         {"wait", "Sandboxes", "wait until sandboxes have ended, and print how", cli_wait},
         {"rm", "Sandboxes", "take sandboxes away", cli_rm},
         {"port", "Networks", "show where published ports are", cli_port},
+        {"volume", "Volumes", "make, list and take away volumes", cli_volume},
         {"network", "Networks", "make, list and take away networks; join and leave them",
                 cli_network},
         {"pull", "Images", "fetch images", cli_pull},

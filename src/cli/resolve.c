@@ -13,6 +13,7 @@
 #include "cli/devices.h"
 #include "engine/joins.h"
 #include "engine/root.h"
+#include "engine/volumes.h"
 #include "net/network.h"
 #include "ns/namespaces.h"
 #include "spec/defaults.h"
@@ -178,28 +179,92 @@ static void drop_missing_queues(struct spec *spec)
 
 /* ---- volumes --------------------------------------------------------------------------------- */
 
-static int resolve_volumes(struct cli *cli, struct engine *engine, struct spec *spec,
-        const struct run_choices *choices, struct error *err)
+static bool has_destination(
+        const struct spec *spec, const struct sandbox_meta *meta, const char *path)
 {
-    const char *base = engine->host.rootless ? path_join(cli->arena, engine->store.root, ".volumes")
-                                             : "/var/lib/vivarium/volumes";
+    for (size_t i = 0; i < meta->volumes.count; i++)
+        if (str_equal(meta->volumes.items[i].destination, path))
+            return true;
+    for (size_t i = 0; i < spec->mounts.count; i++)
+        if (str_equal(spec->mounts.items[i].destination, path))
+            return true;
+    return false;
+}
 
-    for (size_t i = 0; i < choices->volumes.count; i++) {
-        const struct run_volume *volume = &choices->volumes.items[i];
-        if (!volume->name || store_check_id(volume->name, NULL) < 0)
-            return error_set(err, EINVAL,
-                    "-v %s: a volume needs a name of letters, digits and _ + - ., or write an "
-                    "absolute path of the host",
-                    volume->name ? volume->name : volume->destination);
-        const char *path = arena_printf(cli->arena, "%s/%s/_data", base, volume->name);
-        int r = io_make_dirs_at(AT_FDCWD, path, 0755);
-        if (r < 0)
-            return error_sys(err, -r, "make the volume %s", path);
-        char *options = strv_join(cli->arena, &volume->options, ",");
-        spec_add_mount(cli->arena, spec, volume->destination, "bind", path,
-                *options ? arena_printf(cli->arena, "rbind,%s", options) : "rbind");
+static struct strv with_access(struct arena *arena, const struct strv *options, const char *access)
+{
+    struct strv result = {0};
+    const char *option;
+
+    strv_foreach (option, options) {
+        strv_add(arena, &result, option);
+    }
+    if (str_equal(access, "ro"))
+        strv_add(arena, &result, "rro");
+    return result;
+}
+
+/* What another sandbox has mounted, where this one has nothing of its own. */
+static int take_volumes_of(struct cli *cli, struct engine *engine, struct spec *spec,
+        const char *word, struct sandbox_meta *meta, struct error *err)
+{
+    _cleanup_sandbox_ struct sandbox other = {.record_fd = -1};
+    const char *colon = strrchr(word, ':');
+    const char *access = colon ? colon + 1 : "rw";
+    const char *name = colon ? arena_strndup(cli->arena, word, (size_t)(colon - word)) : word;
+    struct spec *theirs = arena_new(cli->arena, struct spec);
+
+    if (!str_equal(access, "ro") && !str_equal(access, "rw") && !str_equal(access, "z"))
+        return error_set(
+                err, EINVAL, "--volumes-from %s: write SANDBOX, SANDBOX:ro or SANDBOX:rw", word);
+    int r = engine_find(engine, name, &other, err);
+    if (r == 0)
+        r = engine_config(engine, &other, theirs, err);
+    if (r < 0)
+        return error_prefix(err, "--volumes-from");
+    for (size_t i = 0; i < other.meta.volumes.count; i++) {
+        const struct sandbox_volume *volume = &other.meta.volumes.items[i];
+        if (has_destination(spec, meta, volume->destination))
+            continue;
+        struct sandbox_volume *own = RECORD_APPEND(cli->arena, &meta->volumes);
+        *own = *volume;
+        own->anonymous = false; /* it goes with the sandbox that it was made for */
+        own->options = with_access(cli->arena, &volume->options, access);
+    }
+    for (size_t i = 0; i < theirs->mounts.count; i++) {
+        const struct spec_mount *mount = &theirs->mounts.items[i];
+        if (!str_equal(mount->type, "bind") || str_starts(mount->destination, "/dev/") ||
+                has_destination(spec, meta, mount->destination))
+            continue;
+        struct strv options = with_access(cli->arena, &mount->options, access);
+        spec_add_mount(cli->arena, spec, mount->destination, "bind", mount->source,
+                strv_join(cli->arena, &options, ","));
     }
     return 0;
+}
+
+static int resolve_volumes(struct cli *cli, struct engine *engine, struct spec *spec,
+        const struct run_choices *choices, struct sandbox_meta *meta, struct error *err)
+{
+    const char *word;
+    int r = 0;
+
+    for (size_t i = 0; i < choices->volumes.count && r == 0; i++) {
+        const struct run_volume *volume = &choices->volumes.items[i];
+        struct sandbox_volume *own = RECORD_APPEND(cli->arena, &meta->volumes);
+        *own = (struct sandbox_volume){
+                .name = volume->name ? volume->name : volume_new_name(cli->arena),
+                .destination = volume->destination,
+                .options = volume->options,
+                .copy = volume->copy,
+                .anonymous = !volume->name};
+        r = volume_check_name(own->name, err);
+    }
+    strv_foreach (word, &choices->volumes_from) {
+        if (r == 0)
+            r = take_volumes_of(cli, engine, spec, word, meta, err);
+    }
+    return r;
 }
 
 /* ---- all of it ------------------------------------------------------------------------------- */
@@ -279,7 +344,7 @@ int resolve_run(struct cli *cli, struct engine *engine, struct spec *spec,
     if (choices->privileged)
         open_cgroups(cli->arena, spec);
     if (r == 0)
-        r = resolve_volumes(cli, engine, spec, choices, err);
+        r = resolve_volumes(cli, engine, spec, choices, &run.meta, err);
     if (r == 0)
         r = resolve_groups(cli, engine, spec, choices, &run.meta, err);
     if (r == 0)

@@ -96,6 +96,7 @@ struct run_flags {
     struct strv tmpfs;
     struct strv volume;
     struct strv mount;
+    struct strv volumes_from;
     struct strv device;
     struct opt_u64 shm_size;
 
@@ -267,6 +268,7 @@ struct run_choices {
 
     RECORD_LIST(struct run_device) devices;
     RECORD_LIST(struct run_volume) volumes;
+    struct strv volumes_from;
     RECORD_LIST(struct run_relabel) relabels;
     RECORD_LIST(struct run_block_limit) block_limits;
     const char *cgroup_parent;

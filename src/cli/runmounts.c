@@ -12,6 +12,8 @@ static const struct option_row rows[] = {
                 "Show a directory of the host, or a volume, inside"),
         RUN_ROW(0, "mount", OPTION_LIST, mount, "KEY=VALUE,…",
                 "The same in words: type=bind|volume|tmpfs,source=…,target=…"),
+        RUN_ROW(0, "volumes-from", OPTION_LIST, volumes_from, "SANDBOX[:ro]",
+                "What another sandbox has mounted, too"),
         RUN_ROW(0, "tmpfs", OPTION_LIST, tmpfs, "DIR[:OPTIONS]", "A file system in memory"),
         RUN_ROW(0, "device", OPTION_LIST, device, "PATH[:INSIDE][:rwm]", "Allow and show a device"),
         RUN_ROW(0, "shm-size", OPTION_BYTES, shm_size, "BYTES",
@@ -728,6 +730,7 @@ int run_mounts_apply(struct run_build *build, struct error *err)
             add_mount(build, &list.items[i]);
     }
     add_image_volumes(build, &list);
+    build->choices->volumes_from = build->flags->volumes_from;
     for (size_t i = 0; i < build->flags->device.count; i++)
         if (add_device(build, build->flags->device.words[i], err) < 0)
             return -EINVAL;

@@ -140,13 +140,15 @@ int cli_stop(struct cli *cli, int argc, char **argv, struct error *err)
 
 struct rm_flags {
     struct select_flags select;
-    bool force;
+    bool force, volumes;
 };
 
 static const struct option_row rm_rows[] = {
         SELECT_ROWS(struct rm_flags, select),
         OPTION('f', "force", OPTION_FLAG, struct rm_flags, force, NULL,
                 "also those that run: they are killed"),
+        OPTION('v', "volumes", OPTION_FLAG, struct rm_flags, volumes, NULL,
+                "their volumes without a name too"),
 };
 static const struct option_table rm_table = OPTION_TABLE("Options", rm_rows);
 static const struct option_command rm_command = {.name = "viv rm",
@@ -158,7 +160,8 @@ static const struct option_command rm_command = {.name = "viv rm",
 static int each_rm(struct engine *engine, const char *name, void *data, struct error *err)
 {
     const struct rm_flags *flags = data;
-    int r = engine_remove(engine, name, flags->force, err);
+    int r = engine_remove(
+            engine, name, &(struct engine_removal){flags->force, flags->volumes}, err);
 
     return r == -ENOENT && flags->force ? 0 : r;
 }

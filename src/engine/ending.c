@@ -16,6 +16,7 @@
 #include "engine/records.h"
 #include "engine/restart.h"
 #include "engine/vm_call.h"
+#include "engine/volumes.h"
 #include "spec/signals.h"
 #include "sys/process.h"
 
@@ -278,7 +279,8 @@ static int end_now(struct engine *engine, const char *name, struct error *err)
     return r == -ENOENT ? 0 : r; /* one with --rm goes by itself */
 }
 
-int engine_remove(struct engine *engine, const char *name, bool force, struct error *err)
+int engine_remove(struct engine *engine, const char *name, const struct engine_removal *removal,
+        struct error *err)
 {
     _cleanup_sandbox_ struct sandbox sandbox = {.record_fd = -1};
     int r = engine_find(engine, name, &sandbox, err);
@@ -286,7 +288,7 @@ int engine_remove(struct engine *engine, const char *name, bool force, struct er
     if (r < 0)
         return r;
     bool busy = is_alive(&sandbox) || sandbox.life.restarting;
-    if (!force && busy)
+    if (!removal->force && busy)
         return error_set(err, EBUSY,
                 "sandbox \"%s\" is %s: stop it first (viv stop %s), or use viv rm -f",
                 sandbox.meta.name,
@@ -307,5 +309,7 @@ int engine_remove(struct engine *engine, const char *name, bool force, struct er
         idrange_release(&engine->store, sandbox.meta.name, (uint32_t)sandbox.life.id_first);
     if (r == 0)
         r = record_remove(engine, sandbox.meta.name, sandbox.meta.id, sandbox.kept, err);
+    if (r == 0 && (removal->volumes || sandbox.meta.remove))
+        volumes_drop(engine, &sandbox.meta);
     return r;
 }

@@ -14,6 +14,7 @@
 #include "engine/network.h"
 #include "engine/records.h"
 #include "engine/session.h"
+#include "engine/volumes.h"
 
 const char *engine_data_root(struct arena *arena)
 {
@@ -100,8 +101,10 @@ static int bury(struct engine *engine, struct sandbox *sandbox)
         sandbox_networks_bury(engine, sandbox->meta.id);
     if (r == 0)
         cleanup_close(&sandbox->container.dir_fd);
-    if (sandbox->meta.remove)
+    if (sandbox->meta.remove) {
         record_remove(engine, sandbox->meta.name, sandbox->meta.id, sandbox->kept, NULL);
+        volumes_drop(engine, &sandbox->meta);
+    }
     record_unlock(sandbox->record_fd);
     return sandbox->meta.remove;
 }

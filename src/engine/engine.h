@@ -94,6 +94,11 @@ void sandbox_close(struct sandbox *sandbox);
 /* Whether it has a folder in the store: it runs, is being made, or nobody has tidied up yet. */
 bool sandbox_has_run(const struct sandbox *sandbox);
 
+/* The configuration as it was asked for, without what a start fills in. (Of one with --rm, with
+ * that.) */
+int engine_config(
+        struct engine *engine, const struct sandbox *sandbox, struct spec *ret, struct error *err);
+
 /* The names of all. */
 int engine_list(struct engine *engine, struct strv *ret, struct error *err);
 
@@ -116,8 +121,14 @@ int engine_stop(struct engine *engine, const char *name, int timeout_s, struct e
  * good, as engine_stop does. */
 int engine_kill(struct engine *engine, const char *name, int signal, bool all, struct error *err);
 
-/* Takes it away, its log too. A running one only with `force`. */
-int engine_remove(struct engine *engine, const char *name, bool force, struct error *err);
+struct engine_removal {
+    bool force;   /* also one that runs */
+    bool volumes; /* and its volumes without a name */
+};
+
+/* Takes it away, its log too. */
+int engine_remove(struct engine *engine, const char *name, const struct engine_removal *removal,
+        struct error *err);
 
 struct engine_exec {
     const char *name;

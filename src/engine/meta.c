@@ -16,6 +16,15 @@ static const struct field join_fields[] = {
 };
 static const struct record join_record = RECORD(struct sandbox_join, join_fields);
 
+static const struct field volume_fields[] = {
+        FIELD_REQUIRED(struct sandbox_volume, name, FIELD_STR),
+        FIELD_REQUIRED(struct sandbox_volume, destination, FIELD_STR),
+        FIELD(struct sandbox_volume, options, FIELD_STRV),
+        FIELD(struct sandbox_volume, copy, FIELD_BOOL),
+        FIELD(struct sandbox_volume, anonymous, FIELD_BOOL),
+};
+static const struct record volume_record = RECORD(struct sandbox_volume, volume_fields);
+
 static const struct field check_fields[] = {
         FIELD(struct sandbox_check, test, FIELD_STRV),
         FIELD(struct sandbox_check, interval_ns, FIELD_I64),
@@ -55,6 +64,7 @@ static const struct field meta_fields[] = {
         FIELD(struct sandbox_meta, unconfined_devices, FIELD_BOOL),
         FIELD(struct sandbox_meta, cgroup_delegate, FIELD_BOOL),
         FIELD_OF(struct sandbox_meta, joins, "joins", FIELD_LIST, &join_record),
+        FIELD_OF(struct sandbox_meta, volumes, "volumes", FIELD_LIST, &volume_record),
         FIELD_OF(struct sandbox_meta, network, "network", FIELD_RECORD, &net_request_record),
         FIELD(struct sandbox_meta, accel, FIELD_STR),
         FIELD(struct sandbox_meta, kernel, FIELD_STR),

@@ -16,6 +16,15 @@ struct sandbox_join {
     const char *sandbox;
 };
 
+/* A volume that it uses; see volumes.h. */
+struct sandbox_volume {
+    const char *name;
+    const char *destination;
+    struct strv options; /* mount options */
+    bool copy;           /* a new one is filled from what the root has there */
+    bool anonymous;      /* it goes with the sandbox, if that is asked for */
+};
+
 /* How it is checked whether the workload is well; see health.h. Zero: the default. */
 struct sandbox_check {
     struct strv test; /* "CMD" and words, or "CMD-SHELL" and a line; empty: not at all */
@@ -55,6 +64,7 @@ struct sandbox_meta {
     bool unconfined_devices;   /* --privileged */
     bool cgroup_delegate;      /* it may make control groups below its own */
     RECORD_LIST(struct sandbox_join) joins;
+    RECORD_LIST(struct sandbox_volume) volumes;
     struct net_request network;
 
     /* of a machine */

@@ -10,6 +10,7 @@
 #include "engine/network.h"
 #include "engine/root.h"
 #include "engine/rootless.h"
+#include "engine/volumes.h"
 #include "spec/check.h"
 
 static int look_up_user(struct engine *engine, struct engine_run *run, struct error *err)
@@ -186,6 +187,8 @@ int running_prepare(struct running *running, bool take, struct error *err)
     int r = engine_root_take(engine, &run->meta, run->spec, take, &running->request.layers,
             &running->root_made, err);
 
+    if (r == 0)
+        r = volumes_mount(engine, &run->meta, run->spec, take, err);
     if (r == 0)
         r = joins_resolve(engine, &run->meta, run->spec, &joined, err);
 

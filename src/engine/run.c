@@ -19,6 +19,7 @@
 #include "engine/session.h"
 #include "engine/vm.h"
 #include "engine/vm_root.h"
+#include "engine/volumes.h"
 #include "engine/watcher.h"
 #include "sys/process.h"
 
@@ -174,6 +175,8 @@ static void abandon(struct running *running)
     running_unprepare(running);
     if (!running->again)
         record_remove(running->engine, meta->name, meta->id, running->kept, NULL);
+    if (!running->again)
+        volumes_drop(running->engine, meta);
     store_remove(&running->engine->store, meta->name, NULL);
     close_run(running);
     if (running->restarts == 0)
@@ -203,6 +206,9 @@ static int begin(struct running *running, struct error *err)
     running->log = LOGFILE_NONE;
     if (running->kept && !running->again)
         r = write_record(running->record_fd, running->run, err);
+    else if (!running->kept && meta->volumes.count)
+        r = sandbox_meta_save(
+                running->record_fd, meta, false, err); /* who removes them looks here */
     if (running->again && running->restarts == 0)
         restart_forget_stop(running->record_fd);
     if (r == 0)
@@ -253,8 +259,10 @@ static int finish(struct running *running, int status, struct error *err)
         sandbox_networks_bury(engine, meta->id);
     if (running->life.id_first)
         idrange_release(&engine->store, container.state.id, (uint32_t)running->life.id_first);
-    if (meta->remove)
+    if (meta->remove) {
         record_remove(engine, container.state.id, meta->id, running->kept, NULL);
+        volumes_drop(engine, meta);
+    }
     plan_run_end(&running->making.run);
     if (r == 0)
         r = given;
@@ -448,6 +456,8 @@ int engine_create(struct engine *engine, struct engine_run *run, struct error *e
     if (r < 0)
         return r;
     r = write_record(record_fd, run, err);
+    if (r == 0)
+        r = volumes_make(engine, &run->meta, err);
     if (r < 0)
         record_remove(engine, run->meta.name, run->meta.id, true, NULL);
     store_remove(&engine->store, run->meta.name, NULL);
@@ -465,6 +475,12 @@ static int read_config(struct engine *engine, int record_fd, struct spec *spec, 
         return r;
     spec_read(json, spec, &report);
     return record_error(&report, "config.json", err);
+}
+
+int engine_config(
+        struct engine *engine, const struct sandbox *sandbox, struct spec *ret, struct error *err)
+{
+    return read_config(engine, sandbox->record_fd, ret, err);
 }
 
 static int load_run(struct engine *engine, const char *name, int record_fd, struct engine_run *run,

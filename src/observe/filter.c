@@ -114,6 +114,24 @@ static bool is_image(const char *image, const char *wanted)
     return rest && (!*rest || *rest == ':' || *rest == '@');
 }
 
+/* By its name, or by where it is inside. */
+static bool has_volume(const struct sandbox_meta *meta, const char *wanted)
+{
+    for (size_t i = 0; i < meta->volumes.count; i++)
+        if (str_equal(meta->volumes.items[i].name, wanted) ||
+                str_equal(meta->volumes.items[i].destination, wanted))
+            return true;
+    return false;
+}
+
+static bool has_network(const struct sandbox_meta *meta, const char *wanted)
+{
+    for (size_t i = 0; i < meta->network.joins.count; i++)
+        if (str_equal(meta->network.joins.items[i].network, wanted))
+            return true;
+    return false;
+}
+
 static bool has_exited(const struct sandbox *sandbox, const char *wanted)
 {
     int code;
@@ -156,7 +174,9 @@ static bool matches(const struct sandbox *sandbox, enum key key, const char *val
     case KEY_BOOT:
         return restart_at_boot(meta, sandbox->record_fd) == str_equal(value, "true");
     case KEY_VOLUME:
+        return has_volume(meta, value);
     case KEY_NETWORK:
+        return has_network(meta, value);
     case KEY_HEALTH:
     case KEYS:
         break;

@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "engine/volumes.h"
 #include "observe/filter.h"
 #include "observe/format.h"
 #include "observe/networks.h"
@@ -231,6 +232,41 @@ static struct json_object *host_json(const struct sandbox *sandbox)
     return host;
 }
 
+/* The volumes, and the user's directories of the host, as Docker tells them. */
+static struct json_object *mounts_json(
+        struct engine *engine, const struct sandbox *sandbox, struct json_object *config)
+{
+    struct json_object *mounts = json_object_new_array();
+    struct json_object *list = json_get(config, "mounts");
+
+    for (size_t i = 0; i < sandbox->meta.volumes.count; i++) {
+        const struct sandbox_volume *use = &sandbox->meta.volumes.items[i];
+        struct json_object *mount = json_object_new_object();
+        struct volume volume = {0};
+        volume_find(engine, use->name, &volume, NULL);
+        json_add_str(mount, "Type", "volume");
+        json_add_str(mount, "Name", use->name);
+        json_add_str(mount, "Source", volume.path);
+        json_add_str(mount, "Destination", use->destination);
+        json_object_object_add(mount, "RW",
+                json_object_new_boolean(!strv_contains(&use->options, "ro") &&
+                                        !strv_contains(&use->options, "rro")));
+        json_object_array_add(mounts, mount);
+    }
+    for (size_t i = 0; list && i < json_object_array_length(list); i++) {
+        struct json_object *item = json_object_array_get_idx(list, i);
+        const char *destination = json_get_str(item, "destination");
+        if (!str_equal(json_get_str(item, "type"), "bind") || str_starts(destination, "/dev/"))
+            continue;
+        struct json_object *mount = json_object_new_object();
+        json_add_str(mount, "Type", "bind");
+        json_add_str(mount, "Source", json_get_str(item, "source"));
+        json_add_str(mount, "Destination", destination);
+        json_object_array_add(mounts, mount);
+    }
+    return mounts;
+}
+
 int listing_inspect(
         struct engine *engine, const char *name, struct json_object **ret, struct error *err)
 {
@@ -248,6 +284,7 @@ int listing_inspect(
     json_object_object_add(object, "Command", words_json(&sandbox.meta.command));
     json_object_object_add(object, "State", state_json(&sandbox));
     json_add_str(object, "Path", sandbox.meta.command.count ? sandbox.meta.command.words[0] : "");
+    json_object_object_add(object, "Mounts", mounts_json(engine, &sandbox, config));
     json_object_object_add(object, "RestartCount", json_object_new_int(sandbox.life.restarts));
     json_object_object_add(object, "HostConfig", host_json(&sandbox));
     json_add_str(object, "StopSignal", sandbox.meta.stop_signal);
