@@ -308,6 +308,7 @@ static void fill_meta(struct cli *cli, const struct spec *spec, const struct run
     meta->bundle = choices->bundle;
     meta->user = choices->user;
     meta->cgroup_parent = choices->cgroup_parent;
+    meta->cgroup_manager = choices->cgroup_manager;
     meta->unconfined_devices = choices->privileged;
     meta->cgroup_delegate = choices->privileged;
     meta->remove = choices->rm;

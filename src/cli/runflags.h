@@ -107,7 +107,7 @@ struct run_flags {
     bool privileged;
 
     /* resources */
-    const char *cgroup_parent;
+    const char *cgroup_parent, *cgroup_manager;
     const char *memory; /* sizes stay text: -1 and 0 mean something in some of them */
     const char *memory_reservation;
     const char *memory_swap;
@@ -271,7 +271,7 @@ struct run_choices {
     struct strv volumes_from;
     RECORD_LIST(struct run_relabel) relabels;
     RECORD_LIST(struct run_block_limit) block_limits;
-    const char *cgroup_parent;
+    const char *cgroup_parent, *cgroup_manager;
 
     bool privileged; /* all of the host's devices too */
     bool seccomp_unconfined;

@@ -52,6 +52,8 @@ static const struct option_row rows[] = {
                 "Any file of cgroup v2, as in memory.high=1g"),
         RUN_ROW(0, "cgroup-parent", OPTION_TEXT, cgroup_parent, "PATH",
                 "The control group to be placed in"),
+        RUN_ROW(0, "cgroup-manager", OPTION_CHOICE, cgroup_manager, "cgroupfs|systemd",
+                "Who makes the control group: viv itself, or systemd as a scope"),
 };
 const struct option_table run_resources_table = OPTION_TABLE("Resources", rows);
 
@@ -327,5 +329,6 @@ int run_resources_apply(struct run_build *build, struct error *err)
         build->spec->linux.resources.pids.limit =
                 (struct opt_i64){true, pids->value == 0 ? -1 : pids->value};
     build->choices->cgroup_parent = build->flags->cgroup_parent;
+    build->choices->cgroup_manager = build->flags->cgroup_manager;
     return apply_lists(build, err);
 }

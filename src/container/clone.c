@@ -120,8 +120,8 @@ static int clone_failed(int code, struct error *err)
     const char *advice = "";
 
     if (code == EPERM)
-        advice = " (user namespaces may be switched off here: see "
-                 "/proc/sys/user/max_user_namespaces)";
+        advice = " (user namespaces may be switched off here, see "
+                 "/proc/sys/user/max_user_namespaces, or this is a chroot, where none can be made)";
     else if (code == EAGAIN)
         advice = " (the limit on processes is reached: see pids.max and RLIMIT_NPROC)";
     else if (code == ENOSPC)

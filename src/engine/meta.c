@@ -58,6 +58,7 @@ static const struct field meta_fields[] = {
         FIELD(struct sandbox_meta, bundle, FIELD_STR),
         FIELD(struct sandbox_meta, user, FIELD_STR),
         FIELD(struct sandbox_meta, cgroup_parent, FIELD_STR),
+        FIELD(struct sandbox_meta, cgroup_manager, FIELD_STR),
         FIELD(struct sandbox_meta, userns_auto, FIELD_BOOL),
         FIELD(struct sandbox_meta, idmap_root, FIELD_BOOL),
         FIELD(struct sandbox_meta, confined, FIELD_BOOL),

@@ -57,12 +57,13 @@ struct sandbox_meta {
     /* how it is made, each time that it starts */
     const char *bundle;        /* NULL: none */
     const char *user;          /* "name[:group]", looked up inside the root; NULL: as in the spec */
-    const char *cgroup_parent; /* NULL: beside each other, "/viv-NAME" */
-    bool userns_auto;          /* ids of its own */
-    bool idmap_root;           /* the root seen through the sandbox's user namespace */
-    bool confined;             /* the default seccomp profile, where the configuration has none */
-    bool unconfined_devices;   /* --privileged */
-    bool cgroup_delegate;      /* it may make control groups below its own */
+    const char *cgroup_parent; /* NULL: beside each other, "/viv-NAME"; systemd: a slice */
+    const char *cgroup_manager; /* "systemd"; NULL and "cgroupfs": by ourselves */
+    bool userns_auto;           /* ids of its own */
+    bool idmap_root;            /* the root seen through the sandbox's user namespace */
+    bool confined;              /* the default seccomp profile, where the configuration has none */
+    bool unconfined_devices;    /* --privileged */
+    bool cgroup_delegate;       /* it may make control groups below its own */
     RECORD_LIST(struct sandbox_join) joins;
     RECORD_LIST(struct sandbox_volume) volumes;
     struct net_request network;

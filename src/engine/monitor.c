@@ -232,6 +232,8 @@ static void on_end(struct loop *loop, int fd, uint32_t events, void *data)
     siginfo_t info = {0};
 
     (void)loop, (void)events;
+    if (!monitor->ended && monitor->config->at_end)
+        monitor->config->at_end(monitor->config->data);
     if (sys_waitid(P_PIDFD, (id_t)fd, &info, WEXITED) < 0)
         return;
     monitor->ended = true;

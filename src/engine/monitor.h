@@ -22,6 +22,11 @@ struct monitor_config {
     int client;          /* a client that is there from the start (a connected socket); -1: none */
     bool patient;        /* this process only watches: it keeps as little memory as it can */
     bool signals;        /* SIGINT, SIGTERM … sent to this process are passed on */
+
+    /* Called as soon as it has ended, while its control groups are still there: systemd takes away
+     * a scope that is empty. NULL: nobody is. */
+    void (*at_end)(void *data);
+    void *data;
 };
 
 /* Returns when the workload has ended and its output has been carried away. `*ret_status` is its

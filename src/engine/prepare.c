@@ -70,10 +70,17 @@ static int check_spec(struct engine *engine, const struct spec *spec, struct err
     return error_set(err, EINVAL, "%s", strv_join(engine->arena, &report.faults, "\n     "));
 }
 
+static bool by_systemd(const struct engine_run *run)
+{
+    return str_equal(run->meta.cgroup_manager, "systemd");
+}
+
 static const char *default_cgroup(const struct engine *engine, const struct engine_run *run)
 {
     const char *parent = run->meta.cgroup_parent;
 
+    if (by_systemd(run)) /* slice:prefix:name, which becomes viv-NAME.scope */
+        return arena_printf(engine->arena, "%s:viv:%s", parent ? parent : "", run->meta.name);
     /* one directory in each hierarchy, not two: there may be ten of them */
     if (!parent)
         return arena_printf(
@@ -165,7 +172,7 @@ static void fill_request(struct running *running)
     running->request.id = run->meta.name;
     running->request.bundle = run->meta.bundle;
     running->request.dir_fd = running->run_fd;
-    running->request.cgroup_manager = CGROUP_MANAGER_FS;
+    running->request.cgroup_manager = by_systemd(run) ? CGROUP_MANAGER_SYSTEMD : CGROUP_MANAGER_FS;
     running->request.default_cgroup = default_cgroup(engine, run);
     running->request.cgroup_strict = !engine->host.rootless;
     running->request.die_with_host = running->foreground;

@@ -232,7 +232,6 @@ static int finish(struct running *running, int status, struct error *err)
     struct container container = {
             engine->arena, &engine->store, running->run_fd, running->making.state};
     const char *name = record_name_of(engine->arena, running->run_fd);
-    uint64_t kills = 0;
 
     if (name)
         container.state.id = name; /* it may have been renamed */
@@ -241,8 +240,8 @@ static int finish(struct running *running, int status, struct error *err)
     running->life.finished = container_now_text(engine->arena);
     if (is_machine(running))
         running->life.oom_killed = vm_ran_out_of_memory(running->status_fd);
-    else if (cgroup_oom_kills(&container.state.cgroup, &kills) == 0 && kills > 0)
-        running->life.oom_killed = true;
+    else
+        running->life.oom_killed = running->oom_kills > 0;
     if (running->life.oom_killed && running->foreground)
         strv_add(engine->arena, running->run->told,
                 "the workload ran out of memory and the kernel killed it; raise the limit with "
@@ -269,6 +268,14 @@ static int finish(struct running *running, int status, struct error *err)
     return r < 0 ? r : status;
 }
 
+static void count_oom_kills(void *data)
+{
+    struct running *running = data;
+
+    running->oom_kills = 0; /* it may have been started before */
+    cgroup_oom_kills(&running->making.state.cgroup, &running->oom_kills);
+}
+
 static int watch(struct running *running, int client_sock, struct error *err)
 {
     bool streams = running->streams.output >= 0;
@@ -282,6 +289,8 @@ static int watch(struct running *running, int client_sock, struct error *err)
             .client = client_sock,
             .signals = true,
             .patient = !running->foreground,
+            .at_end = count_oom_kills,
+            .data = running,
     };
     int status = 0;
 

@@ -27,6 +27,12 @@ struct attr_calls attr_plan(const struct mount_options *options, bool recursive,
     uint64_t top = options->propagation_rec ? 0 : options->propagation;
 
     if (recursive) {
+        /* What is made private first has lost its master and its peers. So what lies below a slave
+         * is one too, and what lies below a shared mount stays as it is in the source. */
+        if (top == MS_SLAVE && all == MS_PRIVATE)
+            all = MS_SLAVE;
+        if (top == MS_SHARED)
+            all = 0;
         add_call(&calls, true, options->rec_set, options->rec_clear, all);
         add_call(&calls, false, options->set, options->clear, top);
         return calls;

@@ -100,8 +100,10 @@ static void add_open_root(struct plan *plan, struct rootfs *rootfs)
     struct source *source = arena_new(plan->arena, struct source);
 
     rootfs->root_slot = plan_new_slot(plan);
-    *source = (struct source){
-            .path = rootfs->path, .slot = rootfs->root_slot, .recursive = true, .base = MS_PRIVATE};
+    *source = (struct source){.path = rootfs->path,
+            .slot = rootfs->root_slot,
+            .recursive = true,
+            .base = base_propagation(rootfs) == MS_SLAVE ? MS_SLAVE : MS_PRIVATE};
     source_add_open(plan, opener(rootfs), source, "/root/path");
 }
 

@@ -8,6 +8,6 @@ TIMEOUT = 240
 
 def test_scope():
     found = rig("systemd").run(str(program("tests/integration/cgroup/test-cgroup-scopes")),
-                               str(program("src/systemd/viv-systemd")), "-", timeout=200)
+                               str(program("viv-systemd")), "-", timeout=200)
     check("FAILED" not in found.out and found.status == 0, lambda: str(found))
     contains(found.out, "ok scope_of_the_real_systemd")

@@ -61,7 +61,9 @@ ELSEWHERE = """--pull --platform --quiet --authfile --cert-dir --creds --tls-ver
 --cpu-shares --cpu-quota --cpu-period --cpu-burst --cpu-rt-runtime --cpu-rt-period --cpuset-cpus
 --cpuset-mems --pids-limit --blkio-weight --blkio-weight-device --device-read-bps --device-write-bps
 --device-read-iops --device-write-iops --device-cgroup-rule --hugetlb-limit --cgroup-conf
---cgroup-parent --help""".split()
+--cgroup-parent --cgroup-manager --help --accel --kernel --add-host --dns --dns-option --dns-search
+--expose --ip --mac-address --network-alias --network-rate-in --network-rate-out --publish
+--publish-all""".split()
 
 
 def test_every_flag_is_tested():

@@ -1,7 +1,9 @@
 """Each of the eight namespaces through viv: new, the host's, joined by path and from another
 sandbox; what it promises, seen from inside and from outside."""
+import json
 import os
 import pathlib
+import re
 import socket
 import threading
 
@@ -91,6 +93,28 @@ def test_network_of_its_own():
             b.sh(f"nc -w 2 127.0.0.1 {port} </dev/null", "--network", "host").ok()
 
 
+@needs(programs=["nft", "ip", "nsenter"])
+def test_addresses_routes_and_firewall_of_its_own():
+    """Put there from outside, seen from inside, and not by the host."""
+    with box() as b:
+        name = b.start("--userns", "host")
+
+        def there(*command):
+            return run("nsenter", "-t", b.pid(name), "-n", *command).ok().out
+
+        there("ip", "addr", "add", "10.99.99.1/24", "dev", "lo")
+        there("ip", "route", "add", "10.98.0.0/16", "via", "10.99.99.2")
+        there("nft", "add table ip viv_inside")
+        inside = b.viv("exec", name, "sh", "-c", "ip -o addr; ip route").ok().out
+        contains(inside, "10.99.99.1/24")
+        contains(inside, "10.98.0.0/16 via 10.99.99.2")
+        contains(there("nft", "list", "tables"), "viv_inside")
+        host = run("ip", "-o", "addr").ok().out + run("ip", "route").ok().out
+        lacks(host, "10.99.99.1/24")
+        lacks(host, "10.98.0.0/16 via 10.99.99.2")
+        lacks(run("nft", "list", "tables").ok().out, "viv_inside")
+
+
 def test_names():
     with box() as b:
         before = pathlib.Path("/proc/sys/kernel/hostname").read_text()
@@ -143,13 +167,29 @@ def test_arbitrary_maps():
               [["0", "300000", "1"], ["7", "400000", "3"]])
 
 
+@private("ipc", "mnt")
+@needs(programs=["ipcmk"])
 def test_queues_that_others_cannot_see():
+    """A System V queue and a POSIX one of the host's (a namespace of the test's own), seen with the
+    host's namespace and not with a new one; and the other way round."""
+    run("ipcmk", "-Q").ok()
+    queues = work() / "queues"
+    queues.mkdir()
+    run("mount", "-t", "mqueue", "mqueue", queues).ok()
+    (queues / "posted").touch()
+    there = os.path.isdir("/dev/mqueue")  # what --ipc host shows is the host's mount
+    if there:
+        run("mount", "--bind", queues, "/dev/mqueue").ok()
+    script = "tail -n +2 /proc/sysvipc/msg | wc -l; ls /dev/mqueue | wc -l"
     with box() as b:
-        script = "cat /proc/sysvipc/shm | wc -l; ls /dev/mqueue | wc -l"
-        equal(b.out(script).split(), ["1", "0"])
+        equal(b.out(script).split(), ["0", "0"])
+        equal(b.out(script, "--ipc", "host", "--userns", "host").split(),
+              ["1", "1" if there else "0"])
         first = b.start("--userns", "host")
-        b.viv("exec", first, "sh", "-c", "echo x > /dev/shm/seen").ok()
-        equal(b.out("ls /dev/shm | wc -l", "--userns", "host"), "0")
+        b.viv("exec", first, "sh", "-c", "echo x > /dev/shm/seen; touch /dev/mqueue/inside").ok()
+        equal(b.out("ls /dev/mqueue", "--userns", "host", "--ipc", f"container:{first}"), "inside")
+        equal(b.sh("ls /dev/shm /dev/mqueue | grep -e seen -e inside", "--userns", "host").out, "")
+    equal(os.listdir(queues), ["posted"])
 
 
 def test_a_cgroup_root_that_cannot_be_left():
@@ -167,26 +207,106 @@ def test_clocks():
                              "monotonic=500000,boottime=1000000"))
         outside = float(pathlib.Path("/proc/uptime").read_text().split()[0])
         between(inside - outside, 999900, 1000100, "the offset of boottime")
+        name = b.start("--time-offset", "monotonic=500000,boottime=-5")
+        offsets = pathlib.Path(f"/proc/{b.pid(name)}/timens_offsets").read_text().split()
+        equal(offsets, ["monotonic", "500000", "0", "boottime", "-5", "0"])
 
 
-def test_propagation():
-    """What is mounted inside stays there; with rslave, what the host mounts comes in."""
+# What /proc/self/mountinfo says inside of a volume whose source is shared on the host, whether the
+# host's later mounts come in, and whether what is mounted inside is seen by the host.
+MODES = {"private": ("", False, False), "rprivate": ("", False, False),
+         "slave": ("master", True, False), "rslave": ("master", True, False),
+         "shared": ("shared", True, True), "rshared": ("shared", True, True),
+         "unbindable": ("unbindable", False, False), "runbindable": ("unbindable", False, False)}
+
+
+@private("mnt")
+def test_every_propagation_mode():
+    top = work() / "top"
+    (top / "sub").mkdir(parents=True)
+    run("mount", "-t", "tmpfs", "none", top).ok()
+    run("mount", "--make-shared", top).ok()
     with box() as b:
-        top = work() / "top"
-        (top / "sub").mkdir(parents=True)
-        run("mount", "-t", "tmpfs", "none", top).ok()
-        run("mount", "--make-shared", top).ok()
-        (top / "sub").mkdir()
         try:
-            names = {mode: b.start("--userns", "host", "-v", f"{top}:/mnt:{mode}",
-                                   name=unique(mode)) for mode in ("rslave", "rprivate", "rshared")}
-            run("mount", "-t", "tmpfs", "-o", "size=1m", "outside", top / "sub").ok()
-            (top / "sub/file").write_text("x")
-            for mode, seen in (("rslave", "1"), ("rprivate", "0"), ("rshared", "1")):
-                found = b.viv("exec", names[mode], "sh", "-c", "ls /mnt/sub | wc -l").ok()
-                equal(found.out.strip(), seen, mode)
+            for mode, (word, comes_in, goes_out) in MODES.items():
+                for folder in ("sub", "inner"):
+                    (top / folder).mkdir(exist_ok=True)
+                name = b.start("--userns", "host", "--cap-add", "SYS_ADMIN", "--security-opt",
+                               "seccomp=unconfined", "-v", f"{top}:/mnt:{mode}")
+                fields = b.viv("exec", name, "sh", "-c", "grep ' /mnt ' /proc/self/mountinfo").ok().out
+                equal(re.findall(r"(shared|master|unbindable)", fields.split(" - ")[0]),
+                      [word] if word else [], mode)
+                run("mount", "-t", "tmpfs", "-o", "size=1m", "outside", top / "sub").ok()
+                (top / "sub/file").write_text("x")
+                found = b.viv("exec", name, "sh", "-c", "ls /mnt/sub | wc -l").ok().out.strip()
+                equal(found, "1" if comes_in else "0", f"{mode}: what the host mounts comes in")
+                b.viv("exec", "--privileged", name, "mount", "-t", "tmpfs", "inside", "/mnt/inner").ok()
+                equal(os.path.ismount(top / "inner"), goes_out, f"{mode}: what is mounted inside")
+                b.viv("rm", "-f", name).ok()
+                run("umount", top / "inner")
+                run("umount", top / "sub").ok()
         finally:
             run("umount", "-R", "-l", top)
+
+
+@private("mnt")
+def test_propagation_of_the_root():
+    """linux.rootfsPropagation: how the whole of the sandbox's tree hangs together with the host's."""
+    run("mount", "--make-rshared", "/").ok()
+    with box() as b:
+        for mode, wanted in (("private", ""), ("slave", "master"), ("unbindable", "unbindable")):
+            name = bundle(b, [{"type": "mount"}], rootfs=mode)
+            root = [line for line in pathlib.Path(f"/proc/{b.pid(name)}/mountinfo").read_text().splitlines()
+                    if line.split()[4] == "/"][0]
+            equal(re.findall(r"(shared|master|unbindable)", root.split(" - ")[0]),
+                  [wanted] if wanted else [], mode)
+            b.viv("rm", "-f", name).ok()
+    run("mount", "--make-rprivate", "/").ok()
+
+
+def bundle(b, namespaces, rootfs=None):
+    """A sandbox of a configuration with these namespaces and none else; its name."""
+    top = work() / unique("bundle")
+    top.mkdir()
+    config = {"ociVersion": "1.0.2", "root": {"path": str(image()), "readonly": True},
+              "process": {"cwd": "/", "args": ["/bin/sleep", "1000"], "user": {"uid": 0, "gid": 0}},
+              "mounts": [{"destination": "/proc", "type": "proc", "source": "proc"},
+                         {"destination": "/dev", "type": "tmpfs", "source": "tmpfs"}],
+              "linux": {"namespaces": namespaces, "rootfsPropagation": rootfs or "private"}}
+    if {"type": "pid"} not in namespaces:
+        config["mounts"][0] = {"destination": "/proc", "type": "bind", "source": "/proc",
+                               "options": ["rbind"]}
+    (top / "config.json").write_text(json.dumps(config))
+    name = unique("n")
+    b.viv("run", "-d", "--name", name, *b.flags("--bundle", top)).ok()
+    return name
+
+
+def test_each_of_the_eight_joined_by_path():
+    """By the configuration, one after the other; time and mount have no flag of their own."""
+    types = {"net": "network", "mnt": "mount"}
+    with box() as b:
+        holder = b.pid(b.start("--userns", "host", "--time-offset", "boottime=1000"))
+        for kind in ("pid", "net", "uts", "ipc", "cgroup", "time"):
+            own_mounts = [{"type": "mount"}]
+            name = bundle(b, [*own_mounts, {"type": types.get(kind, kind),
+                                            "path": f"/proc/{holder}/ns/{kind}"}])
+            pid = b.pid(name)
+            equal(ns_of(pid, kind), ns_of(holder, kind), kind)
+            others = set(KINDS) - {kind, "mnt"}
+            equal([other for other in sorted(others) if ns_of(pid, other) != own(other)], [], kind)
+            b.viv("rm", "-f", name).ok()
+        mapped = b.pid(b.start("--time-offset", "boottime=1000"))
+        name = bundle(b, [{"type": "mount"}, {"type": "user", "path": f"/proc/{mapped}/ns/user"}])
+        equal(ns_of(b.pid(name), "user"), ns_of(mapped, "user"))
+
+
+def test_exec_joins_all_eight():
+    with box() as b:
+        name = b.start("--time-offset", "monotonic=5")
+        inside = b.viv("exec", name, "sh", "-c",
+                       "for n in mnt pid net uts ipc user cgroup time; do readlink /proc/self/ns/$n; done")
+        equal(inside.ok().lines(), [ns_of(b.pid(name), kind) for kind in KINDS])
 
 
 def test_orphans_are_reaped_with_init():

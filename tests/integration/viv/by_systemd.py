@@ -1,0 +1,73 @@
+"""Scopes that a real systemd makes for viv, as root and as an ordinary user with a manager of its own:
+inside the rig that systemd has booted."""
+from lib import *
+
+RIG = "systemd"
+BUILDS = ["plain"]
+TIMEOUT = 120
+
+VIV = str(program("viv"))
+
+
+def there(script, user="root"):
+    """A shell script in the rig; `viv` is ours, with a store of the test's own."""
+    store = "/tmp/" + unique("store-")
+    return rig("systemd").sh(f"mkdir -p {store}; viv() {{ {VIV} --root {store} --data-root {store}/d \"$@\"; }}; "
+                             f"{script.strip()}\nstatus=$?; rm -rf {store}; exit $status", user=user)
+
+
+def test_a_scope_with_its_limits():
+    """systemd knows the scope and its limits, the process is in it, update goes through systemd, and
+    nothing of it stays."""
+    name = unique("s")
+    done = there(f"""set -e
+        viv run -d --name {name} --cgroup-manager systemd -m 64m --pids-limit 30 --cpus 0.5 \\
+            --annotation org.systemd.property.CollectMode="'inactive-or-failed'" busybox -- sleep 1000 >/dev/null
+        show() {{ systemctl show viv-{name}.scope -p "$1" --value; }}
+        show ActiveState; show MemoryMax; show TasksMax; show CPUQuotaPerSecUSec
+        pid=$(viv inspect --format json {name} | jq '.[0].Pid')
+        test "$(cut -d: -f3 /proc/$pid/cgroup)" = "$(show ControlGroup)" && echo inside
+        viv update -m 80m {name} >/dev/null
+        show MemoryMax; cat /sys/fs/cgroup$(show ControlGroup)/memory.max
+        systemctl daemon-reload; cat /sys/fs/cgroup$(show ControlGroup)/memory.max
+        viv rm -f {name} >/dev/null
+        systemctl is-active viv-{name}.scope || true
+        """).ok()
+    equal(done.lines(), ["active", str(64 << 20), "30", "500ms", "inside", str(80 << 20), str(80 << 20),
+                         str(80 << 20), "inactive"])
+
+
+def test_a_slice_of_ones_choice():
+    name = unique("s")
+    done = there(f"viv run --rm --name {name} --cgroup-manager systemd --cgroup-parent viv-test.slice "
+                 "--cgroupns host busybox -- cat /proc/self/cgroup").ok()
+    equal(done.out.strip(), f"0::/viv.slice/viv-test.slice/viv-{name}.scope")
+
+
+def test_an_ordinary_users_scope():
+    """The user's own manager makes it; the limits are there, without a word about any."""
+    done = there("viv run --rm --cgroup-manager systemd -m 64m --pids-limit 30 busybox -- cat "
+                 "/sys/fs/cgroup/memory.max /sys/fs/cgroup/pids.max", user="rig").ok()
+    equal(done.lines(), [str(64 << 20), "30"])
+    equal(done.err, "")
+
+
+def test_a_subtree_that_was_given_to_an_ordinary_user():
+    """Without systemd's help, in a scope with Delegate=yes."""
+    script = (f"systemd-run --user --scope -q -p Delegate=yes {VIV} --root /tmp/d1 run --rm -m 64m busybox -- "
+              "cat /sys/fs/cgroup/memory.max; rm -rf /tmp/d1")
+    done = rig("systemd").sh(script, user="rig")
+    equal((done.ok().out.strip(), done.err), (str(64 << 20), ""))
+
+
+def test_memory_that_runs_out_in_a_scope():
+    done = there("viv run --name oom --cgroup-manager systemd -m 16m busybox -- tail /dev/zero; echo $?; "
+                 "viv inspect oom | jq '.[0].State.OOMKilled'; viv rm -f oom")
+    equal(done.lines()[:2], ["137", "true"])
+    contains(done.err, "ran out of memory")
+
+
+def test_the_scope_is_explained():
+    done = there("viv explain --cgroup-manager systemd --name e1 -m 64m busybox true").ok()
+    contains(done.out, "viv-e1.scope")
+    contains(done.out, "MemoryMax")
