@@ -9,6 +9,7 @@
 #include "container/hook_steps.h"
 #include "engine/vm_spec.h"
 #include "engine/vm_steps.h"
+#include "engine/vm_template.h"
 
 /* ---- the plan -------------------------------------------------------------------------------- */
 
@@ -110,6 +111,7 @@ static int build(struct vm *vm, struct error *err)
         container_gate_make_step(plan, &vm->gate);
     }
     vm_step_sockets(plan, vm);
+    vm_step_template(plan, vm);
     r = add_child(vm, &cgroup, err);
     if (r < 0)
         return r;
@@ -125,6 +127,7 @@ static int plan_machine(void *data, struct container_request *request, struct co
         struct error *err)
 {
     struct vm *vm = data;
+    const char *vmm;
 
     container_plan_begin(request, ret);
     ret->state.isolation = "vm";
@@ -135,7 +138,11 @@ static int plan_machine(void *data, struct container_request *request, struct co
     vm->arena = request->arena;
     int r = install_find_program(vm->arena, "viv-shim", &vm->shim, err);
     if (r == 0)
+        r = install_find_program(vm->arena, "viv-vmm", &vmm, err);
+    if (r == 0)
         r = vm_describe(vm, err);
+    if (r == 0)
+        template_init(&vm->template, vm->config->templates, vmm, &vm->machine);
     if (r == 0)
         r = build(vm, err);
     ret->state.cgroup = ret->built.cgroup.saved;

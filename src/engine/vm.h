@@ -8,17 +8,20 @@
 
 #include "container/container.h"
 #include "container/guest.h"
+#include "engine/template.h"
 #include "proto/machine.h"
 
-#define VM_SOCKET "vsock.sock" /* in the sandbox's folder: leads to the agent */
+#define VM_SOCKET "vsock.sock"    /* in the sandbox's folder: leads to the agent */
+#define VM_CONTROL "control.sock" /* beside it: leads to viv-vmm, see proto/control.h */
 
 struct vm_config {
-    const char *accel;  /* "auto", "kvm", "emu"; NULL: auto */
-    const char *kernel; /* a folder like share/viv/guest; NULL: that one */
-    const char *root;   /* an erofs image, the root below an overlay; with root_fd its name */
-    int root_fd;        /* the image, opened; -1: by its path */
-    bool interactive;   /* standard input is passed on */
-    int status_fd;      /* where the end is written to (agent_exit); -1: nowhere */
+    const char *accel;     /* "auto", "kvm", "emu"; NULL: auto */
+    const char *kernel;    /* a folder like share/viv/guest; NULL: that one */
+    const char *root;      /* an erofs image, the root below an overlay; with root_fd its name */
+    int root_fd;           /* the image, opened; -1: by its path */
+    const char *templates; /* the folder of templates (template.h); NULL: none are used */
+    bool interactive;      /* standard input is passed on */
+    int status_fd;         /* where the end is written to (agent_exit); -1: nowhere */
 };
 
 /* A file of the host that the guest is given the content of. */
@@ -42,7 +45,9 @@ struct vm {
     char digest[CONTAINER_DIGEST_SIZE];
 
     const char *shim; /* the program */
-    int host_slot, vmm_slot, listen_slot, log_slot, log_end_slot, status_slot;
+    struct template template;
+    int host_slot, vmm_slot, listen_slot, control_slot, log_slot, log_end_slot, status_slot;
+    int template_slot;
     bool greeted, sent;
     struct container_gate gate;
 };

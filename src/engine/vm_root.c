@@ -144,6 +144,7 @@ int vm_configure(struct engine *engine, const struct engine_run *run, bool take,
             .accel = run->meta.accel,
             .kernel = run->meta.kernel,
             .root_fd = -1,
+            .templates = path_join(engine->arena, engine->data_root, "templates"),
             .interactive = run->meta.interactive || run->meta.tty,
             .status_fd = -1,
     };

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <sys/random.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
@@ -14,11 +15,14 @@
 #include "base/io.h"
 #include "engine/machine.h"
 #include "engine/vm_mounts.h"
+#include "engine/vm_template.h"
+#include "proto/agent.h"
 #include "sys/process.h"
 
 #define BOOT_PATIENCE_MS 300000 /* a machine on the software CPU of a busy host */
 #define LOG_TAIL 1024
 #define SEED_SIZE 32
+#define SECTOR 512
 
 /* Args of a step are constant, and what belongs to this one run stands beside them. */
 static struct vm *vm_of(const struct step *step)
@@ -29,15 +33,15 @@ static struct vm *vm_of(const struct step *step)
 /* ---- sockets --------------------------------------------------------------------------------- */
 
 /* The folder's path may be longer than a socket's address: it is named through its descriptor. */
-static int listen_in(int dir_fd, int *ret, struct error *err)
+static int listen_in(int dir_fd, const char *name, int type, int *ret, struct error *err)
 {
     struct sockaddr_un address = {.sun_family = AF_UNIX};
-    _cleanup_close_ int sock = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    _cleanup_close_ int sock = socket(AF_UNIX, type | SOCK_CLOEXEC, 0);
 
-    snprintf(address.sun_path, sizeof(address.sun_path), "/proc/self/fd/%d/" VM_SOCKET, dir_fd);
+    snprintf(address.sun_path, sizeof(address.sun_path), "/proc/self/fd/%d/%s", dir_fd, name);
     if (sock < 0 || bind(sock, (struct sockaddr *)&address, sizeof(address)) < 0 ||
             listen(sock, 64) < 0)
-        return error_sys(err, errno, "listen on " VM_SOCKET);
+        return error_sys(err, errno, "listen on %s", name);
     *ret = take_fd(&sock);
     return 0;
 }
@@ -55,13 +59,16 @@ static int sockets_apply(const struct step *step, struct plan_run *run, struct e
         return error_sys(err, errno, "make a pipe for what viv-vmm says");
     run->fds[vm->log_slot] = log[0];
     run->fds[vm->log_end_slot] = log[1];
-    return listen_in(vm->request->dir_fd, &run->fds[vm->listen_slot], err);
+    int dir = vm->request->dir_fd;
+    int r = listen_in(dir, VM_SOCKET, SOCK_STREAM, &run->fds[vm->listen_slot], err);
+    return r < 0 ? r : listen_in(dir, VM_CONTROL, SOCK_SEQPACKET, &run->fds[vm->control_slot], err);
 }
 
 static int sockets_undo(const struct step *step, struct plan_run *run, struct error *err)
 {
     (void)run, (void)err;
     unlinkat(vm_of(step)->request->dir_fd, VM_SOCKET, 0);
+    unlinkat(vm_of(step)->request->dir_fd, VM_CONTROL, 0);
     return 0;
 }
 
@@ -73,8 +80,11 @@ static void sockets_describe(const struct step *step, struct step_text *text)
     step_call(text, "socket(AF_UNIX, SOCK_STREAM|SOCK_CLOEXEC, 0)");
     step_call(text, "bind(<socket>, {sa_family=AF_UNIX, sun_path=\"<sandbox>/" VM_SOCKET "\"})");
     step_call(text, "listen(<socket>, 64)");
+    step_call(text, "socket(AF_UNIX, SOCK_SEQPACKET|SOCK_CLOEXEC, 0)");
+    step_call(text, "bind(<control>, {sa_family=AF_UNIX, sun_path=\"<sandbox>/" VM_CONTROL "\"})");
+    step_call(text, "listen(<control>, 64)");
     step_why(text, "Makes the two ways to the agent in the machine: a connection for the workload, "
-                   "and a socket for what comes later.");
+                   "and a socket for what comes later; and one to viv-vmm itself.");
 }
 
 static const struct step_ops sockets_ops = {
@@ -90,12 +100,21 @@ void vm_step_sockets(struct plan *plan, struct vm *vm)
     vm->host_slot = plan_new_slot(plan);
     vm->vmm_slot = plan_new_slot(plan);
     vm->listen_slot = plan_new_slot(plan);
+    vm->control_slot = plan_new_slot(plan);
     vm->log_slot = plan_new_slot(plan);
     vm->log_end_slot = plan_new_slot(plan);
     plan_add(plan, STEP_HOST, &sockets_ops, "", vm);
 }
 
 /* ---- viv-vmm --------------------------------------------------------------------------------- */
+
+/* What the kernel and its initramfs did is done. */
+static void go_on_from(struct proto_machine *machine, const char *name, int fd)
+{
+    machine->snapshot = (struct proto_file){.path = name, .fd = {true, fd}};
+    machine->snapshot_verified = true;
+    machine->kernel = machine->initrd = (struct proto_file){0};
+}
 
 /* viv-vmm has no stream of the workload's: nothing to read, and what it says goes to the log. */
 static int start_apply(const struct step *step, struct plan_run *run, struct error *err)
@@ -109,6 +128,9 @@ static int start_apply(const struct step *step, struct plan_run *run, struct err
 
     vsock.fd = (struct opt_i64){true, run->fds[vm->listen_slot]};
     vsock.agent_fd = (struct opt_i64){true, run->fds[vm->vmm_slot]};
+    machine.control_fd = (struct opt_i64){true, run->fds[vm->control_slot]};
+    if (vm_has_template(vm, run))
+        go_on_from(&machine, vm->template.key, run->fds[vm->template_slot]);
     machine.vsock = &vsock;
     machine.console.output = (struct opt_i64){true, STDOUT_FILENO};
     _cleanup_close_ int null_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
@@ -129,6 +151,7 @@ static int start_apply(const struct step *step, struct plan_run *run, struct err
     cleanup_close(&run->fds[vm->vmm_slot]);
     cleanup_close(&run->fds[vm->log_end_slot]);
     cleanup_close(&run->fds[vm->listen_slot]);
+    cleanup_close(&run->fds[vm->control_slot]);
     return r;
 }
 
@@ -279,7 +302,8 @@ static int wait_for_boot(int link, int log, struct buf *tail, struct error *err)
     return 0;
 }
 
-static int greet(struct vm *vm, struct agent_link *link, struct error *err)
+static int greet(
+        struct vm *vm, const struct plan_run *run, struct agent_link *link, struct error *err)
 {
     _cleanup_arena_ struct arena arena = {0};
     _cleanup_buf_ struct buf out = {0};
@@ -298,6 +322,7 @@ static int greet(struct vm *vm, struct agent_link *link, struct error *err)
                 "the agent in %s speaks version %u of the protocol, this viv %d: build or install "
                 "both anew",
                 vm->machine.initrd.path, hello.version, AGENT_VERSION);
+    vm_keep_template(vm, run); /* before it has an identity of its own */
     clock_gettime(CLOCK_REALTIME, &now);
     bool random = getrandom(seed, sizeof(seed), 0) == sizeof(seed);
     struct agent_welcome welcome = {
@@ -325,9 +350,11 @@ int vm_carry_machine(
     cleanup_close(&run->fds[vm->log_end_slot]);
     int r = wait_for_boot(link.fd, run->fds[vm->log_slot], &tail, err);
     if (r == 0)
-        r = greet(vm, &link, err);
+        r = greet(vm, run, &link, err);
     read_log(run->fds[vm->log_slot], &tail);
     if (r < 0) {
+        if (vm_has_template(vm, run))
+            template_drop(&vm->template); /* the next one boots */
         error_prefix(err, "the machine did not come up");
         return tail.length ? error_append(err, "; it said: %s", tail_text(&tail)) : r;
     }
@@ -351,6 +378,16 @@ struct agent_filter *vm_filter(
     return into;
 }
 
+/* Whole sectors of the root's disk. */
+static uint64_t root_size(const struct vm *vm)
+{
+    struct stat status;
+    int r = vm->config->root_fd >= 0 ? fstat(vm->config->root_fd, &status)
+                                     : stat(vm->config->root, &status);
+
+    return r < 0 ? 0 : (uint64_t)status.st_size & ~(uint64_t)(SECTOR - 1);
+}
+
 static int put_create(struct vm *vm, struct buf *out, struct error *err)
 {
     _cleanup_arena_ struct arena arena = {0};
@@ -362,6 +399,7 @@ static int put_create(struct vm *vm, struct buf *out, struct error *err)
             .digest = vm->digest,
             .filter = vm_filter(&arena, vm->guest.seccomp, &filter),
             .root = "disk",
+            .root_size = root_size(vm),
             .wait = vm->guest.wait_for_start,
             .interactive = vm->config->interactive,
             .delegate = vm->guest.delegate,

@@ -1,9 +1,11 @@
 #include "guest/client.h"
 
 #include <fcntl.h>
+#include <linux/vm_sockets.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
+#include <sys/socket.h>
 #include <termios.h>
 #include <unistd.h>
 
@@ -48,6 +50,7 @@ static void free_client(struct client *client)
 static void on_over(struct loop *loop, void *data)
 {
     struct client *client = data;
+    struct guest *guest = client->guest;
     bool last = client->first;
 
     (void)loop;
@@ -55,7 +58,7 @@ static void on_over(struct loop *loop, void *data)
     if (client->has_process && !client->ended)
         (void)sys_pidfd_send_signal(client->process.making.run.child_pidfd, SIGKILL);
     free_client(client);
-    if (last)
+    if (last && (guest->welcomed || client_greet(guest, NULL) < 0))
         guest_power_off();
 }
 
@@ -200,6 +203,7 @@ static int welcome(struct client *client, const struct agent_frame *frame, struc
         r = error_set(err, EPROTONOSUPPORT,
                 "the host speaks version %u of the agent's protocol, this guest %d",
                 welcome.version, AGENT_VERSION);
+    client->guest->welcomed = r == 0;
     return r < 0 ? r : guest_take_identity(&welcome, err);
 }
 
@@ -296,4 +300,15 @@ int client_new(struct guest *guest, int fd, bool first, struct error *err)
     agent_put_record(&out, AGENT_HELLO, &agent_hello_record, &hello);
     carry_send_buf(client->carry, &out);
     return 0;
+}
+
+int client_greet(struct guest *guest, struct error *err)
+{
+    struct sockaddr_vm host = {
+            .svm_family = AF_VSOCK, .svm_cid = VMADDR_CID_HOST, .svm_port = AGENT_PORT};
+    _cleanup_close_ int sock = socket(AF_VSOCK, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+    if (sock < 0 || connect(sock, (struct sockaddr *)&host, sizeof(host)) < 0)
+        return error_sys(err, errno, "connect to the host");
+    return client_new(guest, take_fd(&sock), true, err);
 }

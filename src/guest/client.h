@@ -4,6 +4,11 @@
 
 #include "guest/guest.h"
 
+/* Opens the machine's own connection: says hello to the host. Before the host's welcome it is
+ * opened anew when it is lost, since this may be a copy of the guest that opened it
+ * (engine/template.h). */
+int client_greet(struct guest *guest, struct error *err);
+
 /* Takes a connected socket over and serves it on the guest's loop until it ends. `first`: it is the
  * machine's own; the machine is powered off when it ends. */
 int client_new(struct guest *guest, int fd, bool first, struct error *err);

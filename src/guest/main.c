@@ -15,29 +15,14 @@
 #include "guest/client.h"
 #include "sys/process.h"
 
-static struct sockaddr_vm address(unsigned cid)
-{
-    return (struct sockaddr_vm){.svm_family = AF_VSOCK, .svm_cid = cid, .svm_port = AGENT_PORT};
-}
-
 static int listen_for_host(int *ret, struct error *err)
 {
-    struct sockaddr_vm own = address(VMADDR_CID_ANY);
+    struct sockaddr_vm own = {
+            .svm_family = AF_VSOCK, .svm_cid = VMADDR_CID_ANY, .svm_port = AGENT_PORT};
     _cleanup_close_ int sock = socket(AF_VSOCK, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
     if (sock < 0 || bind(sock, (struct sockaddr *)&own, sizeof(own)) < 0 || listen(sock, 64) < 0)
         return error_sys(err, errno, "listen to the host");
-    *ret = take_fd(&sock);
-    return 0;
-}
-
-static int connect_to_host(int *ret, struct error *err)
-{
-    struct sockaddr_vm host = address(VMADDR_CID_HOST);
-    _cleanup_close_ int sock = socket(AF_VSOCK, SOCK_STREAM | SOCK_CLOEXEC, 0);
-
-    if (sock < 0 || connect(sock, (struct sockaddr *)&host, sizeof(host)) < 0)
-        return error_sys(err, errno, "connect to the host");
     *ret = take_fd(&sock);
     return 0;
 }
@@ -61,7 +46,6 @@ static int serve(struct guest *guest, struct error *err)
 {
     _cleanup_close_ int listener = -1;
     sigset_t set;
-    int sock = -1;
     int r = loop_new(&guest->loop, err);
 
     sigemptyset(&set);
@@ -71,9 +55,7 @@ static int serve(struct guest *guest, struct error *err)
     if (r == 0)
         r = listen_for_host(&listener, err);
     if (r == 0)
-        r = connect_to_host(&sock, err);
-    if (r == 0)
-        r = client_new(guest, sock, true, err);
+        r = client_greet(guest, err);
     if (r < 0)
         return r;
     r = loop_add_fd(guest->loop, listener, EPOLLIN, on_connection, guest, NULL);

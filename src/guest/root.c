@@ -1,6 +1,9 @@
 #include "guest/root.h"
 
 #include <fcntl.h>
+#include <linux/fs.h>
+#include <stdio.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -11,7 +14,7 @@
 
 #define BASE "/run/viv"
 #define DISK "/dev/vda"
-#define PATIENCE_TURNS 200 /* of 10 ms: the disk appears soon after its driver */
+#define PATIENCE_TURNS 5000 /* of 1 ms: the disk appears soon after its driver */
 
 #define MS_RDONLY 1
 
@@ -35,20 +38,34 @@ static int mount_at(const char *source, const char *path, const char *type, unsi
     return r;
 }
 
-static int wait_for_disk(struct error *err)
+static bool has_size(const char *path, uint64_t expected)
 {
-    for (int turn = 0; access(DISK, F_OK) < 0; turn++) {
+    _cleanup_close_ int fd = open(path, O_RDONLY | O_CLOEXEC);
+    uint64_t size = 0;
+
+    return fd >= 0 && (!expected || (ioctl(fd, BLKGETSIZE64, &size) == 0 && size == expected));
+}
+
+/* A disk that was changed for another is known by its size; what the kernel has kept of the former
+ * is forgotten. */
+static int wait_for_disk(uint64_t size, struct error *err)
+{
+    for (int turn = 0; !has_size(DISK, size); turn++) {
         if (turn == PATIENCE_TURNS)
-            return error_set(err, ENODEV, "the machine has no disk " DISK);
-        usleep(10000);
+            return error_set(err, ENODEV, "the machine has no disk " DISK " of %llu bytes",
+                    (unsigned long long)size);
+        usleep(1000);
     }
+    _cleanup_close_ int fd = open(DISK, O_RDONLY | O_CLOEXEC);
+    if (fd < 0 || ioctl(fd, BLKFLSBUF, 0) < 0)
+        return error_sys(err, errno, "flush " DISK);
     return 0;
 }
 
 /* Read-only below, a tmpfs above: what the workload writes ends with the machine. */
-static int mount_disk(struct error *err)
+static int mount_disk(uint64_t size, struct error *err)
 {
-    int r = wait_for_disk(err);
+    int r = wait_for_disk(size, err);
 
     if (r == 0)
         r = mount_at(DISK, BASE "/lower", "erofs", MS_RDONLY, NULL, err);
@@ -65,10 +82,10 @@ static int mount_disk(struct error *err)
     return r;
 }
 
-int guest_mount_root(const char *kind, struct error *err)
+int guest_mount_root(const char *kind, uint64_t disk_size, struct error *err)
 {
     if (str_equal(kind, "disk"))
-        return mount_disk(err);
+        return mount_disk(disk_size, err);
     if (str_equal(kind, "share"))
         return mount_at("root", CONTAINER_GUEST_ROOT, "virtiofs", 0, NULL, err);
     return error_set(err, EINVAL, "a root of kind \"%s\" is unknown", kind);

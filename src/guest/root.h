@@ -3,8 +3,9 @@
 
 #include "proto/agent.h"
 
-/* Mounts them where container/guest.h says. */
-int guest_mount_root(const char *kind, struct error *err);
+/* Mounts them where container/guest.h says. `disk_size`: bytes of the root's disk (0: not told),
+ * which a machine that goes on from a template is told of only now. */
+int guest_mount_root(const char *kind, uint64_t disk_size, struct error *err);
 int guest_mount_share(const struct agent_share *share, struct error *err);
 
 /* Writes a file that was sent. */

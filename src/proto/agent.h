@@ -112,7 +112,8 @@ struct agent_create {
     const char *config; /* config.json for the guest: root and sources are the guest's paths */
     const char *digest; /* of the plan that the host has worked out; NULL: not checked */
     struct agent_filter *filter;
-    const char *root; /* "disk": the first disk, under an overlay; "share": the share "root" */
+    uint64_t root_size; /* of the first disk, in bytes: it may be another than at boot */
+    const char *root;   /* "disk": the first disk, under an overlay; "share": the share "root" */
     RECORD_LIST(struct agent_share) shares;
     RECORD_LIST(struct agent_file) files;
     bool wait;        /* for START; else it runs at once, and STARTED follows */

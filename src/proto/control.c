@@ -8,6 +8,7 @@
 static const struct field control_fields[] = {
         FIELD_REQUIRED(struct proto_control, command, FIELD_STR),
         FIELD(struct proto_control, path, FIELD_STR),
+        FIELD(struct proto_control, label, FIELD_STR),
         FIELD(struct proto_control, bytes, FIELD_U64),
         FIELD(struct proto_control, stop, FIELD_BOOL),
 };

@@ -1,8 +1,9 @@
 /*
- * The control socket of viv-vmm: what engine/ asks of a running machine. A connected SOCK_SEQPACKET
- * socket whose number viv-vmm is told as `controlFd` (machine.h). One request is one message of
- * JSON, at most PROTO_CONTROL_MAX bytes; each gets one reply, in order. A snapshot's file may come
- * with the request as a descriptor (SCM_RIGHTS), since viv-vmm is a sandbox and opens no paths.
+ * The control socket of viv-vmm: what engine/ asks of a running machine. A SOCK_SEQPACKET socket,
+ * connected or listening, whose number viv-vmm is told as `controlFd` (machine.h). One request is
+ * one message of JSON, at most PROTO_CONTROL_MAX bytes; each gets one reply, in order. A snapshot's
+ * file may come with the request as a descriptor (SCM_RIGHTS), since viv-vmm is a sandbox and opens
+ * no paths.
  *
  *     {"command":"pause"}            the vCPUs stand still when the reply comes
  *     {"command":"resume"}
@@ -28,6 +29,7 @@ struct proto_control {
     const char *command; /* "pause", "resume", "stop", "stats", "balloon", "snapshot" */
     const char *path;    /* of "snapshot", where no descriptor comes along */
     uint64_t bytes;      /* of "balloon": how much the guest is to give back in all */
+    const char *label;   /* of "snapshot": written into its header */
     bool stop;           /* of "snapshot": the machine ends once it is written */
 };
 

@@ -1,6 +1,7 @@
 #include "proto/snapshot.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -126,8 +127,9 @@ static void lay_out(struct writer *writer, uint32_t cpus, size_t state_length, u
     header->file_size = header->memory_offset + memory_size;
 }
 
-int proto_snapshot_write(int fd, const char *name, uint32_t cpus, const void *state,
-        size_t state_length, const struct iovec *memory, size_t count, struct error *err)
+int proto_snapshot_write(int fd, const char *name, const char *label, uint32_t cpus,
+        const void *state, size_t state_length, const struct iovec *memory, size_t count,
+        struct error *err)
 {
     struct writer writer = {.fd = fd, .name = name};
     uint64_t memory_size = 0;
@@ -138,6 +140,8 @@ int proto_snapshot_write(int fd, const char *name, uint32_t cpus, const void *st
     if (state_length > SNAPSHOT_STATE_MAX)
         return error_set(err, EFBIG, "a state of %zu bytes", state_length);
     lay_out(&writer, cpus, state_length, memory_size);
+    if (label)
+        snprintf(writer.header.label, sizeof(writer.header.label), "%s", label);
     _cleanup_free_ uint64_t *chunks = calloc(writer.header.chunk_count, sizeof(uint64_t));
     if (!chunks)
         return error_set(err, ENOMEM, "out of memory");
@@ -196,7 +200,8 @@ static bool is_sound(const struct proto_snapshot_header *header)
 {
     uint64_t size = header->file_size;
 
-    return header->state_length <= SNAPSHOT_STATE_MAX && header->cpus > 0 &&
+    return memchr(header->label, 0, sizeof(header->label)) &&
+           header->state_length <= SNAPSHOT_STATE_MAX && header->cpus > 0 &&
            header->chunk_count > 0 && header->chunk_count <= SNAPSHOT_CHUNKS_MAX &&
            header->memory_size > 0 && header->memory_size % SNAPSHOT_PAGE == 0 &&
            header->memory_offset % SNAPSHOT_PAGE == 0 &&

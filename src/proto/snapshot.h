@@ -24,6 +24,7 @@
 
 #define SNAPSHOT_MAGIC "VIVSNAP\n"
 #define SNAPSHOT_VERSION 1
+#define SNAPSHOT_LABEL_SIZE 64
 #define SNAPSHOT_PAGE ((uint64_t)4096)
 #define SNAPSHOT_STATE_MAX ((uint64_t)1 << 20)
 #define SNAPSHOT_CHUNK_MIN ((uint64_t)256 << 10)
@@ -38,6 +39,7 @@ struct proto_snapshot_header {
     uint64_t state_offset, state_length;
     uint64_t chunks_offset, chunk_count, chunk_size;
     uint64_t memory_offset, memory_size;
+    char label[SNAPSHOT_LABEL_SIZE]; /* what the maker called it; ends with a zero */
 };
 
 struct proto_snapshot {
@@ -51,10 +53,12 @@ uint64_t proto_snapshot_chunk_size(uint64_t memory_size);
 
 /*
  * Writes a snapshot over whatever the file held; `memory` are its parts one after the other, all
- * multiples of a page. Pages of zeros become holes. The file is not synced.
+ * multiples of a page. Pages of zeros become holes. The file is not synced. A label that is too
+ * long is cut; NULL: none.
  */
-int proto_snapshot_write(int fd, const char *name, uint32_t cpus, const void *state,
-        size_t state_length, const struct iovec *memory, size_t count, struct error *err);
+int proto_snapshot_write(int fd, const char *name, const char *label, uint32_t cpus,
+        const void *state, size_t state_length, const struct iovec *memory, size_t count,
+        struct error *err);
 
 /*
  * Reads and verifies all but the memory. `name` opens the error's text. -ENOEXEC for what is no

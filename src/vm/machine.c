@@ -333,14 +333,15 @@ static int restore(struct machine *machine, struct error *err)
     return r;
 }
 
-int machine_snapshot(struct machine *machine, int fd, const char *name, struct error *err)
+int machine_snapshot(
+        struct machine *machine, int fd, const char *name, const char *label, struct error *err)
 {
     struct snapshot_parts parts = parts_of(machine);
 
     if (machine_end_of(machine) != MACHINE_RUNS)
         return error_set(err, ESRCH, "the machine has ended");
     vcpus_pause(&machine->vcpus);
-    int r = snapshot_save(&parts, fd, name, err);
+    int r = snapshot_save(&parts, fd, name, label, err);
     if (!machine->paused)
         machine_resume(machine);
     return r;

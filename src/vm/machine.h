@@ -68,7 +68,8 @@ void machine_get_stats(struct machine *machine, struct arena *arena, struct prot
 
 /* Writes the machine to a file, over what that held (vm/snapshot.h). It stands still meanwhile, and
  * goes on if it ran. */
-int machine_snapshot(struct machine *machine, int fd, const char *name, struct error *err);
+int machine_snapshot(
+        struct machine *machine, int fd, const char *name, const char *label, struct error *err);
 
 /* Asks the guest to give so many bytes of its memory back in all. -EOPNOTSUPP: no balloon. */
 int machine_set_balloon(struct machine *machine, uint64_t bytes, struct error *err);

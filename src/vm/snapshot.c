@@ -154,7 +154,8 @@ static int save_state(const struct snapshot_parts *parts, struct buf *out, struc
     return out->overflow ? error_set(err, EFBIG, "the machine's state is too large") : 0;
 }
 
-int snapshot_save(const struct snapshot_parts *parts, int fd, const char *name, struct error *err)
+int snapshot_save(const struct snapshot_parts *parts, int fd, const char *name, const char *label,
+        struct error *err)
 {
     _cleanup_buf_ struct buf state = {.max = SNAPSHOT_STATE_MAX};
     struct iovec memory[ARRAY_SIZE(parts->memory->regions)];
@@ -166,8 +167,8 @@ int snapshot_save(const struct snapshot_parts *parts, int fd, const char *name, 
         memory[i] = (struct iovec){parts->memory->regions[i].host, parts->memory->regions[i].size};
     r = save_state(parts, &state, err);
     if (r == 0)
-        r = proto_snapshot_write(fd, name, parts->vcpus->count, state.data, state.length, memory,
-                parts->memory->count, err);
+        r = proto_snapshot_write(fd, name, label, parts->vcpus->count, state.data, state.length,
+                memory, parts->memory->count, err);
     slots_release(parts->slots);
     return r;
 }

@@ -29,7 +29,8 @@ struct snapshot_parts {
 
 /* Writes everything. Devices finish what is in flight first, and disks are flushed. -EBUSY when a
  * device has something open that a file cannot hold. */
-int snapshot_save(const struct snapshot_parts *parts, int fd, const char *name, struct error *err);
+int snapshot_save(const struct snapshot_parts *parts, int fd, const char *name, const char *label,
+        struct error *err);
 
 /* A snapshot that was opened: what has to be known before the machine is built. */
 struct snapshot {

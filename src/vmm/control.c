@@ -1,6 +1,7 @@
 #include "vmm/control.h"
 
 #include <fcntl.h>
+#include <sys/socket.h>
 
 #include "base/cleanup.h"
 #include "proto/control.h"
@@ -60,7 +61,8 @@ static int do_snapshot(struct service *service, struct error *err)
         fd = opened = open(request->path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     if (fd < 0)
         return error_sys(err, errno, "open %s for a snapshot", request->path);
-    int r = machine_snapshot(service->machine, fd, request->path ? request->path : "file", err);
+    int r = machine_snapshot(
+            service->machine, fd, request->path ? request->path : "file", request->label, err);
     if (r == 0 && request->stop)
         machine_stop(service->machine);
     return r;
@@ -95,14 +97,14 @@ static const char *state_of(struct machine *machine)
 }
 
 /* False at the other end's end. */
-static bool answer_next(struct control *control)
+static bool answer_next(struct control *control, int sock)
 {
     _cleanup_arena_ struct arena arena = {0};
     _cleanup_close_ int fd = -1;
     struct proto_control request = {0};
     struct service service = {.machine = control->machine, .request = &request, .arena = &arena};
     struct error err = ERROR_NONE;
-    int r = proto_control_receive(control->fd, &arena, &request, &fd, &err);
+    int r = proto_control_receive(sock, &arena, &request, &fd, &err);
 
     if (r == 0 || (r < 0 && r != -EINVAL && r != -EMSGSIZE))
         return false;
@@ -113,30 +115,82 @@ static bool answer_next(struct control *control)
     service.reply.errnum = -r;
     service.reply.error = r < 0 ? err.text : NULL;
     service.reply.state = state_of(control->machine);
-    return proto_control_answer(control->fd, &service.reply) == 0;
+    return proto_control_answer(sock, &service.reply) == 0;
+}
+
+static void drop_client(struct control_client *client)
+{
+    loop_remove(client->source);
+    client->source = NULL;
+    cleanup_close(&client->fd);
 }
 
 static void on_request(struct loop *loop, int fd, uint32_t events, void *data)
 {
-    struct control *control = data;
+    struct control_client *client = data;
 
     (void)loop;
-    (void)fd;
     (void)events;
-    if (!answer_next(control))
-        control_free(control);
+    if (!answer_next(client->control, fd))
+        drop_client(client);
+}
+
+/* Takes the descriptor over. */
+static int add_client(struct control *control, int fd)
+{
+    for (size_t i = 0; i < CONTROL_CLIENTS_MAX; i++) {
+        struct control_client *client = &control->clients[i];
+        if (client->fd >= 0)
+            continue;
+        client->fd = fd;
+        int r = loop_add_fd(control->loop, fd, EPOLLIN, on_request, client, &client->source);
+        if (r < 0)
+            drop_client(client);
+        return r;
+    }
+    close(fd);
+    return -EMFILE;
+}
+
+static void on_connection(struct loop *loop, int fd, uint32_t events, void *data)
+{
+    int client = accept4(fd, NULL, NULL, SOCK_CLOEXEC);
+
+    (void)loop;
+    (void)events;
+    if (client >= 0)
+        (void)add_client(data, client);
+}
+
+static bool is_listening(int fd)
+{
+    int listens = 0;
+    socklen_t size = sizeof(listens);
+
+    return getsockopt(fd, SOL_SOCKET, SO_ACCEPTCONN, &listens, &size) == 0 && listens;
 }
 
 int control_init(struct control *control, struct loop *loop, int fd, struct machine *machine,
         struct error *err)
 {
-    *control = (struct control){.loop = loop, .machine = machine, .fd = fd};
-    int r = loop_add_fd(loop, fd, EPOLLIN, on_request, control, &control->source);
+    int r;
+
+    *control = (struct control){.loop = loop, .machine = machine};
+    for (size_t i = 0; i < CONTROL_CLIENTS_MAX; i++)
+        control->clients[i] = (struct control_client){.control = control, .fd = -1};
+    if (is_listening(fd)) {
+        r = loop_add_fd(loop, fd, EPOLLIN, on_connection, control, &control->listener);
+    } else {
+        int own = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+        r = own < 0 ? -errno : add_client(control, own);
+    }
     return r < 0 ? error_sys(err, -r, "listen to the control socket (descriptor %d)", fd) : 0;
 }
 
 void control_free(struct control *control)
 {
-    loop_remove(control->source);
-    control->source = NULL;
+    loop_remove(control->listener);
+    control->listener = NULL;
+    for (size_t i = 0; control->loop && i < CONTROL_CLIENTS_MAX; i++)
+        drop_client(&control->clients[i]);
 }

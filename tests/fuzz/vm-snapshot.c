@@ -43,7 +43,7 @@ static void restore(const uint8_t *data, size_t size)
             .description = &description, .accel = &accel_emu_ops, .on_end = on_end};
     struct machine *machine;
 
-    if (proto_snapshot_write(fd, "fuzz", 1 + (size & 1), data, size, &part, 1, NULL) < 0 ||
+    if (proto_snapshot_write(fd, "fuzz", NULL, 1 + (size & 1), data, size, &part, 1, NULL) < 0 ||
             loop_new(&config.loop, NULL) < 0)
         return;
     if (machine_build(&config, &machine, NULL) == 0)

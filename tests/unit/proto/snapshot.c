@@ -17,7 +17,7 @@ static int make(uint8_t *memory)
     memset(memory, 0, MEMORY);
     memset(memory + (1 << 20), 0x5a, 100);
     memory[MEMORY - 1] = 1;
-    if (proto_snapshot_write(fd, "test", 2, "state", 5, &part, 1, NULL) < 0)
+    if (proto_snapshot_write(fd, "test", "a label", 2, "state", 5, &part, 1, NULL) < 0)
         cleanup_close(&fd);
     return fd;
 }
@@ -41,6 +41,7 @@ TEST(snapshot_is_read_as_written)
 
     CHECK_INT(proto_snapshot_read(fd, "test", &arena, &snapshot, NULL), 0);
     CHECK_INT(snapshot.header.cpus, 2);
+    CHECK_STR(snapshot.header.label, "a label");
     CHECK_INT(snapshot.header.state_length, 5);
     CHECK(memcmp(snapshot.state, "state", 5) == 0);
     CHECK_INT(snapshot.header.memory_size, MEMORY);

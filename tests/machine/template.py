@@ -1,0 +1,124 @@
+"""Templates: the first machine of a make is booted and kept, later ones go on from it."""
+import pathlib
+import re
+import time
+
+from lib import *
+
+TIMEOUT = 300
+BUILDS = ["plain"]
+
+
+def run_vm(*args, **more):
+    return viv("--root", work() / "run", "--data-root", work() / "data", "run", "--rm", "--isolation",
+               "vm", "--accel", "emu", *args, timeout=200, **more)
+
+
+def templates():
+    return sorted((work() / "data/templates").glob("*.snap"))
+
+
+def one(*args):
+    """Runs it and returns what it printed, and the one template that there is then."""
+    done = run_vm(*args).ok()
+    equal(len(templates()), 1)
+    return done.out, templates()[0]
+
+
+def identity(path):
+    status = path.stat()
+    return status.st_ino, status.st_mtime_ns
+
+
+def test_the_second_goes_on_from_the_first_with_an_identity_of_its_own():
+    script = ("cat /proc/sys/kernel/random/boot_id /proc/uptime; head -c 16 /dev/urandom | md5sum;"
+              "date +%s; hostname")
+    found = []
+    for name in "one", "two", "three":
+        out, template = one("--hostname", name, "busybox", "--", "sh", "-c", script)
+        found.append((out.split(), identity(template)))
+    booted, second, third = (words for words, _ in found)
+    equal(len({place for _, place in found}), 1, "the template was made once")
+    for at in 0, 3:
+        equal(len({words[at] for words in (booted, second, third)}), 3, "random numbers repeat")
+    equal([words[6] for words in (booted, second, third)], ["one", "two", "three"])
+    for words in booted, second, third:
+        check(abs(int(words[5]) - time.time()) < 60, lambda: f"the guest's clock says {words[5]}")
+    # it did not boot: its uptime goes on from the first one's start of the workload
+    check(float(second[1]) < float(booted[1]) + 30, lambda: f"{booted} {second}")
+
+
+def test_another_root_disk_is_seen():
+    """The disk of the template's machine is not the one that a later machine has."""
+    one("busybox", "--", "true")
+    out, _ = one("busybox", "--", "sh", "-c", "md5sum /bin/busybox; cat /proc/partitions")
+    expected = run("md5sum", pathlib.Path(image()) / "bin/busybox").ok().out.split()[0]
+    equal(out.split()[0], expected)
+    size = int(re.search(r"(\d+) vda", out)[1]) << 10
+    equal(size, (BUILD / "share/viv/busybox.erofs").stat().st_size)
+
+
+def test_damaged_and_foreign_templates_are_made_anew():
+    _, template = one("busybox", "--", "true")
+    good = template.read_bytes()
+    used = next(at for at in range(len(good) - 4096, 0, -4096) if any(good[at:at + 4096]))
+
+    def put(offset, value):
+        data = bytearray(good)
+        data[offset:offset + len(value)] = value
+        return data
+    label = good.index(template.stem.encode())
+    for bad in [put(8, b"\x02"), put(used, b"\x55" * 64), put(label, b"0" * 32)]:
+        before = identity(template)
+        template.write_bytes(bad)
+        out, template = one("busybox", "--", "echo", "well")
+        equal(out, "well\n")
+        check(identity(template) != before, "it was not made anew")
+        equal((template.read_bytes()[:8], template.stat().st_size), (good[:8], len(good)))
+    before = identity(template)
+    template.touch()
+    one("busybox", "--", "true")
+    check(identity(template)[0] == before[0], "a verified one was made anew")
+
+
+def test_memory_and_cpus_have_templates_of_their_own():
+    for flags in ["--memory", "100m"], ["--cpus", "2"]:
+        out = run_vm(*flags, "busybox", "--", "sh", "-c", "nproc; grep MemTotal /proc/meminfo").ok()
+        again = run_vm(*flags, "busybox", "--", "sh", "-c", "nproc; grep MemTotal /proc/meminfo").ok()
+        equal(again.out, out.out)
+    equal(len(templates()), 2)
+
+
+def proportional(pid):
+    text = pathlib.Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="ascii")
+    return {name: int(re.search(rf"^{name}: +(\d+)", text, re.M)[1]) for name in ("Pss", "Rss")}
+
+
+def machines_of(folder):
+    """viv-vmm's processes whose template lies below this folder."""
+    found = []
+    for maps in pathlib.Path("/proc").glob("[0-9]*/maps"):
+        try:
+            if f"{folder}/templates/" in maps.read_text(encoding="utf-8", errors="replace"):
+                found.append(int(maps.parent.name))
+        except OSError:
+            pass
+    return found
+
+
+def test_machines_share_their_template():
+    one("busybox", "--", "true")
+    common = ["--root", work() / "run", "--data-root", work() / "data"]
+    names = [f"m{i}" for i in range(5)]
+    try:
+        for name in names:
+            viv(*common, "run", "-d", "--name", name, "--isolation", "vm", "--accel", "emu",
+                "busybox", "--", "sleep", "1000", timeout=200).ok()
+        pids = machines_of(work() / "data")
+        equal(len(pids), len(names))
+        memory = [proportional(pid) for pid in pids]
+        print([{k: v >> 10 for k, v in m.items()} for m in memory])
+        for figures in memory:
+            check(figures["Pss"] < figures["Rss"] * 0.75, lambda: f"little is shared: {memory}")
+    finally:
+        viv(*common, "rm", "-f", *names)
