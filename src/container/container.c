@@ -53,9 +53,9 @@ enum spec_status container_status(const struct container *container)
         return SPEC_CREATING;
     if (!process_lives(state))
         return SPEC_STOPPED;
-    if (container_gate_is_closed(container->dir_fd))
-        return SPEC_CREATED;
-    return cgroup_is_frozen(&state->cgroup) > 0 ? SPEC_PAUSED : SPEC_RUNNING;
+    if (cgroup_is_frozen(&state->cgroup) > 0)
+        return SPEC_PAUSED;
+    return container_gate_is_closed(container->dir_fd) ? SPEC_CREATED : SPEC_RUNNING;
 }
 
 int container_glance(const struct store *store, const char *id, bool annotations,
@@ -290,17 +290,28 @@ int container_make(const struct store *store, struct container_request *request,
     return r;
 }
 
-int container_start(struct container *container, struct error *err)
+/* In runc's words. */
+static int check_startable(const struct container *container, struct error *err)
 {
     const char *id = container->state.id;
     enum spec_status status = container_status(container);
 
+    if (status == SPEC_CREATED)
+        return 0;
     if (status == SPEC_STOPPED)
-        return error_set(err, ESRCH,
-                "cannot start container \"%s\": its process has ended before it was started", id);
-    if (status != SPEC_CREATED)
-        return error_set(err, EBUSY, "cannot start container \"%s\": it is %s, not created", id,
-                spec_status_name(status));
+        return error_set(err, ESRCH, "cannot start a container that has stopped: \"%s\"", id);
+    if (status == SPEC_RUNNING)
+        return error_set(err, EBUSY, "cannot start an already running container: \"%s\"", id);
+    return error_set(err, EBUSY, "cannot start a container in the %s state: \"%s\"",
+            spec_status_name(status), id);
+}
+
+int container_start(struct container *container, struct error *err)
+{
+    const char *id = container->state.id;
+
+    if (check_startable(container, err) < 0)
+        return -EBUSY;
     int r = container_gate_open(container->dir_fd, err);
     if (r < 0)
         return error_prefix(err, "start container \"%s\"", id);
@@ -337,31 +348,24 @@ int container_kill(const struct container *container, int signal, bool all, stru
     return r;
 }
 
-static int expect_status(const struct container *container, enum spec_status wanted,
-        const char *verb, struct error *err)
+int container_pause(const struct container *container, struct error *err)
 {
     enum spec_status status = container_status(container);
 
-    if (status == wanted)
-        return 0;
-    if (status == SPEC_STOPPED)
-        return error_set(err, ESRCH, "container not running");
-    return error_set(err, EBUSY, "cannot %s container \"%s\": it is %s, not %s", verb,
-            container->state.id, spec_status_name(status), spec_status_name(wanted));
-}
-
-int container_pause(const struct container *container, struct error *err)
-{
-    int r = expect_status(container, SPEC_RUNNING, "pause", err);
-
-    return r < 0 ? r : cgroup_freeze(&container->state.cgroup, CONTAINER_PATIENCE_MS, err);
+    if (status != SPEC_RUNNING && status != SPEC_CREATED)
+        return error_set(err, EBUSY, "container not running: \"%s\" is %s", container->state.id,
+                spec_status_name(status));
+    return cgroup_freeze(&container->state.cgroup, CONTAINER_PATIENCE_MS, err);
 }
 
 int container_resume(const struct container *container, struct error *err)
 {
-    int r = expect_status(container, SPEC_PAUSED, "resume", err);
+    enum spec_status status = container_status(container);
 
-    return r < 0 ? r : cgroup_thaw(&container->state.cgroup, CONTAINER_PATIENCE_MS, err);
+    if (status != SPEC_PAUSED)
+        return error_set(err, EBUSY, "container not paused: \"%s\" is %s", container->state.id,
+                spec_status_name(status));
+    return cgroup_thaw(&container->state.cgroup, CONTAINER_PATIENCE_MS, err);
 }
 
 /* ---- removing ------------------------------------------------------------------------------ */

@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -56,6 +57,7 @@ static void become_hook(const struct spec_hook *hook, const struct spec_state *s
     sigset_t none;
 
     setpgid(0, 0); /* what it starts is killed with it when it is late */
+    sys_prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0); /* nobody else knows of it */
     sigemptyset(&none);
     sigprocmask(SIG_SETMASK, &none, NULL);
     if (dup2(input, 0) < 0 || dup2(own_errors >= 0 ? own_errors : output, 2) < 0 ||

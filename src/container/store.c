@@ -170,12 +170,12 @@ int store_reserve_as(
         return r;
     r = store_mark(store, MARKS, id, text);
     if (r == -EEXIST)
-        return error_set(err, EEXIST, "container with id %s already exists", id);
+        return error_set(err, EEXIST, "container with given ID already exists: \"%s\"", id);
     if (r < 0)
         return error_sys_hint(err, -r, room_hint(r), "write into %s", store->root);
     if (mkdirat(store->fd, id, 0711) < 0) {
         r = errno == EEXIST
-                    ? error_set(err, EEXIST, "container with id %s already exists", id)
+                    ? error_set(err, EEXIST, "container with given ID already exists: \"%s\"", id)
                     : error_sys_hint(err, errno, room_hint(-errno), "make %s/%s", store->root, id);
         store_settle(store, id);
         return r;

@@ -83,7 +83,9 @@ int oci_kill(struct oci *oci, int argc, char **argv, struct error *err)
 
     if (r != 0)
         return r < 0 ? r : 0;
-    if (rest.count == 2 && signal_parse(rest.words[1], &number, err) < 0)
+    if (rest.count == 2 && str_equal(rest.words[1], "0"))
+        number = 0; /* sends nothing, and says whether it could be sent */
+    else if (rest.count == 2 && signal_parse(rest.words[1], &number, err) < 0)
         return -EINVAL;
     r = oci_open(oci, rest.words[0], &container, err);
     return r < 0 ? r : workload_kill(&container, number, options.all, err);

@@ -14,6 +14,7 @@
 #define VERSION "0.1.0"
 
 #define FAILED 1
+#define NO_COMMAND 3
 #define EXEC_FAILED 255 /* an exec that did not come about */
 
 static const struct oci_command commands[] = {
@@ -146,6 +147,14 @@ static int run_command(struct oci *oci, int argc, char **argv, struct error *err
     return r < 0 ? r : command->run(oci, argc - 1, argv + 1, err);
 }
 
+/* 126 and 127 are for people; runc has one status for each command. */
+static int failure_of(const char *name)
+{
+    if (!find_command(name))
+        return NO_COMMAND;
+    return str_equal(name, "exec") ? EXEC_FAILED : FAILED;
+}
+
 /* To the log that was asked for, and to stderr, where runc tells it too. */
 static int tell_error(const struct oci *oci, const struct error *err, int status)
 {
@@ -201,6 +210,5 @@ int main(int argc, char **argv)
     store_close(&oci.store);
     if (r >= 0)
         return r;
-    /* 126 and 127 are for people; runc has one status for each command */
-    return tell_error(&oci, &err, str_equal(rest.words[0], "exec") ? EXEC_FAILED : FAILED);
+    return tell_error(&oci, &err, failure_of(rest.words[0]));
 }

@@ -208,7 +208,7 @@ static void print_pids(const struct cgroup_pids *pids)
 
     for (size_t i = 0; i < pids->count; i++)
         json_object_array_add(array, json_object_new_int(pids->items[i]));
-    printf("%s\n", json_text(array));
+    printf("%s\n", pids->count ? json_text(array) : "null");
 }
 
 static const struct option_row ps_rows[] = {

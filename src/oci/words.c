@@ -33,7 +33,7 @@ int oci_open(struct oci *oci, const char *id, struct container *ret, struct erro
 
     /* the words that engines look for */
     if (r == -ENOENT)
-        return error_set(err, ENOENT, "container \"%s\" does not exist", id);
+        return error_set(err, ENOENT, "container does not exist: \"%s\"", id);
     return r;
 }
 

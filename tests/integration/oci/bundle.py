@@ -16,14 +16,19 @@ _spec = {}
 
 def _reap():
     """The processes of containers that become ours when viv-oci has ended: as an engine's shim, a
-    test has to wait for them, or their PID namespace cannot end. They lead sessions of their own."""
+    test has to wait for them, or their PID namespace cannot end. They lead sessions of their own;
+    what the test itself has started does not, and is waited for where it was started."""
     own = os.getsid(0)
     while True:
         time.sleep(0.005)
         with contextlib.suppress(OSError):
-            found = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
-            if found and os.getsid(found.si_pid) != own:
-                os.waitpid(found.si_pid, os.WNOHANG)
+            if not os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT):
+                continue
+        for path in pathlib.Path("/proc/self/task").glob("*/children"):
+            for pid in map(int, path.read_text().split()):
+                with contextlib.suppress(OSError):
+                    if os.getsid(pid) != own:
+                        os.waitpid(pid, os.WNOHANG)
 
 
 def reaper():

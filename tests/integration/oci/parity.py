@@ -1,0 +1,164 @@
+"""The same command lines through runc, crun and viv-oci, on the same bundles, and what they answer.
+
+Where Debian's runc and crun agree on a status, viv-oci has it too; elsewhere it has runc's, whose
+command line it is. Output is compared with runc's once names, pids and times are taken out.
+"""
+import json
+import os
+import re
+
+from lib import *
+from bundle import bundle, bundle_of, reaper, sh, spec
+
+TIMEOUT = 120
+NAME = "parity"
+DIFFERENT = ["ociVersion", "owner"]  # values; runc 1.1 has an empty owner in `state`
+
+CREATE, START = ["create", "--bundle", "SLEEPS", NAME], ["start", NAME]
+STATES = {
+    "none": [],
+    "created": [CREATE],
+    "running": [CREATE, START],
+    "stopped": [CREATE, START, ["kill", NAME, "KILL"]],
+    "paused": [CREATE, START, ["pause", NAME]],
+}
+
+# In each state. The part of the error's text that runc and viv-oci share, where there is an error.
+EVERYWHERE = [
+    ["state", NAME], ["list"], ["list", "-q"], ["list", "--format", "json"], ["start", NAME],
+    ["kill", NAME], ["kill", NAME, "0"], ["kill", "--all", NAME, "9"], ["pause", NAME],
+    ["resume", NAME], ["delete", NAME], ["delete", "--force", NAME], ["ps", NAME],
+    ["ps", "--format", "json", NAME], ["exec", NAME, "/bin/echo", "through"],
+    ["update", "--pids-limit", "20", NAME], ["create", "--bundle", "SLEEPS", NAME],
+    ["run", "--bundle", "TRUE", NAME],
+]
+RUNNING = [
+    ["exec", NAME, "/bin/sh", "-c", "exit 5"], ["exec", NAME, "/bin/sh", "-c", "kill -9 $$"],
+    ["exec", NAME, "no-such"], ["exec", NAME, "/etc"], ["exec", NAME, "/no/such"], ["exec", NAME],
+    ["exec", "--cwd", "/tmp", NAME, "/bin/pwd"], ["exec", "--user", "1000:100", NAME, "/bin/id"],
+    ["exec", "--cwd", "/no/such", NAME, "/bin/pwd"], ["exec", "--env", "A=b", NAME, "/bin/env"],
+    ["exec", "-e", "PATH=/x", NAME, "/bin/env"], ["exec", "--process", "/no/such", NAME],
+    ["exec", "--cap", "CAP_SYS_ADMIN", NAME, "/bin/grep", "CapEff", "/proc/self/status"],
+    ["exec", "--no-new-privs", NAME, "/bin/grep", "NoNewPrivs", "/proc/self/status"],
+    ["exec", "--additional-gids", "7", NAME, "/bin/id", "-G"],
+    ["exec", "--detach", NAME, "/bin/true"], ["update", "--resources", "/no/such", NAME],
+    ["ps", NAME, "-o", "comm,pid"], ["kill", NAME, "TERM"], ["kill", NAME, "SIGKILL"],
+    ["kill", NAME, "NOSUCH"], ["kill", NAME, "99"],
+]
+ALONE_ONES = [
+    ["run", "--bundle", "EXITS", NAME], ["run", "--bundle", "MISSING", NAME],
+    ["run", "--bundle", "FOLDER", NAME], ["run", "--bundle", "NOWHERE", NAME],
+    ["run", "--bundle", "BROKEN", NAME], ["run", "--bundle", "EMPTY", NAME],
+    ["run", "--bundle", "/no/such", NAME], ["run", "--bundle", "PRINTS", NAME],
+    ["run", "--bundle", "KILLED", NAME], ["create", "--bundle", "SLEEPS", "a/b"],
+    ["create"], ["create", "a", "b"], ["state"], ["kill"], ["delete"], ["start"], ["no-such"],
+    ["list", "--no-such"], ["--no-such", "list"], ["--log-format", "xml", "list"],
+    ["list", "--format", "xml"], ["run", "--bundle", "TRUE", "--pid-file", "/no/such/pid", NAME],
+    ["run", "--bundle", "TRUE", "--console-socket", "/no/such", NAME],
+]
+# runc's words that engines look for; each must have been met where runc says it.
+PHRASES = [
+    "container does not exist", "container with given ID already exists", "container not running",
+    "container not paused", "cannot start an already running container",
+    "cannot start a container that has stopped", "cannot start a container in the paused state",
+    "that is not stopped", "cannot exec in a stopped container", "cannot exec in a paused container",
+    "executable file not found in $PATH", "no such file or directory", "permission denied",
+    "process args cannot be empty", "JSON specification file config.json not found",
+    "unknown signal", "cannot use console socket if runc will not detach or allocate tty",
+    "No help topic for",
+]
+
+
+class Runtime:
+    """One of the three, with a folder of its own for states."""
+
+    def __init__(self, name, path, bundles):
+        self.name, self.path, self.bundles = name, path, bundles
+        self.root = work().parent / f"state-{name}"
+
+    def __call__(self, *words):
+        words = [str(self.bundles.get(word, word)) for word in words]
+        return run(self.path, "--root", self.root, *words)
+
+    def answer(self, state, words):
+        """What it says to that command in that state; afterwards nothing is there."""
+        for step in STATES[state]:
+            self(*step).ok()
+        if state == "stopped":
+            eventually(lambda: json.loads(self("state", NAME).out)["status"] == "stopped")
+        found = self(*words)
+        gone = self("delete", "--force", NAME)
+        check(gone.status == 0, lambda: f"after {words} in {state}: {gone}")
+        return found
+
+
+def plain(text):
+    """Without what differs from run to run."""
+    try:
+        value = json.loads(text)
+    except ValueError:
+        value = None
+    if isinstance(value, (dict, list)):
+        for item in value if isinstance(value, list) else [value]:
+            if isinstance(item, dict):
+                item.update({key: "" for key in DIFFERENT if key in item})
+                item["pid"] = bool(item["pid"])
+                item["created"] = re.sub(r"\d", "0", item["created"][:19])
+        return [0] if isinstance(value, list) and value and isinstance(value[0], int) else value
+    text = re.sub(r"\d{4}-\d\d-\d\dT[\d:.]+Z", "TIME", text)
+    lines = [re.sub(r"\b\d\d:\d\d(:\d\d)?\b|\b[1-9]\d{2,}\b", "N", line).split()
+             for line in text.splitlines()]
+    # what waits to be started has the runtime's own name; CPU shares are those of the moment
+    return [line if line[:1] != ["root"] or "N" not in line else line[:3] for line in lines]
+
+
+def bundles():
+    empty = work().parent / "empty"
+    empty.mkdir()
+    caps = {name: ["CAP_KILL"] for name in spec()["process"]["capabilities"]}
+    made = {"SLEEPS": ["/bin/sleep", "1000"], "TRUE": ["/bin/true"], "EXITS": sh("exit 3"),
+            "MISSING": ["no-such"], "FOLDER": ["/etc"], "NOWHERE": ["/no/such"],
+            "PRINTS": sh("id; pwd; env; cat /proc/self/limits; ls /dev | grep -v core"), "KILLED": sh("kill -9 $$")}
+    plainly = {"ociVersion": "1.0.2", "hostname": "h", "process": {
+        "capabilities": caps, "rlimits": [{"type": "RLIMIT_NOFILE", "hard": 64, "soft": 64}]},
+        # what the runtimes of Debian 12 know
+        "linux": {"namespaces": [{"type": name} for name in ["pid", "network", "ipc", "uts",
+                                                             "mount"]]}}
+    found = {name: bundle(args, **plainly) for name, args in made.items()}
+    return {**found, "BROKEN": bundle_of("{"), "EMPTY": empty}
+
+
+def compare(three, state, words, met, faults):
+    runc, crun, ours = [runtime.answer(state, words) for runtime in three]
+    agreed = runc.status == crun.status
+    if ours.status != runc.status:
+        faults.append(f"{state}: {' '.join(words)}: status {ours.status}, runc {runc.status}"
+                      f"{', and crun' if agreed else ''}: {ours.err}{runc.err}")
+    if runc.status == 0 and plain(ours.out) != plain(runc.out):
+        faults.append(f"{state}: {' '.join(words)}: output\n  {plain(ours.out)}\n  {plain(runc.out)}")
+    for phrase in PHRASES:
+        if phrase in runc.err:
+            met.add(phrase)
+            if phrase.lower() not in ours.err.lower():  # the system's own words have a capital
+                faults.append(f"{state}: {' '.join(words)}: runc says {phrase!r}: {ours.err}")
+
+
+@needs(root=True, programs=["runc", "crun"])
+@private("mnt")
+def test_runc_crun_and_viv_oci_answer_alike():
+    if os.path.ismount("/sys/fs/cgroup/unified"):
+        run("umount", "/sys/fs/cgroup/unified").ok()  # crun refuses a host that has both
+    reaper()
+    made = bundles()
+    three = [Runtime("runc", "runc", made), Runtime("crun", "crun", made),
+             Runtime("viv", program("viv-oci"), made)]
+    met, faults = set(), []
+    for state in STATES:
+        for words in EVERYWHERE:
+            compare(three, state, words, met, faults)
+    for words in RUNNING:
+        compare(three, "running", words, met, faults)
+    for words in ALONE_ONES:
+        compare(three, "none", words, met, faults)
+    check(not faults, lambda: "\n".join(faults))
+    equal(sorted(set(PHRASES) - met), [], "never said by runc")
