@@ -1,12 +1,15 @@
-/* load, save, import: images in files. */
+/* load, save, import: images in files. export, commit, diff: what a sandbox has made of its root.
+ */
 #include <fcntl.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/json.h"
 #include "cli/command.h"
 #include "cli/imagecommands.h"
 #include "cli/registry.h"
+#include "engine/root.h"
 
 /* An archive goes to a file or a pipe, never onto a terminal. */
 static int refuse_terminal(const char *output, struct error *err)
@@ -150,5 +153,215 @@ int cli_import(struct cli *cli, int argc, char **argv, struct error *err)
         r = image_import(store, standard ? STDIN_FILENO : file, &change, id, err);
     if (r == 0)
         printf("%s\n", id);
+    return r;
+}
+
+/* ---- export ---------------------------------------------------------------------------------- */
+
+static const struct option_row export_rows[] = {
+        OPTION('o', "output", OPTION_TEXT, struct save_flags, output, "FILE",
+                "write here (standard output)"),
+};
+static const struct option_table export_table = OPTION_TABLE("Options", export_rows);
+static const struct option_command export_command = {.name = "viv export",
+        .usage = "SANDBOX",
+        .about = "Writes the root of a sandbox, as the image and the sandbox have made it, as one "
+                 "tar archive. What is mounted in it is left out.",
+        .least = 1,
+        .most = 1,
+        .tables = {&export_table}};
+
+/* A file that nobody sees under its name until it is whole. */
+static int export_to(int root, const char *output, struct error *err)
+{
+    char temporary[4096];
+
+    if (!output)
+        return image_export(root, STDOUT_FILENO, err);
+    if (snprintf(temporary, sizeof(temporary), "%s.part", output) >= (int)sizeof(temporary))
+        return error_set(err, ENAMETOOLONG, "-o %s", output);
+    _cleanup_close_ int fd = open(temporary, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+    if (fd < 0)
+        return error_sys(err, errno, "-o %s", output);
+    int r = image_export(root, fd, err);
+    if (r == 0 && rename(temporary, output) < 0)
+        r = error_sys(err, errno, "-o %s", output);
+    if (r < 0)
+        unlink(temporary);
+    return r;
+}
+
+int cli_export(struct cli *cli, int argc, char **argv, struct error *err)
+{
+    _cleanup_engine_ struct engine engine = {0};
+    _cleanup_sandbox_ struct sandbox sandbox = {.record_fd = -1};
+    _cleanup_close_ int root = -1;
+    struct save_flags flags = {0};
+    struct strv rest = {0};
+    int r = cli_parse(cli, &export_command, argc, argv, &flags, &rest, err);
+
+    if (r != 0)
+        return r < 0 ? r : 0;
+    r = refuse_terminal(flags.output, err);
+    if (r == 0)
+        r = engine_open(cli->arena, cli->root, &engine, err);
+    if (r == 0)
+        r = engine_find(&engine, rest.words[0], &sandbox, err);
+    if (r == 0)
+        r = engine_root_open_of(&engine, &sandbox, &root, err);
+    return r < 0 ? r : export_to(root, flags.output, err);
+}
+
+/* ---- commit ---------------------------------------------------------------------------------- */
+
+struct commit_flags {
+    struct image_change change;
+    struct opt_bool pause;
+};
+
+static const struct option_row commit_rows[] = {
+        OPTION('a', "author", OPTION_TEXT, struct commit_flags, change.author, "NAME",
+                "who made it"),
+        OPTION('c', "change", OPTION_LIST, struct commit_flags, change.changes, "LINE",
+                "a line of a Dockerfile: \"CMD /bin/sh\", \"ENV A=1\" …"),
+        OPTION('m', "message", OPTION_TEXT, struct commit_flags, change.message, "TEXT",
+                "a comment in its history"),
+        OPTION('p', "pause", OPTION_SWITCH, struct commit_flags, pause, NULL,
+                "freeze a running sandbox meanwhile (the default; --pause=false)"),
+};
+static const struct option_table commit_table = OPTION_TABLE("Options", commit_rows);
+static const struct option_command commit_command = {.name = "viv commit",
+        .usage = "SANDBOX [NAME]",
+        .about = "Makes an image of a sandbox's image and what the sandbox has changed, as one "
+                 "more layer, and prints its id.",
+        .least = 1,
+        .most = 2,
+        .tables = {&commit_table}};
+
+/* The built-in image's command is no part of its folder. */
+static struct image_change with_shell(struct arena *arena, const struct image_change *change)
+{
+    struct image_change full = *change;
+    const char *line;
+
+    full.changes = (struct strv){0};
+    strv_add(arena, &full.changes, "CMD [\"sh\"]");
+    strv_foreach (line, &change->changes) {
+        strv_add(arena, &full.changes, line);
+    }
+    return full;
+}
+
+static int commit_root(struct engine *engine, const struct sandbox *sandbox,
+        const struct image_change *change, char *ret_id, struct error *err)
+{
+    const struct image_change full = with_shell(engine->arena, change);
+    _cleanup_close_ int root = -1;
+    struct image_store *store;
+    int r = engine_images(engine, NULL, &store, err);
+
+    if (r < 0)
+        return r;
+    if (sandbox->meta.image_id)
+        return image_commit(store, sandbox->meta.id, change, ret_id, err);
+    r = engine_root_open_of(engine, sandbox, &root, err);
+    return r < 0 ? r
+                 : image_commit_tree(
+                           store, root, sandbox->meta.image_folder ? &full : change, ret_id, err);
+}
+
+int cli_commit(struct cli *cli, int argc, char **argv, struct error *err)
+{
+    _cleanup_engine_ struct engine engine = {0};
+    _cleanup_sandbox_ struct sandbox sandbox = {.record_fd = -1};
+    struct commit_flags flags = {0};
+    struct strv words = {0};
+    char id[IMAGE_ID_SIZE];
+    int r = cli_parse(cli, &commit_command, argc, argv, &flags, &words, err);
+
+    if (r != 0)
+        return r < 0 ? r : 0;
+    flags.change.name = words.count > 1 ? words.words[1] : NULL;
+    r = engine_open(cli->arena, cli->root, &engine, err);
+    if (r == 0)
+        r = engine_find(&engine, words.words[0], &sandbox, err);
+    if (r < 0)
+        return r;
+    bool frozen = sandbox.status == SPEC_RUNNING && !(flags.pause.set && !flags.pause.value);
+    if (frozen)
+        r = container_pause(&sandbox.container, err);
+    if (r == 0)
+        r = commit_root(&engine, &sandbox, &flags.change, id, err);
+    if (frozen)
+        container_resume(&sandbox.container, NULL);
+    if (r == 0)
+        printf("%s\n", id);
+    return r;
+}
+
+/* ---- diff ------------------------------------------------------------------------------------ */
+
+static const struct option_row diff_rows[] = {
+        OPTION(0, "format", OPTION_CHOICE, struct save_flags, format, "text|json", "how to print"),
+};
+static const struct option_table diff_table = OPTION_TABLE("Options", diff_rows);
+static const struct option_command diff_command = {.name = "viv diff",
+        .usage = "SANDBOX",
+        .about = "Lists what a sandbox has changed in its root: A, added; C, changed; D, deleted.",
+        .least = 1,
+        .most = 1,
+        .tables = {&diff_table}};
+
+static int add_difference(enum image_diff_kind kind, const char *path, void *data)
+{
+    static const char *const members[] = {"added", "changed", "deleted"};
+    struct json_object *object = data;
+    struct json_object *array = json_get(object, members[kind]);
+
+    if (!array) {
+        array = json_object_new_array();
+        json_object_object_add(object, members[kind], array);
+    }
+    json_object_array_add(array, json_object_new_string(path));
+    return 0;
+}
+
+static int print_difference(enum image_diff_kind kind, const char *path, void *data)
+{
+    (void)data;
+    printf("%c %s\n", "ACD"[kind], path);
+    return 0;
+}
+
+int cli_diff(struct cli *cli, int argc, char **argv, struct error *err)
+{
+    _cleanup_engine_ struct engine engine = {0};
+    _cleanup_sandbox_ struct sandbox sandbox = {.record_fd = -1};
+    _cleanup_json_ struct json_object *object = json_object_new_object();
+    struct save_flags flags = {0};
+    struct image_store *store;
+    struct strv rest = {0};
+    int r = cli_parse(cli, &diff_command, argc, argv, &flags, &rest, err);
+
+    if (r != 0)
+        return r < 0 ? r : 0;
+    bool json = str_equal(flags.format, "json");
+    r = engine_open(cli->arena, cli->root, &engine, err);
+    if (r == 0)
+        r = engine_find(&engine, rest.words[0], &sandbox, err);
+    if (r == 0 && !sandbox.meta.image_id && !sandbox.meta.image_folder)
+        r = error_set(err, EOPNOTSUPP,
+                "sandbox \"%s\" works on the folder %s itself: what it has changed there is not "
+                "kept apart",
+                sandbox.meta.name, sandbox.meta.image);
+    if (r == 0)
+        r = engine_images(&engine, NULL, &store, err);
+    if (r == 0)
+        r = image_root_diff(
+                store, sandbox.meta.id, json ? add_difference : print_difference, object, err);
+    if (r == -ENOENT && sandbox.status == SPEC_CREATED)
+        r = 0; /* it was never started: there is nothing yet */
+    if (r == 0 && json)
+        printf("%s\n", json_text_pretty(object));
     return r;
 }

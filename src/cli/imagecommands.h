@@ -4,6 +4,9 @@
 #include "cli/command.h"
 #include "image/image.h"
 
+int cli_commit(struct cli *cli, int argc, char **argv, struct error *err);
+int cli_diff(struct cli *cli, int argc, char **argv, struct error *err);
+int cli_export(struct cli *cli, int argc, char **argv, struct error *err);
 int cli_history(struct cli *cli, int argc, char **argv, struct error *err);
 int cli_image(struct cli *cli, int argc, char **argv, struct error *err);
 int cli_image_exists(struct cli *cli, int argc, char **argv, struct error *err);

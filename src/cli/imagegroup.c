@@ -38,8 +38,8 @@ struct system_flags {
 };
 
 static const struct option_row df_rows[] = {
-        OPTION(0, "format", OPTION_CHOICE, struct system_flags, format, "table|json",
-                "how to print"),
+        OPTION(0, "format", OPTION_TEXT, struct system_flags, format, "FORMAT",
+                "json, \"table TEMPLATE\", or a template for each line"),
 };
 static const struct option_table df_table = OPTION_TABLE("Options", df_rows);
 static const struct option_command df_command = {.name = "viv system df",
@@ -58,7 +58,7 @@ static int system_df(struct cli *cli, int argc, char **argv, struct error *err)
     if (r != 0)
         return r < 0 ? r : 0;
     r = registry_open(cli, NULL, &engine, &store, err);
-    return r < 0 ? r : images_print_usage(store, str_equal(flags.format, "json"), stdout, err);
+    return r < 0 ? r : images_print_usage(store, flags.format, stdout, err);
 }
 
 /* ---- system prune ---------------------------------------------------------------------------- */

@@ -6,6 +6,7 @@
 #include "cli/command.h"
 #include "cli/imagecommands.h"
 #include "cli/registry.h"
+#include "observe/format.h"
 #include "observe/images.h"
 #include "observe/table.h"
 
@@ -14,7 +15,6 @@
 struct images_flags {
     bool all;
     struct images_choice choice;
-    const char *format;
 };
 
 static const struct option_row images_rows[] = {
@@ -26,8 +26,8 @@ static const struct option_row images_rows[] = {
                 "with the digests of the manifests"),
         OPTION('f', "filter", OPTION_LIST, struct images_flags, choice.filters, "KEY=VALUE",
                 "dangling=, reference=, label=, before= or since="),
-        OPTION(0, "format", OPTION_CHOICE, struct images_flags, format, "table|json",
-                "how to print"),
+        OPTION(0, "format", OPTION_TEXT, struct images_flags, choice.format, "FORMAT",
+                "json, \"table TEMPLATE\", or a template for each line"),
 };
 static const struct option_table images_table = OPTION_TABLE("Options", images_rows);
 static const struct option_command images_command = {.name = "viv images",
@@ -46,7 +46,6 @@ int cli_images(struct cli *cli, int argc, char **argv, struct error *err)
 
     if (r != 0)
         return r < 0 ? r : 0;
-    flags.choice.json = str_equal(flags.format, "json");
     flags.choice.reference = rest.count ? rest.words[0] : NULL;
     r = registry_open(cli, NULL, &engine, &store, err);
     return r < 0 ? r : images_print(store, &flags.choice, stdout, err);
@@ -164,8 +163,8 @@ static const struct option_row history_rows[] = {
         OPTION('q', "quiet", OPTION_FLAG, struct images_flags, choice.quiet, NULL, "ids only"),
         OPTION(0, "no-trunc", OPTION_FLAG, struct images_flags, choice.no_trunc, NULL,
                 "whole commands and ids"),
-        OPTION(0, "format", OPTION_CHOICE, struct images_flags, format, "table|json",
-                "how to print"),
+        OPTION(0, "format", OPTION_TEXT, struct images_flags, choice.format, "FORMAT",
+                "json, \"table TEMPLATE\", or a template for each line"),
 };
 static const struct option_table history_table = OPTION_TABLE("Options", history_rows);
 static const struct option_command history_command = {.name = "viv history",
@@ -185,28 +184,33 @@ int cli_history(struct cli *cli, int argc, char **argv, struct error *err)
 
     if (r != 0)
         return r < 0 ? r : 0;
-    flags.choice.json = str_equal(flags.format, "json");
     r = registry_open(cli, NULL, &engine, &store, err);
     return r < 0 ? r : images_print_history(store, rest.words[0], &flags.choice, stdout, err);
 }
 
 /* ---- image inspect, exists ------------------------------------------------------------------- */
 
+static const struct option_row inspect_rows[] = {
+        OPTION('f', "format", OPTION_TEXT, struct images_flags, choice.format, "FORMAT",
+                "json, or a template"),
+};
+static const struct option_table inspect_table = OPTION_TABLE("Options", inspect_rows);
 static const struct option_command inspect_command = {.name = "viv image inspect",
         .usage = "IMAGE…",
         .about = "Shows everything about images, as JSON.",
         .least = 1,
-        .most = SIZE_MAX};
+        .most = SIZE_MAX,
+        .tables = {&inspect_table}};
 
 int cli_image_inspect(struct cli *cli, int argc, char **argv, struct error *err)
 {
     _cleanup_engine_ struct engine engine = {0};
     _cleanup_json_ struct json_object *array = json_object_new_array();
+    struct images_flags flags = {0};
     struct image_store *store;
     struct strv images = {0};
     const char *image;
-    int nothing = 0;
-    int r = cli_parse(cli, &inspect_command, argc, argv, &nothing, &images, err);
+    int r = cli_parse(cli, &inspect_command, argc, argv, &flags, &images, err);
 
     if (r != 0)
         return r < 0 ? r : 0;
@@ -219,8 +223,11 @@ int cli_image_inspect(struct cli *cli, int argc, char **argv, struct error *err)
             return r;
         json_object_array_add(array, object);
     }
+    const char *format = flags.choice.format;
+    if (format && !str_equal(format, "json"))
+        return format_each(cli->arena, format, array, stdout, err);
     printf("%s\n", json_text_pretty(array));
-    return r;
+    return 0;
 }
 
 static const struct option_command exists_command = {.name = "viv image exists",

@@ -4,6 +4,7 @@
 
 #include "base/json.h"
 #include "cli/command.h"
+#include "engine/images.h"
 #include "observe/format.h"
 #include "observe/listing.h"
 #include "observe/output.h"
@@ -66,11 +67,25 @@ static const struct option_row inspect_rows[] = {
 };
 static const struct option_table inspect_table = OPTION_TABLE("Options", inspect_rows);
 static const struct option_command inspect_command = {.name = "viv inspect",
-        .usage = "SANDBOX…",
-        .about = "Shows everything about sandboxes: configuration, state, how they ended.",
+        .usage = "SANDBOX|IMAGE…",
+        .about = "Shows everything about sandboxes: configuration, state, how they ended; or about "
+                 "images, where no sandbox has the name.",
         .least = 1,
         .most = SIZE_MAX,
         .tables = {&inspect_table}};
+
+static int inspect_one(
+        struct engine *engine, const char *name, struct json_object **ret, struct error *err)
+{
+    struct image_store *store = NULL;
+    int r = listing_inspect(engine, name, ret, err);
+    bool may_be_image = r == -ENOENT || r == -EINVAL; /* no name of a sandbox has a "/" or ":" */
+
+    if (may_be_image && engine_images_if_there(engine, &store, NULL) == 0 && store &&
+            image_inspect(store, name, ret, NULL) == 0)
+        return 0;
+    return r;
+}
 
 int cli_inspect(struct cli *cli, int argc, char **argv, struct error *err)
 {
@@ -88,7 +103,7 @@ int cli_inspect(struct cli *cli, int argc, char **argv, struct error *err)
         return r;
     strv_foreach (name, &names) {
         struct json_object *object;
-        r = listing_inspect(&engine, name, &object, err);
+        r = inspect_one(&engine, name, &object, err);
         if (r < 0)
             return r;
         json_object_array_add(array, object);

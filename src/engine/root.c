@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/json.h"
 #include "base/path.h"
 #include "engine/images.h"
 #include "rootfs/layers.h"
@@ -205,4 +206,20 @@ int engine_root_open(struct engine *engine, const struct sandbox_meta *meta,
         return error_sys(err, errno, "open the root file system %s", path);
     *ret_fd = fd;
     return 0;
+}
+
+/* A configuration that was not started yet is not whole: only the root's path is read. */
+int engine_root_open_of(
+        struct engine *engine, const struct sandbox *sandbox, int *ret_fd, struct error *err)
+{
+    _cleanup_json_ struct json_object *json = NULL;
+    struct spec_root root = {0};
+    struct spec spec = {.root = &root};
+
+    int r = json_parse_file_at(sandbox->record_fd, "config.json", &json, err);
+    if (r < 0)
+        return r;
+    const char *path = json_get_str(json_get(json, "root"), "path");
+    root.path = arena_strdup(engine->arena, path ? path : "");
+    return engine_root_open(engine, &sandbox->meta, &spec, ret_fd, err);
 }

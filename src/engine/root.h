@@ -33,3 +33,5 @@ int engine_root_user(struct engine *engine, const struct sandbox_meta *meta,
  */
 int engine_root_open(struct engine *engine, const struct sandbox_meta *meta,
         const struct spec *spec, int *ret_fd, struct error *err);
+int engine_root_open_of(
+        struct engine *engine, const struct sandbox *sandbox, int *ret_fd, struct error *err);

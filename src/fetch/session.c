@@ -140,7 +140,9 @@ int session_explain(const struct endpoint *endpoint, const struct http *http, co
         bool known = endpoint->at.user || endpoint->at.token;
         return error_set(err, EACCES, "%s: the registry %s %s (%ld%s%s); %s", what, host,
                 known ? "refuses these credentials" : "wants to know who asks", http->status, colon,
-                reason, known ? "log in again with the right password" : "log in first");
+                reason,
+                known ? "log in again with the right password (viv login)"
+                      : "log in first (viv login)");
     }
     if (http->status == 404)
         return error_set(err, ENOENT, "%s: the registry %s does not have it (404%s%s)", what, host,

@@ -65,7 +65,8 @@ int certs_load(const char *folder, const char *host, struct arena *arena, struct
     struct certs found = {0};
 
     if (folder) {
-        int r = load_folder(arena_printf(arena, "%s/%s", folder, host), arena, &found, err);
+        const char *own = arena_printf(arena, "%s/%s", folder, host);
+        int r = load_folder(access(own, F_OK) == 0 ? own : folder, arena, &found, err);
         *ret = found;
         return r;
     }

@@ -19,7 +19,8 @@ struct check {
     bool repair;
     struct strv *findings;
     struct strv bad_images; /* ids that cannot be made good from here */
-    struct strv seen;       /* blobs and layers that were looked at */
+    struct strv seen;       /* layers that were looked at */
+    struct strv seen_blobs; /* one that is not compressed has the digest of its layer */
 };
 
 static void find(struct check *check, const char *format, ...)
@@ -91,13 +92,13 @@ static void check_image(struct check *check, const struct catalog_image *image)
     }
     for (size_t i = 0; i < content.manifest.count; i++) {
         const char *digest = content.manifest.items[i].digest;
-        if (strv_contains(&check->seen, digest))
+        if (strv_contains(&check->seen_blobs, digest))
             continue;
         if (check_blob(check, digest, name) < 0) {
             bad = true;
             continue;
         }
-        strv_add(check->arena, &check->seen, digest);
+        strv_add(check->arena, &check->seen_blobs, digest);
         check_layer(check, digest, content.diff_ids[i], name);
     }
     if (bad)

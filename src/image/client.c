@@ -168,14 +168,14 @@ static bool blob_came(struct image_store *store, const char *name)
 }
 
 /* Keeps honest-looking leftovers of downloads, and removes the folder. */
-static void save_partials(struct image_store *store, int folder_fd, const char *folder)
+static void save_partials(struct image_store *store, int folder_fd, const char *folder, bool keep)
 {
     int fd = openat(folder_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     _cleanup_closedir_ DIR *dir = fd < 0 ? NULL : fdopendir(fd);
     struct dirent *entry;
     struct stat st;
 
-    while (dir && (entry = readdir(dir))) {
+    while (keep && dir && (entry = readdir(dir))) {
         if (!is_digest_name(entry->d_name) ||
                 fstatat(fd, entry->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISREG(st.st_mode) ||
                 st.st_nlink != 1 || st.st_size == 0 || blob_came(store, entry->d_name))
@@ -197,11 +197,11 @@ void client_stop(struct client *client)
     if (client->socket >= 0)
         close(client->socket);
     if (client->folder_fd >= 0) {
-        save_partials(client->store, client->folder_fd, client->folder);
+        save_partials(client->store, client->folder_fd, client->folder, !client->disk_full);
         close(client->folder_fd);
     }
     if (client->taken_fd >= 0) {
-        save_partials(client->store, client->taken_fd, client->taken);
+        save_partials(client->store, client->taken_fd, client->taken, !client->disk_full);
         close(client->taken_fd);
     }
     client->pid = -1;
@@ -224,7 +224,7 @@ void client_sweep(struct image_store *store)
             continue; /* its process lives */
         char path[300];
         snprintf(path, sizeof(path), "fetch/%s", entry->d_name);
-        save_partials(store, one, path);
+        save_partials(store, one, path, true);
     }
 }
 

@@ -23,6 +23,7 @@ struct client {
     int taken_fd;
     const char *taken; /* "fetch/PID.N+", for what was taken out of it */
     uint32_t next_id;
+    bool disk_full; /* then the rest of a download would only be in the way */
 };
 
 /* Starts the program in a folder of its own, which nobody else uses. */

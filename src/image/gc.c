@@ -239,6 +239,16 @@ static uint64_t bytes_of(struct image_store *store, struct gc_live *live)
     return bytes;
 }
 
+/* What is in a folder, without the folder itself. */
+static uint64_t usage_inside(struct image_store *store, const char *path)
+{
+    struct stat st;
+
+    if (fstatat(store->root_fd, path, &st, AT_SYMLINK_NOFOLLOW) < 0)
+        return 0;
+    return gc_disk_usage(store->root_fd, path) - (uint64_t)st.st_blocks * 512;
+}
+
 static uint64_t roots_usage(struct image_store *store, const struct strv *ids, struct arena *arena)
 {
     uint64_t bytes = 0;
@@ -274,9 +284,8 @@ int image_usage(struct image_store *store, struct image_usage *ret, struct error
     usage.image_bytes_free = usage.image_bytes - bytes_of(store, &needed);
     usage.roots = ids.count;
     usage.root_bytes = roots_usage(store, &ids, &arena);
-    usage.partial_bytes = gc_disk_usage(store->root_fd, "partial") +
-                          gc_disk_usage(store->root_fd, "fetch") +
-                          gc_disk_usage(store->root_fd, "tmp");
+    usage.partial_bytes = usage_inside(store, "partial") + usage_inside(store, "fetch") +
+                          usage_inside(store, "tmp");
     *ret = usage;
     return 0;
 }

@@ -29,8 +29,9 @@ struct image_options {
     const char *fetch_program;   /* "viv-fetch" beside this program, then in libexec */
     const char *registries_conf; /* containers-registries.conf(5); then the user's, then /etc's */
     const char *auth_file;       /* config.json; then $REGISTRY_AUTH_FILE, … see auth.h */
-    const char *certs_dir;       /* then /etc/containers/certs.d and /etc/docker/certs.d */
-    bool owners_ignored;         /* unpack without owners and devices, for a user without a range */
+    const char
+            *certs_dir;  /* DIR/HOST or DIR; then /etc/containers/certs.d and /etc/docker/certs.d */
+    bool owners_ignored; /* unpack without owners and devices, for a user without a range */
 };
 
 struct image_store;

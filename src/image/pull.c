@@ -251,6 +251,7 @@ static int pull_one(struct image_store *store, const struct reference *name,
     r = client_endpoints(&pull.client, endpoints, count, false, arena, err);
     if (r == 0)
         r = pull_through(&pull, ret_id, err);
+    pull.client.disk_full = r == -ENOSPC || r == -EDQUOT;
     client_stop(&pull.client);
     return r < 0 ? error_prefix(err, "pull %s", reference_text(name, arena)) : 0;
 }

@@ -5,6 +5,7 @@
 #include <time.h>
 
 #include "base/cleanup.h"
+#include "observe/format.h"
 #include "observe/table.h"
 
 #define SHORT_ID 12
@@ -177,25 +178,11 @@ static bool name_wanted(const struct images_filter *filter, const char *name)
 
 /* ---- the list -------------------------------------------------------------------------------- */
 
-static void add_row(const struct images_filter *filter, struct table *table,
-        const struct image_info *image, const char *name)
-{
-    struct arena *arena = table->arena;
-    const char *tag = name ? tag_of(name) : NULL;
-    const char *cells[6];
-    size_t count = 0;
-
-    cells[count++] = !name ? "<none>"
-                     : tag ? arena_printf(arena, "%.*s", (int)(tag - name), name)
-                           : name;
-    cells[count++] = tag ? tag + 1 : "<none>";
-    if (filter->choice->digests)
-        cells[count++] = image->digest;
-    cells[count++] = short_id(arena, image->id, filter->choice->no_trunc);
-    cells[count++] = age_text(arena, image->created);
-    cells[count] = table_bytes(arena, image->size);
-    table_add(table, cells);
-}
+static const char images_usual[] =
+        "{{.Repository}}\t{{.Tag}}\t{{.ID}}\t{{.CreatedSince}}\t{{.Size}}";
+static const char images_with_digests[] =
+        "{{.Repository}}\t{{.Tag}}\t{{.Digest}}\t{{.ID}}\t{{.CreatedSince}}\t{{.Size}}";
+static const char *const images_names[] = {"ID", "IMAGE ID", "CreatedSince", "CREATED", NULL};
 
 static struct json_object *array_of(const struct strv *list)
 {
@@ -208,10 +195,20 @@ static struct json_object *array_of(const struct strv *list)
     return array;
 }
 
-static struct json_object *image_json(struct arena *arena, const struct image_info *image)
+/* `name` NULL: the image has none. */
+static struct json_object *image_row(
+        const struct images_filter *filter, const struct image_info *image, const char *name)
 {
+    struct arena *arena = filter->arena;
     struct json_object *row = json_object_new_object();
+    const char *tag = name ? tag_of(name) : NULL;
 
+    json_add_str(row, "Repository",
+            !name ? "<none>"
+            : tag ? arena_printf(arena, "%.*s", (int)(tag - name), name)
+                  : name);
+    json_add_str(row, "Tag", tag ? tag + 1 : "<none>");
+    json_add_str(row, "ID", short_id(arena, image->id, filter->choice->no_trunc));
     json_add_str(row, "Id", image->id);
     json_add_str(row, "Digest", image->digest);
     json_object_object_add(row, "Names", array_of(&image->names));
@@ -219,7 +216,9 @@ static struct json_object *image_json(struct arena *arena, const struct image_in
     json_add_str(row, "Platform", image->platform);
     json_object_object_add(row, "Created", json_object_new_int64(image->created));
     json_add_str(row, "CreatedAt", when_text(arena, image->created));
-    json_object_object_add(row, "Size", json_object_new_uint64(image->size));
+    json_add_str(row, "CreatedSince", age_text(arena, image->created));
+    json_add_str(row, "Size", table_bytes(arena, image->size));
+    json_object_object_add(row, "Bytes", json_object_new_uint64(image->size));
     json_object_object_add(row, "Dangling", json_object_new_boolean(image->names.count == 0));
     return row;
 }
@@ -234,68 +233,32 @@ static int newest_first(const void *a, const void *b)
     return strcmp(x->id, y->id);
 }
 
-/* The rows of one image; whether there was one. */
-static bool show_image(
-        const struct images_filter *filter, struct table *table, const struct image_info *image)
+/* A row for each name; with ids alone one for each image. */
+static void add_rows(const struct images_filter *filter, const struct image_info *image,
+        struct json_object *rows)
 {
     const char *name;
-    bool any = false;
 
+    if (!image_wanted(filter, image))
+        return;
     strv_foreach (name, &image->names) {
         if (!name_wanted(filter, name))
             continue;
-        any = true;
-        if (table)
-            add_row(filter, table, image, name);
+        json_object_array_add(rows, image_row(filter, image, name));
+        if (filter->choice->quiet)
+            return;
     }
-    if (image->names.count == 0 && name_wanted(filter, "<none>:<none>")) {
-        any = true;
-        if (table)
-            add_row(filter, table, image, NULL);
-    }
-    return any;
-}
-
-static void print_quiet(const struct images_filter *filter, const struct image_info *images,
-        size_t count, FILE *out)
-{
-    for (size_t i = 0; i < count; i++)
-        if (image_wanted(filter, &images[i]) && show_image(filter, NULL, &images[i]))
-            fprintf(out, "%s\n", short_id(filter->arena, images[i].id, filter->choice->no_trunc));
-}
-
-static void print_json(const struct images_filter *filter, const struct image_info *images,
-        size_t count, FILE *out)
-{
-    _cleanup_json_ struct json_object *array = json_object_new_array();
-
-    for (size_t i = 0; i < count; i++)
-        if (image_wanted(filter, &images[i]) && show_image(filter, NULL, &images[i]))
-            json_object_array_add(array, image_json(filter->arena, &images[i]));
-    fprintf(out, "%s\n", json_text_pretty(array));
-}
-
-static void print_table(const struct images_filter *filter, const struct image_info *images,
-        size_t count, FILE *out)
-{
-    static const char *const plain[] = {"REPOSITORY", "TAG", "IMAGE ID", "CREATED", "SIZE"};
-    static const char *const full[] = {
-            "REPOSITORY", "TAG", "DIGEST", "IMAGE ID", "CREATED", "SIZE"};
-    bool digests = filter->choice->digests;
-    struct table table = {
-            .arena = filter->arena, .columns = digests ? ARRAY_SIZE(full) : ARRAY_SIZE(plain)};
-
-    table_add(&table, digests ? full : plain);
-    for (size_t i = 0; i < count; i++)
-        if (image_wanted(filter, &images[i]))
-            show_image(filter, &table, &images[i]);
-    table_print(&table, out);
+    if (image->names.count == 0 && name_wanted(filter, "<none>:<none>"))
+        json_object_array_add(rows, image_row(filter, image, NULL));
 }
 
 int images_print(
         struct image_store *store, const struct images_choice *choice, FILE *out, struct error *err)
 {
+    const struct format_list list = {
+            choice->digests ? images_with_digests : images_usual, images_names};
     _cleanup_arena_ struct arena arena = {0};
+    _cleanup_json_ struct json_object *rows = json_object_new_array();
     struct images_filter filter = {
             .store = store, .arena = &arena, .choice = choice, .dangling = -1};
     struct image_info *images;
@@ -308,48 +271,46 @@ int images_print(
         return r;
     if (count)
         qsort(images, count, sizeof(*images), newest_first);
-    if (choice->json)
-        print_json(&filter, images, count, out);
-    else if (choice->quiet)
-        print_quiet(&filter, images, count, out);
-    else
-        print_table(&filter, images, count, out);
-    return 0;
+    for (size_t i = 0; i < count; i++)
+        add_rows(&filter, &images[i], rows);
+    if (choice->quiet)
+        return format_each(&arena, "{{.ID}}", rows, out, err);
+    return format_print(&arena, choice->format, &list, rows, out, err);
 }
 
 /* ---- history --------------------------------------------------------------------------------- */
 
-static struct json_object *step_json(struct arena *arena, const struct image_step *step)
+static const char history_usual[] =
+        "{{.ID}}\t{{.CreatedSince}}\t{{.CreatedBy}}\t{{.Size}}\t{{.Comment}}";
+static const char *const history_names[] = {"ID", "IMAGE", "CreatedSince", "CREATED", NULL};
+
+/* `id` NULL: of the steps before the last one, nobody keeps images. */
+static struct json_object *step_row(
+        struct arena *arena, const struct image_step *step, const char *id, bool whole)
 {
     struct json_object *row = json_object_new_object();
-
-    json_add_str(row, "CreatedBy", step->created_by ? step->created_by : "");
-    json_add_str(row, "CreatedAt", when_text(arena, step->created));
-    json_add_str(row, "Comment", step->comment ? step->comment : "");
-    json_add_str(row, "Layer", step->diff_id ? step->diff_id : "");
-    json_object_object_add(row, "Size", json_object_new_uint64(step->size));
-    return row;
-}
-
-static void add_step(struct table *table, const struct image_step *step, const char *id, bool whole)
-{
-    struct arena *arena = table->arena;
     const char *by = step->created_by ? step->created_by : "";
 
     if (!whole && strlen(by) > CREATED_BY_WIDTH)
         by = arena_printf(arena, "%.*s…", CREATED_BY_WIDTH - 1, by);
-    const char *cells[] = {id ? short_id(arena, id, whole) : "<missing>",
-            age_text(arena, step->created), by, table_bytes(arena, step->size), step->comment};
-    table_add(table, cells);
+    json_add_str(row, "ID", id ? short_id(arena, id, whole) : "<missing>");
+    json_add_str(row, "CreatedBy", by);
+    json_add_str(row, "CreatedAt", when_text(arena, step->created));
+    json_add_str(row, "CreatedSince", age_text(arena, step->created));
+    json_add_str(row, "Comment", step->comment ? step->comment : "");
+    json_add_str(row, "Layer", step->diff_id ? step->diff_id : "");
+    json_add_str(row, "Size", table_bytes(arena, step->size));
+    json_object_object_add(row, "Bytes", json_object_new_uint64(step->size));
+    return row;
 }
 
 int images_print_history(struct image_store *store, const char *image,
         const struct images_choice *choice, FILE *out, struct error *err)
 {
-    static const char *const heading[] = {"IMAGE", "CREATED", "CREATED BY", "SIZE", "COMMENT"};
+    const struct format_list list = {history_usual, history_names};
     _cleanup_arena_ struct arena arena = {0};
-    _cleanup_json_ struct json_object *array = json_object_new_array();
-    struct table table = {.arena = &arena, .columns = ARRAY_SIZE(heading)};
+    _cleanup_json_ struct json_object *rows = json_object_new_array();
+    bool whole = choice->no_trunc || choice->format;
     struct image_info info;
     struct image_step *steps;
     size_t count;
@@ -359,72 +320,47 @@ int images_print_history(struct image_store *store, const char *image,
         r = image_history(store, image, &arena, &steps, &count, err);
     if (r < 0)
         return r;
-    table_add(&table, heading);
-    for (size_t i = 0; i < count; i++) {
-        if (choice->json)
-            json_object_array_add(array, step_json(&arena, &steps[i]));
-        else if (choice->quiet)
-            fprintf(out, "%s\n",
-                    i == 0 ? short_id(&arena, info.id, choice->no_trunc) : "<missing>");
-        else
-            add_step(&table, &steps[i], i == 0 ? info.id : NULL, choice->no_trunc);
-    }
-    if (choice->json)
-        fprintf(out, "%s\n", json_text_pretty(array));
-    else if (!choice->quiet)
-        table_print(&table, out);
-    return 0;
+    for (size_t i = 0; i < count; i++)
+        json_object_array_add(rows, step_row(&arena, &steps[i], i == 0 ? info.id : NULL, whole));
+    if (choice->quiet)
+        return format_each(&arena, "{{.ID}}", rows, out, err);
+    return format_print(&arena, choice->format, &list, rows, out, err);
 }
 
 /* ---- df -------------------------------------------------------------------------------------- */
 
-static void add_usage(struct table *table, const char *what, uint64_t total, uint64_t used,
-        uint64_t bytes, uint64_t freeable)
-{
-    struct arena *arena = table->arena;
-    const char *cells[] = {what, arena_printf(arena, "%llu", (unsigned long long)total),
-            arena_printf(arena, "%llu", (unsigned long long)used), table_bytes(arena, bytes),
-            arena_printf(arena, "%s (%u%%)", table_bytes(arena, freeable),
-                    bytes ? (unsigned)(freeable * 100 / bytes) : 0)};
+static const char usage_usual[] = "{{.Type}}\t{{.Total}}\t{{.Active}}\t{{.Size}}\t{{.Reclaimable}}";
 
-    table_add(table, cells);
+static void add_usage(struct arena *arena, struct json_object *rows, const char *what,
+        uint64_t total, uint64_t used, uint64_t bytes, uint64_t freeable)
+{
+    struct json_object *row = json_object_new_object();
+    const char *part = arena_printf(arena, "%s (%u%%)", table_bytes(arena, freeable),
+            bytes ? (unsigned)(freeable * 100 / bytes) : 0);
+
+    json_add_str(row, "Type", what);
+    json_object_object_add(row, "Total", json_object_new_uint64(total));
+    json_object_object_add(row, "Active", json_object_new_uint64(used));
+    json_add_str(row, "Size", table_bytes(arena, bytes));
+    json_object_object_add(row, "Bytes", json_object_new_uint64(bytes));
+    json_add_str(row, "Reclaimable", part);
+    json_object_object_add(row, "ReclaimableBytes", json_object_new_uint64(freeable));
+    json_object_array_add(rows, row);
 }
 
-static void print_usage_json(const struct image_usage *usage, FILE *out)
+int images_print_usage(struct image_store *store, const char *format, FILE *out, struct error *err)
 {
-    const struct {
-        const char *name;
-        uint64_t value;
-    } members[] = {{"Images", usage->images}, {"ImagesActive", usage->images_used},
-            {"ImageBytes", usage->image_bytes}, {"ImageBytesReclaimable", usage->image_bytes_free},
-            {"Roots", usage->roots}, {"RootBytes", usage->root_bytes},
-            {"PartialBytes", usage->partial_bytes}};
-    _cleanup_json_ struct json_object *row = json_object_new_object();
-
-    for (size_t i = 0; i < ARRAY_SIZE(members); i++)
-        json_object_object_add(row, members[i].name, json_object_new_uint64(members[i].value));
-    fprintf(out, "%s\n", json_text_pretty(row));
-}
-
-int images_print_usage(struct image_store *store, bool json, FILE *out, struct error *err)
-{
-    static const char *const heading[] = {"TYPE", "TOTAL", "ACTIVE", "SIZE", "RECLAIMABLE"};
+    const struct format_list list = {usage_usual, NULL};
     _cleanup_arena_ struct arena arena = {0};
-    struct table table = {.arena = &arena, .columns = ARRAY_SIZE(heading)};
+    _cleanup_json_ struct json_object *rows = json_object_new_array();
     struct image_usage usage;
 
     int r = image_usage(store, &usage, err);
     if (r < 0)
         return r;
-    if (json) {
-        print_usage_json(&usage, out);
-        return 0;
-    }
-    table_add(&table, heading);
-    add_usage(&table, "Images", usage.images, usage.images_used, usage.image_bytes,
+    add_usage(&arena, rows, "Images", usage.images, usage.images_used, usage.image_bytes,
             usage.image_bytes_free);
-    add_usage(&table, "Sandboxes", usage.roots, usage.roots, usage.root_bytes, 0);
-    add_usage(&table, "Downloads", 0, 0, usage.partial_bytes, usage.partial_bytes);
-    table_print(&table, out);
-    return 0;
+    add_usage(&arena, rows, "Sandboxes", usage.roots, usage.roots, usage.root_bytes, 0);
+    add_usage(&arena, rows, "Downloads", 0, 0, usage.partial_bytes, usage.partial_bytes);
+    return format_print(&arena, format, &list, rows, out, err);
 }

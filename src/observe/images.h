@@ -9,8 +9,8 @@
 struct images_choice {
     bool quiet; /* ids only */
     bool no_trunc;
-    bool digests; /* a column for them */
-    bool json;
+    bool digests;          /* a column for them */
+    const char *format;    /* as observe/format.h has it; NULL: the usual table */
     struct strv filters;   /* "dangling=", "reference=", "label=", "before=", "since=" */
     const char *reference; /* only what has this name; NULL: all */
 };
@@ -24,4 +24,4 @@ int images_print_history(struct image_store *store, const char *image,
         const struct images_choice *choice, FILE *out, struct error *err);
 
 /* `viv system df`. */
-int images_print_usage(struct image_store *store, bool json, FILE *out, struct error *err);
+int images_print_usage(struct image_store *store, const char *format, FILE *out, struct error *err);

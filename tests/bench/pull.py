@@ -13,7 +13,7 @@ import time
 
 TESTS = pathlib.Path(__file__).resolve().parents[1]
 os.environ.setdefault("VIV_BUILD", str(TESTS.parent / "build"))
-sys.path[:0] = [str(TESTS), str(TESTS / "integration/image")]
+sys.path[:0] = [str(TESTS)]
 ROUNDS = 5
 
 
@@ -49,7 +49,7 @@ def main():
     top = pathlib.Path(tempfile.mkdtemp(prefix="viv-bench-pull-"))
     (top / "work").mkdir()
     os.environ["VIV_TEST_WORK"] = str(top / "work")
-    import registry as r  # pylint: disable=import-outside-toplevel
+    from lib import registry as r  # pylint: disable=import-outside-toplevel
     layout = r.Layout()
     layout.index({**layout.image(*layers(top)), "annotations":
                   {"org.opencontainers.image.ref.name": "1"}})

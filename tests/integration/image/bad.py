@@ -5,7 +5,7 @@ import os
 import tarfile
 
 from lib import *
-from registry import *
+from lib.registry import *
 
 TIMEOUT = 120
 

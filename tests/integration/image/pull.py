@@ -5,7 +5,7 @@ import os
 import threading
 
 from lib import *
-from registry import *
+from lib.registry import *
 
 TIMEOUT = 120
 WHOLE = 1 << 40  # the configuration, which comes first, is not cut

@@ -9,7 +9,7 @@ import subprocess
 import time
 
 from lib import *
-from registry import *
+from lib.registry import *
 
 TIMEOUT = 180
 

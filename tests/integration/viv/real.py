@@ -1,9 +1,9 @@
 """Real input: a Debian root made by mmdebstrap, and a bundle that umoci has unpacked from an image
 that skopeo wrote."""
-import fcntl
 import json
 
 from lib import *
+from lib.registry import debian_root
 from box import box
 
 TIMEOUT = 300  # the Debian root is made once, and kept in tests/.cache
@@ -30,26 +30,10 @@ def test_a_bundle_of_umoci():
         equal(done.out.split(), ["0", config["hostname"], "/bin:/sbin:/usr/bin"])
 
 
-def debian():
-    """The root, made when it is not there; by one of several tests at once."""
-    cache = ROOT / "tests/.cache"
-    cache.mkdir(exist_ok=True)
-    with open(cache / "debian-root.lock", "wb") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not (cache / "debian-root").exists():
-            run("rm", "-rf", cache / "debian-root.new").ok()
-            # What it mounts on the way is not seen by the tests that look for mounts left behind.
-            run("unshare", "--mount", "mmdebstrap", "--quiet", "--variant=minbase",
-                "--include=perl", "bookworm",
-                cache / "debian-root.new", timeout=280).ok()
-            (cache / "debian-root.new").rename(cache / "debian-root")
-    return cache / "debian-root"
-
-
 @needs(root=True, programs=["mmdebstrap", "gcc"])
 def test_debian():
     """bash, dpkg, perl and a compiled program, as root and as another user."""
-    root = debian()
+    root = debian_root()
     (work() / "t.c").write_text(
         '#include <stdio.h>\n#include <unistd.h>\n'
         'int main(void) { printf("compiled %d\\n", (int)getuid()); return 0; }\n')

@@ -1,6 +1,13 @@
-"""Registries for the tests: Debian's docker-registry, and in front of it, where a test wants to spoil
-something, a proxy of our own that asks for tokens, cuts connections, lies, or limits the rate."""
+"""Images and registries for the tests: Debian's docker-registry, and in front of it, where a test
+wants to spoil something, a proxy of our own that asks for tokens, cuts connections, lies, or limits
+the rate; images made by hand, and a Debian root in several layers.
+
+    from lib.registry import *
+
+    load_image("localhost/web:1", folder, config={"Cmd": ["/bin/httpd"]})   # viv run localhost/web:1
+"""
 import base64
+import fcntl
 import hashlib
 import http.client
 import http.server
@@ -12,7 +19,8 @@ import stat
 import subprocess
 import threading
 
-from lib import BUILD, Background, eventually, program, run, work
+from .asserts import eventually
+from .process import BUILD, ROOT, Background, program, run, unique, viv, work
 
 TOOL = BUILD / "tests/integration/image/image-tool"
 INDEX = "application/vnd.oci.image.index.v1+json"
@@ -40,7 +48,8 @@ class Registry(Background):
         config.write_text(f"version: 0.1\nlog: {{level: error, accesslog: {{disabled: true}}}}\n"
                           f"storage: {{filesystem: {{rootdirectory: {folder}/data}}}}\n"
                           f"http:\n  addr: {self.host}\n{tls}\n{auth}\n")
-        super().__init__("docker-registry", "serve", config)
+        # Which reads every variable REGISTRY_… as a line of its configuration.
+        super().__init__("env", "-u", "REGISTRY_AUTH_FILE", "docker-registry", "serve", config)
         eventually(self.listens)
 
     def listens(self):
@@ -261,10 +270,11 @@ class Layout:
         (self.path / "blobs/sha256" / digest).write_bytes(data)
         return {"mediaType": media_type, "digest": "sha256:" + digest, "size": len(data)}
 
-    def image(self, *layers, architecture="amd64", diff_ids=None, kind=LAYER):
+    def image(self, *layers, architecture="amd64", diff_ids=None, kind=LAYER, config=None):
         """layers: bytes of tars. Returns the manifest's descriptor."""
         ids = diff_ids or ["sha256:" + hashlib.sha256(layer).hexdigest() for layer in layers]
-        config = {"architecture": architecture, "os": "linux", "config": {"Cmd": ["/bin/sh"]},
+        config = {"architecture": architecture, "os": "linux",
+                  "config": config or {"Cmd": ["/bin/sh"]},
                   "rootfs": {"type": "layers", "diff_ids": ids},
                   "history": [{"created_by": f"layer {i}"} for i in range(len(layers))]}
         manifest = {"schemaVersion": 2, "mediaType": MANIFEST,
@@ -320,3 +330,89 @@ def background(argv):
     return subprocess.Popen([str(part) for part in argv], stdout=subprocess.PIPE,
                             stderr=subprocess.PIPE, text=True)
 
+
+def registries_conf(*insecure, conf=""):
+    """Gives viv a registries.conf and a file of passwords of this test's own. `insecure`: hosts that
+    plain http is fine for."""
+    path = work() / unique("registries-")
+    path.write_text(conf + "".join(
+        f'\n[[registry]]\nlocation = "{host}"\ninsecure = true\n' for host in insecure))
+    os.environ["CONTAINERS_REGISTRIES_CONF"] = str(path)
+    os.environ["REGISTRY_AUTH_FILE"] = str(work() / "auth.json")
+    if not (work() / "auth.json").exists():
+        (work() / "auth.json").write_text("{}")
+
+
+def tar_of(folder):
+    """A folder as the bytes of a tar."""
+    return subprocess.run(["tar", "-C", folder, "--sort=name", "--xattrs", "--numeric-owner", "-cf",
+                           "-", "."], stdout=subprocess.PIPE, check=True).stdout
+
+
+def load_image(name, *layers, config=None, env=None):
+    """Puts an image into viv's store (that of the test, or of `env`). `layers`: folders, or bytes of
+    tars, the lowest first; `config`: the "config" member of its configuration. Its id."""
+    layout = Layout(unique("layout-"))
+    item = layout.image(*(layer if isinstance(layer, bytes) else tar_of(layer) for layer in layers),
+                        config=config)
+    layout.index({**item, "annotations": {"org.opencontainers.image.ref.name": name}})
+    viv("load", "-q", "-i", layout.path, env=env, timeout=120).ok()
+    return viv("image", "inspect", "-f", "{{.Id}}", name, env=env).ok().out.strip()
+
+
+def debian_root():
+    """A Debian root by mmdebstrap, made when it is not there; by one of several tests at once."""
+    cache = ROOT / "tests/.cache"
+    cache.mkdir(exist_ok=True)
+    with open(cache / "debian-root.lock", "wb") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (cache / "debian-root").exists():
+            run("rm", "-rf", cache / "debian-root.new").ok()
+            # What it mounts on the way is not seen by the tests that look for mounts left behind.
+            run("unshare", "--mount", "mmdebstrap", "--quiet", "--variant=minbase",
+                "--include=perl", "bookworm",
+                cache / "debian-root.new", timeout=280).ok()
+            (cache / "debian-root.new").rename(cache / "debian-root")
+    return cache / "debian-root"
+
+
+def debian_layout():
+    """The Debian root as an OCI layout of five layers, compressed by zstd, with the tag 12: /usr/share,
+    /usr/lib, the rest, and two small ones above, with whiteouts and an opaque folder. Made once."""
+    root = debian_root()
+    layout = ROOT / "tests/.cache/debian-layout"
+    with open(ROOT / "tests/.cache/debian-root.lock", "wb") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not layout.exists():
+            _make_debian_layout(root, layout)
+    return layout
+
+
+def _make_debian_layout(root, target):
+    made = Layout(unique("debian-"))
+    first, second = work() / unique("upper-"), work() / unique("upper-")
+    (first / "etc/gone").mkdir(parents=True)
+    (first / "etc/gone/below").write_text("1")
+    (first / "srv/data").mkdir(parents=True)
+    (first / "srv/data/old").write_text("old")
+    (second / "etc").mkdir(parents=True)
+    (second / "etc/.wh.gone").write_text("")
+    (second / "srv/data").mkdir(parents=True)
+    (second / "srv/data/.wh..wh..opq").write_text("")
+    (second / "srv/data/new").write_text("new")
+
+    def part(*args):
+        return subprocess.run(["tar", "-C", root, "--sort=name", "--numeric-owner", "--xattrs",
+                               "--one-file-system", *args], stdout=subprocess.PIPE,
+                              check=True).stdout
+
+    item = made.image(part("-cf", "-", "./usr/share"), part("-cf", "-", "./usr/lib"),
+                      part("--exclude=./usr/share", "--exclude=./usr/lib", "--exclude=./dev/*",
+                           "-cf", "-", "."), tar_of(first), tar_of(second),
+                      config={"Cmd": ["bash"], "Env": ["PATH=/usr/sbin:/usr/bin:/sbin:/bin", "D=12"]})
+    made.index({**item, "annotations": {"org.opencontainers.image.ref.name": "12"}})
+    run("rm", "-rf", f"{target}.new").ok()
+    run("skopeo", "--insecure-policy", "copy", "-q", "--dest-compress",
+        "--dest-compress-format=zstd", f"oci:{made.path}:12", f"oci:{target}.new:12",
+        timeout=250).ok()
+    pathlib.Path(f"{target}.new").rename(target)

@@ -1,0 +1,189 @@
+"""The commands on images: what they print, what they change, and what others can read of it."""
+import json
+import os
+import pathlib
+import subprocess
+
+from lib import *
+from lib.registry import *
+from box import box
+
+TIMEOUT = 120
+
+
+def two_images():
+    """localhost/first:1, and localhost/second:2 which has one layer more."""
+    extra = work() / "extra"
+    (extra / "srv").mkdir(parents=True)
+    (extra / "srv/page").write_text("page")
+    first = load_image("localhost/first:1", image(), config={"Cmd": ["sh"], "Labels": {"a": "1"}})
+    second = load_image("localhost/second:2", image(), extra)
+    return first, second
+
+
+def rows(b, *args):
+    return json.loads(b.viv("images", "--format", "json", *args).ok().out)
+
+
+def test_lists_and_filters():
+    first, second = two_images()
+    with box() as b:
+        table = b.viv("images").ok().lines()
+        matches(table[0], r"REPOSITORY +TAG +IMAGE ID +CREATED +SIZE")
+        equal(len(table), 3)
+        equal(sorted(b.viv("images", "-q", "--no-trunc").ok().lines()), sorted([first, second]))
+        contains(b.viv("images", "--digests").ok().out, "DIGEST")
+        equal(b.viv("images", "-f", "label=a=1", "--format", "{{.Repository}}:{{.Tag}}").ok().out,
+              "localhost/first:1\n")
+        equal(b.viv("images", "-f", "label=b", "-q").ok().out, "")
+        equal([row["Id"] for row in rows(b, "-f", "reference=*second*")], [second])
+        equal([row["Id"] for row in rows(b, "first")], [first])
+        b.viv("tag", "first:1", "quay.example/a/b:3", "docker.io/library/x:y").ok()
+        equal(b.viv("images", "-q").ok().lines().count(first[7:19]), 1)
+        equal(b.viv("images", "quay.example/a/b").ok().lines()[1].split()[:2],
+              ["quay.example/a/b", "3"])
+        equal([row["Id"] for row in rows(b, "x")], [first])
+        equal(rows(b, "-f", "dangling=true"), [])
+        fails(b.viv("images", "-f", "nonsense=1"), 125, "--filter nonsense=1: write dangling=true")
+        fails(b.viv("images", "--format", "{{.Nothing}}"), 125, "Nothing")
+        shown = json.loads(b.viv("inspect", "first:1").ok().out)[0]
+        equal((shown["Id"], shown["Config"]["Labels"]), (first, {"a": "1"}))
+        equal(shown, json.loads(b.viv("image", "inspect", first[:20]).ok().out)[0])
+        equal(b.viv("inspect", "-f", "{{.Architecture}}", "second:2").ok().out, "amd64\n")
+        fails(b.viv("inspect", "none:1"), 125)
+        equal(b.viv("image", "exists", "first:1").status, 0)
+        equal(b.viv("image", "exists", "none:1").status, 1)
+        contains(b.viv("history", "second:2").ok().lines()[0], "CREATED BY")
+        equal(len(json.loads(b.viv("history", "--format", "json", "second:2").ok().out)), 2)
+        equal(b.viv("image", "ls", "-q").ok().out, b.viv("images", "-q").ok().out)
+
+
+def test_rmi():
+    first, second = two_images()
+    with box() as b:
+        b.viv("tag", "first:1", "other:1").ok()
+        equal(b.viv("rmi", "other:1").ok().out, "Untagged: localhost/other:1\n")
+        b.viv("tag", "first:1", "other:1").ok()
+        fails(b.viv("rmi", first), 1, "has several names (localhost/first:1, localhost/other:1)")
+        done = b.viv("rmi", "none:1", "second:2")
+        fails(done, 1, "no such image: none:1")
+        contains(done.out, f"Deleted: {second}")
+        b.viv("rmi", "-i", "none:1").ok()
+        found = b.viv("rmi", "-f", first).ok().out
+        equal(found, f"Untagged: localhost/first:1\nUntagged: localhost/other:1\nDeleted: {first}\n")
+        equal(list((pathlib.Path(os.environ["VIV_DATA_ROOT"]) / "images/blobs/sha256").iterdir()), [])
+        fails(b.viv("rmi"), 125, "name images, or use --all")
+
+
+def test_archives():
+    first, second = two_images()
+    with box() as b:
+        whole = work() / "both.tar"
+        b.viv("save", "-o", whole, "first:1", "second:2").ok()
+        piped = subprocess.run([program("viv"), "save", "second:2"], stdout=subprocess.PIPE,
+                               check=True).stdout
+        b.viv("save", "--format", "oci-dir", "-o", work() / "layout", "first:1").ok()
+        skopeo("copy", "-q", f"oci:{work()}/layout", f"docker-archive:{work()}/by-skopeo.tar:s:1")
+        run("gzip", "-k", work() / "by-skopeo.tar").ok()
+        b.viv("rmi", "-a").ok()
+        equal(b.viv("load", "-q", "-i", whole).ok().lines(),
+              ["Loaded image: localhost/first:1", "Loaded image: localhost/second:2"])
+        b.viv("rmi", "-a").ok()
+        done = b.viv("load", stdin=piped)
+        equal(done.ok().out, "Loaded image: localhost/second:2\n")
+        matches(done.err, r"^[0-9a-f]{12}: done")
+        equal(b.viv("images", "-q", "--no-trunc").ok().out.strip(), second)
+        b.viv("load", "-q", "-i", work() / "by-skopeo.tar.gz").ok()
+        equal(b.viv("image", "inspect", "-f", "{{.Id}}", "docker.io/library/s:1").ok().out.strip(),
+              first)
+        imported = b.viv("import", "-c", "CMD [\"cat\", \"/srv/page\"]", "-m", "note", "-",
+                         "page:1", stdin=tar_of(work() / "extra")).ok().out.strip()
+        shown = json.loads(b.viv("inspect", imported).ok().out)[0]
+        equal((shown["Config"]["Cmd"], shown["History"][0]["comment"], shown["RepoTags"]),
+              (["cat", "/srv/page"], "note", ["localhost/page:1"]))
+        fails(b.viv("load", "-i", work() / "none"), 125, "none")
+        fails(b.viv("load", stdin=b"no archive"), 125)
+        fails(b.viv("import", work() / "none"), 125, "open")
+
+
+def test_commit_diff_and_export():
+    two_images()
+    with box() as b:
+        name = b.start(image=("second:2",), script="echo own >/etc/own; chown 5:6 /etc/own; "
+                       "rm /srv/page; echo ready >/ready; sleep 1000")
+        eventually(lambda: b.viv("exec", name, "cat", "/ready").out == "ready\n")
+        equal(b.viv("diff", name).ok().lines(),
+              ["C /etc", "A /etc/own", "A /ready", "C /srv", "D /srv/page"])
+        equal(json.loads(b.viv("diff", "--format", "json", name).ok().out)["deleted"], ["/srv/page"])
+        done = b.viv("commit", "-a", "me", "-m", "why", "-c", "ENV MADE=yes", name, "made:1")
+        made = done.ok().out.strip()
+        equal(b.inspect(name)["State"]["Status"], "running")
+        shown = json.loads(b.viv("inspect", "made:1").ok().out)[0]
+        equal((shown["Id"], shown["Author"], shown["History"][-1]["comment"],
+               len(shown["RootFS"]["Layers"])), (made, "me", "why", 3))
+        equal(b.run("made:1", "sh", "-c", "stat -c %u:%g /etc/own; ls /srv; echo $MADE").ok().lines(),
+              ["5:6", "yes"])
+        run("mkdir", work() / "out").ok()
+        b.viv("export", "-o", work() / "out.tar", name).ok()
+        run("tar", "-C", work() / "out", "-xpf", work() / "out.tar").ok()
+        equal(sorted(os.listdir(work() / "out/srv")), [])
+        equal(os.stat(work() / "out/etc/own").st_uid, 5)
+        check(not (work() / "out.tar.part").exists())
+        skopeo("copy", "-q", f"docker-archive:{saved(b, 'made:1')}", f"dir:{work()}/checked")
+        built = b.start(script="echo x >/x; sleep 1000")
+        eventually(lambda: b.viv("diff", built).out == "A /x\n")
+        b.viv("commit", built, "from-built-in:1").ok()
+        equal(b.run("from-built-in:1", "cat", "/x").ok().out, "x\n")
+        fails(b.viv("commit", "none"), 125, "no such sandbox")
+        fails(b.viv("diff", "none"), 125, "no such sandbox")
+
+
+def saved(b, name):
+    path = work() / "saved.tar"
+    b.viv("save", "-o", path, name).ok()
+    return path
+
+
+def test_store_as_a_whole():
+    first, second = two_images()
+    with box() as b:
+        usage = {row["Type"]: row for row in json.loads(b.viv("system", "df", "--format",
+                                                              "json").ok().out)}
+        equal((usage["Images"]["Total"], usage["Images"]["Active"]), (2, 0))
+        equal(usage["Images"]["Bytes"], usage["Images"]["ReclaimableBytes"])
+        equal((usage["Sandboxes"]["Total"], usage["Downloads"]["Bytes"]), (0, 0))
+        b.viv("run", "--name", "ended", *b.flags(), "first:1", "true").ok()
+        contains(b.viv("system", "df").ok().out, "RECLAIMABLE")
+        equal(b.viv("system", "check").ok().out, "")
+        spoilt = next(pathlib.Path(os.environ["VIV_DATA_ROOT"]).glob("images/layers/*/diff/srv/page"))
+        stamp = spoilt.stat()
+        spoilt.write_text("spoi")
+        os.utime(spoilt, ns=(stamp.st_atime_ns, stamp.st_mtime_ns))
+        fails(b.viv("system", "check"), 1)
+        contains(b.viv("system", "check", "--repair").ok().out, "unpacked again")
+        equal(b.viv("system", "check").ok().out, "")
+        contains(b.viv("image", "prune", "-f").ok().out, "Total reclaimed space: 0 B")
+        b.viv("load", "-q", "-i", relabelled()).ok()
+        equal(len(rows(b, "-f", "dangling=true")), 1)
+        contains(b.viv("image", "prune", "-f").ok().out, f"Deleted: {second}")
+        found = b.viv("image", "prune", "-a", "-f").ok().out
+        contains(found, "Deleted: sha256:")
+        check(first not in found, "it is in use")
+        contains(b.viv("system", "prune", "-a", "-f").ok().out, "Deleted: ended")
+        equal(b.viv("images", "-q").ok().out, "")
+
+
+def relabelled():
+    """Another image of the name localhost/first:1, so that the one before has none."""
+    layout = Layout("again")
+    item = layout.image(tar_of(work() / "extra"), config={"Cmd": ["other"]})
+    layout.index({**item, "annotations": {"org.opencontainers.image.ref.name": "localhost/second:2"}})
+    return layout.path
+
+
+def test_subcommands():
+    with box() as b:
+        for group, part in (("image", "inspect"), ("system", "check")):
+            contains(b.viv(group).ok().out, part)
+            contains(b.viv(group, "--help").ok().out, part)
+            fails(b.viv(group, "prun"), 125, f'did you mean "prune"?; `viv {group} --help`')
