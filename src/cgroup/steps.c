@@ -599,7 +599,7 @@ static int add_scope(struct builder *b, struct error *err)
     struct cgroup_unit unit;
 
     int r = cgroup_systemd_unit(
-            request->path, systemd->user, geteuid(), b->plan->arena, &unit, err);
+            request->path, systemd->user, sys_uid_outside(), b->plan->arena, &unit, err);
     if (r < 0)
         return r;
     struct cgroup_scope_args *args = arena_new(b->plan->arena, struct cgroup_scope_args);

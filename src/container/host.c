@@ -4,6 +4,7 @@
 #include <unistd.h>
 
 #include "base/install.h"
+#include "container/store.h"
 #include "rootfs/idmappable.h"
 #include "sys/userns.h"
 
@@ -45,7 +46,7 @@ int container_host_detect(struct arena *arena, struct container_host *ret, struc
     host.rootless = host.uid != 0 || sys_in_user_namespace();
     host.id_helpers = host.uid != 0 && have_program("newuidmap") && have_program("newgidmap");
     host.systemd.helper = systemd_helper(arena);
-    host.systemd.user = host.uid != 0;
+    host.systemd.user = store_for_a_user();
     *ret = host;
     return 0;
 }

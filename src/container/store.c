@@ -19,18 +19,21 @@
 /* An engine of an ordinary user (rootless Podman) calls as root of a user namespace, with the
  * user's environment. Someone who became root there by su or in a container has USER=root, as runc
  * has it. */
-static bool root_for_a_user(void)
+bool store_for_a_user(void)
 {
     const char *user = getenv("USER");
 
-    return sys_in_user_namespace() && (!user || !str_equal(user, "root"));
+    if (geteuid() != 0)
+        return true;
+    return !str_empty(getenv("XDG_RUNTIME_DIR")) && sys_in_user_namespace() &&
+           (!user || !str_equal(user, "root"));
 }
 
 const char *store_default_root(struct arena *arena, const char *program)
 {
     const char *runtime_dir = getenv("XDG_RUNTIME_DIR");
 
-    if (geteuid() == 0 && (str_empty(runtime_dir) || !root_for_a_user()))
+    if (!store_for_a_user())
         return arena_printf(arena, "/run/%s", program);
     if (!str_empty(runtime_dir))
         return arena_printf(arena, "%s/%s", runtime_dir, program);

@@ -25,6 +25,10 @@ int store_open(struct arena *arena, const char *root, struct store *ret, struct 
 void store_close(struct store *store);
 #define _cleanup_store_ __attribute__((cleanup(store_close)))
 
+/* Whether an ordinary user calls, also as root of a user namespace (an engine without privileges):
+ * sandboxes are kept in the user's runtime directory, and scopes are the user's manager's. */
+bool store_for_a_user(void);
+
 /* "/run/<program>" for root, "$XDG_RUNTIME_DIR/<program>" or "/tmp/<program>-<uid>" otherwise. Root
  * of a user namespace that is there for an ordinary user counts as that user. */
 const char *store_default_root(struct arena *arena, const char *program);

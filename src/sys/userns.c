@@ -127,3 +127,19 @@ bool sys_in_user_namespace(void)
         return false;
     return !(inside == 0 && outside == 0 && count == UINT32_MAX);
 }
+
+uid_t sys_uid_outside(void)
+{
+    char text[4096];
+    struct id_map map;
+    uid_t own = geteuid();
+    int used;
+
+    if (io_read_small_at(AT_FDCWD, "/proc/self/uid_map", text, sizeof(text)) < 0)
+        return own;
+    for (const char *at = text;
+            sscanf(at, "%u %u %u%n", &map.inside, &map.outside, &map.count, &used) == 3; at += used)
+        if (own >= map.inside && own - map.inside < map.count)
+            return map.outside + (own - map.inside);
+    return own;
+}

@@ -49,3 +49,7 @@ int sys_userns_new(const struct id_maps *uids, const struct id_maps *gids, struc
 /* Whether this process is in another user namespace than the host's first one, where root is no
  * root of the host: the map of ids says so. False when that cannot be read. */
 bool sys_in_user_namespace(void);
+
+/* Our effective user as the parent user namespace knows it; the same as geteuid(2) outside of one.
+ */
+uid_t sys_uid_outside(void);

@@ -1,0 +1,96 @@
+"""Podman with systemd as the manager of control groups (--systemd-cgroup), in the rig that systemd has
+booted: scopes, their properties, delegation, and an ordinary user with a manager of its own."""
+import contextlib
+import json
+
+from lib import *
+from box import image_tar
+
+RIG = "systemd"
+BUILDS = ["plain"]
+TIMEOUT = 400
+IMAGE = "/tmp/viv-bb.tar"
+NAME = "viv-systemd-test"
+
+guest = None
+
+
+@contextlib.contextmanager
+def shared():
+    global guest
+    guest = rig("systemd")
+    guest.push(IMAGE, image_tar(work() / "bb.tar").read_bytes())
+    guest.push("/etc/containers/containers.conf.d/viv.conf",
+               (ROOT / "docs/clients/podman.conf").read_bytes())
+    guest.sh(f"mkdir -p /usr/local/bin; ln -sf {program('viv-oci')} /usr/local/bin/viv-oci").ok()
+    yield
+
+
+def life(user):
+    """One container of that user through podman; what each of the commands printed."""
+    manager = "systemctl" if user is None else "systemctl --user"
+    found = guest.sh(f"""
+        set -e
+        trap "podman rm -f -t 0 {NAME} >/dev/null 2>&1" EXIT
+        podman import -q --change CMD=/bin/sh {IMAGE} localhost/bb:1 >/dev/null 2>&1
+        podman info --format '{{{{.Host.OCIRuntime.Name}}}} {{{{.Host.CgroupManager}}}}'
+        podman run -d -q --network none --name {NAME} -m 64m --pids-limit 33 localhost/bb:1 \
+            sleep 1000 >/dev/null
+        scope=libpod-$(podman inspect -f '{{{{.Id}}}}' {NAME}).scope
+        {manager} show $scope -p ActiveState -p MemoryMax -p TasksMax -p Delegate
+        group=/sys/fs/cgroup$({manager} show $scope -p ControlGroup --value)
+        echo files $(cat $group/memory.max $group/pids.max)
+        podman exec {NAME} cat /sys/fs/cgroup/memory.max
+        podman pause {NAME} >/dev/null; grep frozen $group/cgroup.events; podman unpause {NAME} >/dev/null
+        podman update --memory 128m {NAME} >/dev/null
+        {manager} show $scope -p MemoryMax
+        podman rm -f -t 0 {NAME} >/dev/null
+        {manager} list-units --all --no-legend "$scope"
+        test ! -e $group""", user=user, timeout=300)
+    return found.ok().lines()
+
+
+LIFE = ["viv systemd", "Delegate=yes", "ActiveState=active", "MemoryMax=67108864", "TasksMax=33",
+        "files 67108864 33", "67108864", "frozen 1", "MemoryMax=134217728"]
+
+
+def test_podman_as_root():
+    equal(sorted(life(None)), sorted(LIFE))
+
+
+def test_podman_as_an_ordinary_user_with_a_manager():
+    equal(sorted(life("rig")), sorted(LIFE))
+
+
+def test_viv_oci_alone():
+    config = json.loads(guest.run(program("viv-oci"), "spec", "--bundle", "/tmp").ok().out or "{}") \
+        or json.loads(guest.run("cat", "/tmp/config.json").ok().out)
+    config["root"] = {"path": image(), "readonly": True}
+    config["process"].update(terminal=False, args=["/bin/sleep", "1000"])
+    config["linux"].update(cgroupsPath="system.slice:viv:" + NAME,
+                           resources={"memory": {"limit": 50 << 20}, "cpu": {"shares": 512}})
+    config["annotations"] = {"org.systemd.property.CollectMode": "'inactive-or-failed'",
+                             "org.systemd.property.TimeoutStopSec": "uint64 7",
+                             "org.systemd.property.Description": "'a box of the test'"}
+    guest.push("/tmp/viv-bundle/config.json", json.dumps(config))
+    oci = f"{program('viv-oci')} --root /run/viv-test --systemd-cgroup"
+    scope = f"viv-{NAME}.scope"
+    found = guest.sh(f"""
+        set -e
+        rm -f /tmp/config.json
+        {oci} create --bundle /tmp/viv-bundle {NAME} </dev/null >/dev/null
+        {oci} start {NAME}
+        systemctl show {scope} -p MemoryMax -p Slice -p CollectMode -p TimeoutStopUSec -p Description
+        {oci} exec {NAME} cat /proc/self/cgroup
+        {oci} update --memory 100m {NAME}
+        systemctl show {scope} -p MemoryMax
+        systemctl daemon-reload
+        cat /sys/fs/cgroup/system.slice/{scope}/memory.max
+        {oci} delete --force {NAME}
+        test ! -e /sys/fs/cgroup/system.slice/{scope}""", timeout=200)
+    if found.status:
+        guest.sh(f"{oci} delete --force {NAME}")
+    equal(sorted(found.ok().lines()), sorted([
+        f"MemoryMax={50 << 20}", "Slice=system.slice", "CollectMode=inactive-or-failed",
+        "TimeoutStopUSec=7s", "Description=a box of the test", "0::/", f"MemoryMax={100 << 20}",
+        str(100 << 20)]))
