@@ -251,6 +251,23 @@ static int rm(struct cli *cli, int argc, char **argv, struct error *err)
     return cli_each(cli, &names, each_rm, &flags, err);
 }
 
+static const struct option_command reload_command = {.name = "viv network reload",
+        .about = "Loads the rules of all networks and published ports anew, for when somebody has "
+                 "flushed the firewall."};
+
+static int reload(struct cli *cli, int argc, char **argv, struct error *err)
+{
+    _cleanup_engine_ struct engine engine = {0};
+    struct strv rest = {0};
+    int nothing = 0;
+    int r = cli_parse(cli, &reload_command, argc, argv, &nothing, &rest, err);
+
+    if (r != 0)
+        return r < 0 ? r : 0;
+    r = engine_open(cli->arena, cli->root, &engine, err);
+    return r < 0 ? r : networks_reload(&engine, err);
+}
+
 static const struct option_command prune_command = {.name = "viv network prune",
         .about = "Takes away all networks that no sandbox is on, but the default one.",
         .tables = {&rm_table}};
@@ -380,11 +397,12 @@ static const struct cli_command commands[] = {
         {"inspect", NULL, "show everything about networks", inspect},
         {"rm", NULL, "take networks away", rm},
         {"prune", NULL, "take away those that nobody is on", prune},
+        {"reload", NULL, "load their rules anew", reload},
         {"connect", NULL, "put a sandbox on a network", connect_to},
         {"disconnect", NULL, "take a sandbox off a network", disconnect},
 };
 static const struct option_command network_command = {.name = "viv network",
-        .usage = "create|ls|inspect|rm|prune|connect|disconnect …",
+        .usage = "create|ls|inspect|rm|prune|reload|connect|disconnect …",
         .about = "Networks of sandboxes.",
         .order = OPTIONS_FIRST,
         .most = SIZE_MAX,

@@ -374,6 +374,48 @@ int sandbox_disconnect(
     return sandbox_meta_save(sandbox.record_fd, &sandbox.meta, sandbox.kept, err);
 }
 
+/* ---- renaming, reloading --------------------------------------------------------------------- */
+
+static int rename_lease(struct engine *engine, const struct networks *networks,
+        const struct net_lease *lease, const char *name, struct error *err)
+{
+    struct net_lease renamed = *lease;
+    _cleanup_close_ int lock = lease_lock(networks, lease->network, err);
+
+    if (lock < 0)
+        return lock;
+    renamed.names = (struct strv){0};
+    for (size_t i = 0; i < lease->names.count; i++)
+        strv_add(engine->arena, &renamed.names, i ? lease->names.words[i] : name);
+    renamed.sandbox = name;
+    return lease_store(networks, engine->arena, &renamed, err);
+}
+
+int sandbox_rename_leases(
+        struct engine *engine, const char *id, const char *name, struct error *err)
+{
+    _cleanup_networks_ struct networks networks = {0};
+    struct net_leases leases = {0};
+    int r = engine_networks(engine, false, &networks, err);
+
+    if (r == 0)
+        r = sandbox_leases(engine, id, &leases, err);
+    for (size_t i = 0; i < leases.count && r == 0; i++)
+        r = rename_lease(engine, &networks, &leases.items[i], name, err);
+    return r;
+}
+
+int networks_reload(struct engine *engine, struct error *err)
+{
+    _cleanup_networks_ struct networks networks = {0};
+    const char *nft;
+    int r = engine_networks(engine, false, &networks, err);
+
+    if (r == 0)
+        r = install_find_program(engine->arena, "viv-nft", &nft, err);
+    return r < 0 ? r : net_load_rules(&networks, nft, err);
+}
+
 /* ---- taking away ----------------------------------------------------------------------------- */
 
 static int in_use(

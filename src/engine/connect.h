@@ -26,9 +26,16 @@ int sandbox_connect(
 int sandbox_disconnect(
         struct engine *engine, const char *name, const char *network, struct error *err);
 
+/* Loads the rules of all networks and published ports anew, for when somebody has flushed them. */
+int networks_reload(struct engine *engine, struct error *err);
+
 /* Takes a network away, with its bridge and rules. -EBUSY: sandboxes are on it, unless `force`,
  * which takes it from them. */
 int network_remove(struct engine *engine, const char *name, bool force, struct error *err);
+
+/* A sandbox has another name now: that is what it is found by. */
+int sandbox_rename_leases(
+        struct engine *engine, const char *id, const char *name, struct error *err);
 
 /* Whether a sandbox has joined a network while it ran: then more is to be given back at its end
  * than it started with. `run_fd` is its folder in the store. */

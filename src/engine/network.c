@@ -270,6 +270,28 @@ static void mount_files(struct engine *engine, struct engine_run *run, struct sa
     }
 }
 
+/* A sandbox in another one's network namespace knows names as that one does. */
+static void share_files(struct engine *engine, struct engine_run *run)
+{
+    static const char *const names[] = {"hosts", "resolv.conf"};
+    const struct sandbox_meta *meta = &run->meta;
+
+    for (size_t i = 0; i < meta->joins.count; i++) {
+        _cleanup_sandbox_ struct sandbox other = {.record_fd = -1};
+        if (!str_equal(meta->joins.items[i].kind, "network") ||
+                engine_find(engine, meta->joins.items[i].sandbox, &other, NULL) < 0)
+            continue;
+        const char *folder = folder_path(engine, other.meta.name);
+        for (size_t j = 0; j < ARRAY_SIZE(names); j++) {
+            const char *path = path_join(engine->arena, folder, names[j]);
+            const char *destination = arena_printf(engine->arena, "/etc/%s", names[j]);
+            if (access(path, F_OK) == 0 && !has_mount(run->spec, destination))
+                spec_add_mount(engine->arena, run->spec, destination, "bind", path,
+                        "bind,nosuid,nodev,noexec");
+        }
+    }
+}
+
 /* ---- preparing ------------------------------------------------------------------------------- */
 
 /* The words of pasta(1): its address and routes as the host's, and the ports that are published,
@@ -354,8 +376,10 @@ int sandbox_networks_prepare(struct engine *engine, struct engine_run *run, bool
     int r = 0;
 
     *ret = NULL;
-    if (!net_wants_anything(&run->meta.network))
+    if (!net_wants_anything(&run->meta.network)) {
+        share_files(engine, run);
         return 0;
+    }
     all = arena_new(engine->arena, struct sandbox_networks);
     *all = (struct sandbox_networks){.arena = engine->arena,
             .networks = {.fd = -1},

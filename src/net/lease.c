@@ -229,8 +229,8 @@ static const char *boot_id(struct arena *arena)
     return arena_strdup(arena, text);
 }
 
-static int store(const struct networks *networks, struct arena *arena,
-        const struct net_lease *lease, struct error *err)
+int lease_store(const struct networks *networks, struct arena *arena, const struct net_lease *lease,
+        struct error *err)
 {
     _cleanup_json_ struct json_object *json = record_write(&net_lease_record, lease);
     const char *text = json_text(json);
@@ -247,7 +247,7 @@ int lease_save(const struct networks *networks, struct arena *arena, struct net_
     lease->boot = boot_id(arena);
     lease->maker = getpid();
     sys_process_start_time(lease->maker, &lease->maker_start);
-    return store(networks, arena, lease, err);
+    return lease_store(networks, arena, lease, err);
 }
 
 int lease_note_init(const struct networks *networks, struct arena *arena, struct net_lease *lease,
@@ -257,7 +257,7 @@ int lease_note_init(const struct networks *networks, struct arena *arena, struct
     sys_process_start_time(lease->maker, &lease->maker_start);
     lease->init = pid;
     sys_process_start_time(pid, &lease->init_start);
-    return store(networks, arena, lease, err);
+    return lease_store(networks, arena, lease, err);
 }
 
 int lease_drop(const struct networks *networks, struct arena *arena, const struct net_lease *lease,

@@ -52,8 +52,11 @@ int lease_list(const struct networks *networks, const char *network, struct aren
 int lease_choose(const struct network *network, const struct net_leases *others,
         struct arena *arena, struct net_lease *lease, struct error *err);
 
-/* Stores one; the maker is this process. Stores it again, with the first process's pid. */
+/* Stores one; the maker is this process. Stores it as it is. Stores it again, with the first
+ * process's pid. */
 int lease_save(const struct networks *networks, struct arena *arena, struct net_lease *lease,
+        struct error *err);
+int lease_store(const struct networks *networks, struct arena *arena, const struct net_lease *lease,
         struct error *err);
 int lease_note_init(const struct networks *networks, struct arena *arena, struct net_lease *lease,
         int pid, struct error *err);

@@ -12,6 +12,7 @@
 #include "base/io.h"
 #include "net/firewall.h"
 #include "net/shape.h"
+#include "net/sweep.h"
 #include "plan/run.h"
 #include "sys/netlink.h"
 
@@ -58,10 +59,13 @@ static void bridge_of(const struct network *network, struct link_bridge *ret)
         ret->addresses[i] = (struct link_address){network->gateways[i], network->ranges[i].prefix};
 }
 
-static int load_rules(const struct net_bridge_args *args, struct error *err)
+/* Without the table, all networks' rules are gone, not only this one's. */
+static int load_rules(const struct net_bridge_args *args, bool loaded, struct error *err)
 {
     _cleanup_buf_ struct buf text = {0};
 
+    if (!loaded)
+        return net_load_rules(args->networks, args->nft, err);
     firewall_base(&text);
     firewall_network(args->network, true, &text);
     return firewall_load(args->nft, buf_text(&text), err);
@@ -81,10 +85,10 @@ int net_make_bridge(const struct net_bridge_args *args, struct error *err)
     if (sock < 0)
         return error_sys(err, -sock, "open a netlink socket");
     int index = link_find(sock, network->network_interface, &up);
-    int loaded = index > 0 && up ? firewall_is_loaded(err) : 0;
-    if (loaded != 0)
+    int loaded = firewall_is_loaded(err);
+    if (loaded < 0 || (loaded && index > 0 && up))
         return loaded < 0 ? loaded : 0;
-    int r = load_rules(args, err);
+    int r = load_rules(args, loaded, err);
     bridge_of(network, &bridge);
     if (r == 0)
         r = link_make_bridge(sock, &bridge, err);

@@ -58,6 +58,38 @@ int net_release_sandbox(
     return result;
 }
 
+static void add_live_ports(
+        const struct networks *networks, const char *name, struct arena *arena, struct buf *text)
+{
+    struct net_leases leases = {0};
+
+    lease_list(networks, name, arena, &leases, NULL);
+    for (size_t i = 0; i < leases.count; i++)
+        if (lease_is_alive(&leases.items[i]))
+            firewall_ports(&leases.items[i], true, text);
+}
+
+int net_load_rules(const struct networks *networks, const char *nft, struct error *err)
+{
+    _cleanup_arena_ struct arena arena = {0};
+    _cleanup_buf_ struct buf text = {0};
+    struct strv names = {0};
+    const char *name;
+    int r = networks_list(networks, &arena, &names, err);
+
+    if (r < 0)
+        return r;
+    firewall_base(&text);
+    strv_foreach (name, &names) {
+        struct network network;
+        if (network_load(networks, name, false, &arena, &network, NULL) < 0)
+            continue; /* it is just being taken away */
+        firewall_network(&network, true, &text);
+        add_live_ports(networks, name, &arena, &text);
+    }
+    return firewall_load(nft, buf_text(&text), err);
+}
+
 int net_sweep(
         const struct networks *networks, const char *nft, const char *network, struct error *err)
 {

@@ -12,6 +12,10 @@ int net_release(const struct networks *networks, const char *nft, const struct n
 int net_release_sandbox(
         const struct networks *networks, const char *nft, const char *id, struct error *err);
 
+/* Loads all rules anew: those of all networks, and the ports of all live leases. For a table that
+ * somebody has flushed. */
+int net_load_rules(const struct networks *networks, const char *nft, struct error *err);
+
 /* All dead leases of a network, whose lock the caller holds; how many. */
 int net_sweep(
         const struct networks *networks, const char *nft, const char *network, struct error *err);

@@ -92,6 +92,11 @@ def test_the_administrator_comes_first():
         run("nft", "add table inet f; add chain inet f f { type filter hook forward priority 10; "
             "policy drop; }").ok()
         equal(get(HERE, 8080, h.outside, 0.5), "nothing")
+        # rules that somebody has flushed come back
+        run("nft", "flush", "ruleset").ok()
+        equal(get(HERE, 8080, h.outside), "refused")
+        h.viv("network", "reload").ok()
+        equal(get(HERE, 8080, h.outside), here)
         h.viv("rm", "-f", name).ok()
         contains(run("nft", "list", "table", "inet", "vivarium").ok().out, "chain administrator")
         check("8080" not in run("nft", "list", "table", "inet", "vivarium").out, "the port is left")
@@ -137,6 +142,9 @@ def test_names():
         # who shares no network with it, does not find it
         h.viv("network", "create", "--internal", "far").ok()
         fails(h.sh("nslookup web", "--network", "far"), 1)
+        # who shares its namespace, knows names as it does
+        equal(h.out("wget -qO- http://web/; wget -qO- http://127.0.0.1/", "--network",
+                    "container:web"), "here web\nhere web")
         # over TCP too, which resolvers fall back to
         gateway = address.rsplit(".", 1)[0] + ".1"
         query = question("web")
