@@ -94,11 +94,10 @@ static int bury(struct engine *engine, struct sandbox *sandbox)
 {
     if (record_try_lock(sandbox->record_fd) < 0)
         return 0; /* a monitor is at it */
+    sandbox_networks_bury(engine, &sandbox->meta);
     int r = container_delete(&sandbox->container, true, NULL);
     if (sandbox->life.id_first)
         idrange_release(&engine->store, sandbox->meta.name, (uint32_t)sandbox->life.id_first);
-    if (net_wants_anything(&sandbox->meta.network))
-        sandbox_networks_bury(engine, sandbox->meta.id);
     if (r == 0)
         cleanup_close(&sandbox->container.dir_fd);
     if (sandbox->meta.remove) {

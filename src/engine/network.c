@@ -23,6 +23,8 @@
 #include "sys/process.h"
 #include "sys/tap.h"
 
+#define PASTA_PID "pasta.pid" /* in the sandbox's folder */
+
 /* One network that the sandbox joins. */
 struct attachment {
     struct network network;
@@ -310,9 +312,11 @@ static int prepare_pasta(struct sandbox_networks *all, struct error *err)
         return error_set(err, ENOENT,
                 "an ordinary user's network is carried by pasta, which is not there: install the "
                 "package passt, or use --network none");
+    all->pasta.pid_file = path_join(all->arena, all->folder, PASTA_PID);
     strv_add(all->arena, words, "pasta");
     strv_add(all->arena, words, "--config-net");
     strv_add(all->arena, words, "--quiet");
+    strv_add(all->arena, words, "--no-map-gw"); /* the host's own loopback is not for sandboxes */
     strv_foreach (text, &request->publish) {
         struct net_publish publish;
         r = net_publish_parse(text, &publish, err);
@@ -467,6 +471,8 @@ int sandbox_networks_give_back(struct sandbox_networks *all, struct error *err)
         result = result < 0 ? result : r;
     }
     all->count = 0;
+    if (all->pasta.program)
+        net_end_pasta(all->pasta.pid_file);
     net_hold_release(&all->hold);
     networks_close(&all->networks);
     return result;
@@ -551,12 +557,17 @@ static int open_existing(struct engine *engine, struct networks *ret, struct err
     return networks_open(engine->arena, engine->data_root, false, ret, err);
 }
 
-void sandbox_networks_bury(struct engine *engine, const char *id)
+void sandbox_networks_bury(struct engine *engine, const struct sandbox_meta *meta)
 {
     _cleanup_networks_ struct networks networks = {0};
 
+    if (!net_wants_anything(&meta->network))
+        return;
+    if (meta->network.pasta)
+        net_end_pasta(path_join(engine->arena, folder_path(engine, meta->name), PASTA_PID));
+
     if (open_existing(engine, &networks, NULL) == 0 && networks.fd >= 0)
-        net_release_sandbox(&networks, find_nft(engine->arena), id, NULL);
+        net_release_sandbox(&networks, find_nft(engine->arena), meta->id, NULL);
 }
 
 void sandbox_networks_sweep(struct engine *engine)

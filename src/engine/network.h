@@ -70,8 +70,8 @@ void sandbox_fill_inside(const struct network *network, const struct net_lease *
 
 /* ---- sandboxes that exist -------------------------------------------------------------------- */
 
-/* Gives back what a sandbox holds whose monitor was killed. */
-void sandbox_networks_bury(struct engine *engine, const char *id);
+/* Gives back what a sandbox holds whose monitor was killed; while it still has its folder. */
+void sandbox_networks_bury(struct engine *engine, const struct sandbox_meta *meta);
 
 /* Gives back what all dead sandboxes hold. */
 void sandbox_networks_sweep(struct engine *engine);

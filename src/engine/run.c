@@ -250,12 +250,11 @@ static int finish(struct running *running, int status, struct error *err)
         sandbox_life_leave(running->record_fd, &running->life);
     else
         sandbox_life_save(running->record_fd, &running->life, NULL);
-    bool connected = sandbox_was_connected(running->run_fd);
-    int r = container_delete(&container, true, err);
-    int given = sandbox_networks_give_back(running->networks, r < 0 ? NULL : err);
+    int given = sandbox_networks_give_back(running->networks, err);
     running->networks = NULL;
-    if (connected)
-        sandbox_networks_bury(engine, meta->id);
+    if (sandbox_was_connected(running->run_fd))
+        sandbox_networks_bury(engine, meta);
+    int r = container_delete(&container, true, given < 0 ? NULL : err);
     if (running->life.id_first)
         idrange_release(&engine->store, container.state.id, (uint32_t)running->life.id_first);
     if (meta->remove) {
@@ -263,7 +262,7 @@ static int finish(struct running *running, int status, struct error *err)
         volumes_drop(engine, meta);
     }
     plan_run_end(&running->making.run);
-    if (r == 0)
+    if (given < 0)
         r = given;
     return r < 0 ? r : status;
 }

@@ -136,14 +136,52 @@ void net_add_bridge(struct plan *plan, const struct net_bridge_args *args, const
 
 /* ---- programs beside a sandbox --------------------------------------------------------------- */
 
+/* Its signals are as a program expects them, whatever this process ignores or blocks. */
+static int spawn(const char *program, struct strv *words, int output, pid_t *ret)
+{
+    posix_spawn_file_actions_t actions;
+    posix_spawnattr_t attributes;
+    sigset_t all, none;
+
+    sigfillset(&all);
+    sigemptyset(&none);
+    posix_spawnattr_init(&attributes);
+    posix_spawnattr_setsigdefault(&attributes, &all);
+    posix_spawnattr_setsigmask(&attributes, &none);
+    posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK);
+    posix_spawn_file_actions_init(&actions);
+    posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDWR, 0);
+    posix_spawn_file_actions_adddup2(&actions, output, 1);
+    posix_spawn_file_actions_adddup2(&actions, output, 2);
+    int r = posix_spawn(ret, program, &actions, &attributes, words->words, environ);
+    posix_spawn_file_actions_destroy(&actions);
+    posix_spawnattr_destroy(&attributes);
+    return r;
+}
+
+/* The last line that a program said, which is why it ended; pasta complains of a missing system log
+ * between its lines. */
+static const char *last_line(struct arena *arena, const char *said)
+{
+    const char *found = "it was killed";
+    struct strv lines = {0};
+    const char *line;
+
+    strv_split(arena, &lines, said, '\n');
+    strv_foreach (line, &lines) {
+        if (!strstr(line, "bytes to syslog"))
+            found = line;
+    }
+    return found;
+}
+
 /* Starts a program that goes into the background by itself when all is well; what it says when it
  * is not goes to the error. */
 static int start_program(
         const char *program, struct strv *words, const char *what, struct error *err)
 {
-    posix_spawn_file_actions_t actions;
     siginfo_t info = {0};
-    char said[512] = "";
+    char said[4096] = "";
     int ends[2];
     pid_t pid;
 
@@ -151,12 +189,7 @@ static int start_program(
         return error_sys(err, errno, "make a pipe to %s", what);
     _cleanup_close_ int from = ends[0];
     _cleanup_close_ int to = ends[1];
-    posix_spawn_file_actions_init(&actions);
-    posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDWR, 0);
-    posix_spawn_file_actions_adddup2(&actions, to, 1);
-    posix_spawn_file_actions_adddup2(&actions, to, 2);
-    int r = posix_spawn(&pid, program, &actions, NULL, words->words, environ);
-    posix_spawn_file_actions_destroy(&actions);
+    int r = spawn(program, words, to, &pid);
     if (r)
         return error_sys(err, r, "start %s", program);
     cleanup_close(&to);
@@ -169,8 +202,8 @@ static int start_program(
     }
     if (info.si_code == CLD_EXITED && info.si_status == 0)
         return 0;
-    return error_set(err, EREMOTEIO, "%s: %.*s", what, (int)strcspn(said, "\n"),
-            *said ? said : "it was killed");
+    _cleanup_arena_ struct arena arena = {0};
+    return error_set(err, EREMOTEIO, "%s: %s", what, last_line(&arena, said));
 }
 
 static int names_run(const struct net_names_args *args)
@@ -243,23 +276,55 @@ static int pasta_apply(const struct step *step, struct plan_run *run, struct err
     strv_foreach (word, &args->words) {
         strv_add(&arena, &words, word);
     }
+    strv_add(&arena, &words, "--pid");
+    strv_add(&arena, &words, args->pid_file);
     strv_add(&arena, &words, arena_printf(&arena, "%d", run->child));
     return start_program(args->program, &words, "pasta", err);
+}
+
+/* Whether a process is pasta, by the name of its program ("passt.avx2"). */
+static bool is_pasta(int pid)
+{
+    char path[32], name[32] = "";
+
+    snprintf(path, sizeof(path), "/proc/%d/comm", pid);
+    io_read_small_at(AT_FDCWD, path, name, sizeof(name));
+    return str_starts(name, "pasta") || str_starts(name, "passt");
+}
+
+void net_end_pasta(const char *pid_file)
+{
+    char text[16] = "";
+    int pid;
+
+    if (io_read_small_at(AT_FDCWD, pid_file, text, sizeof(text)) > 0 &&
+            str_to_int(text, &pid) == 0 && pid > 1 && is_pasta(pid))
+        kill(pid, SIGTERM);
+}
+
+static int pasta_undo(const struct step *step, struct plan_run *run, struct error *err)
+{
+    const struct net_pasta_args *args = step->args;
+
+    (void)run, (void)err;
+    net_end_pasta(args->pid_file);
+    return 0;
 }
 
 static void pasta_describe(const struct step *step, struct step_text *text)
 {
     const struct net_pasta_args *args = step->args;
 
-    step_call(text, "execve(%s, [\"%s\", \"<child>\"], <environ>)",
-            step_quote(text->arena, args->program), strv_join(text->arena, &args->words, "\", \""));
+    step_call(text, "execve(%s, [\"%s\", \"--pid\", %s, \"<child>\"], <environ>)",
+            step_quote(text->arena, args->program), strv_join(text->arena, &args->words, "\", \""),
+            step_quote(text->arena, args->pid_file));
     step_why(text,
             "an ordinary user cannot make interfaces on the host: pasta carries the sandbox's "
             "traffic as connections of its own");
 }
 
 static const struct step_ops pasta_ops = {
-        "pasta", "pasta(1)", pasta_apply, NULL, pasta_describe, NULL};
+        "pasta", "pasta(1)", pasta_apply, pasta_undo, pasta_describe, NULL};
 
 void net_add_pasta(struct plan *plan, const struct net_pasta_args *args, const char *because)
 {

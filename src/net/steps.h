@@ -70,10 +70,12 @@ int net_load_ports(const struct net_ports_args *args, bool add, struct error *er
 /* Child: the interface inside. */
 void net_add_inside(struct plan *plan, const struct link_inside *args, const char *because);
 
-/* Host: pasta(1) gives the sandbox a network of an ordinary user: it runs beside it, and ends with
- * the sandbox's network namespace. */
+/* Host: pasta(1) gives the sandbox a network of an ordinary user and runs beside it. Not all
+ * versions notice that the sandbox has ended: its pid stands in a file, and undo ends it. */
 struct net_pasta_args {
     const char *program;
-    struct strv words; /* without the pid, which comes last */
+    const char *pid_file;
+    struct strv words; /* without the sandbox's pid, which comes last */
 };
+void net_end_pasta(const char *pid_file);
 void net_add_pasta(struct plan *plan, const struct net_pasta_args *args, const char *because);

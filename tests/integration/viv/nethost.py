@@ -15,8 +15,8 @@ HERE, OUTSIDE = "192.0.2.1", "192.0.2.2"
 HERE6, OUTSIDE6 = "2001:db8::1", "2001:db8::2"
 
 # A web server of busybox's: "here NAME" on port 80, and on each other port that is named.
-SERVE = ('mkdir -p /tmp/www; echo "here $(hostname)" >/tmp/www/index.html; '
-         'for p in %s; do httpd -p $p -h /tmp/www; done; exec sleep 1000')
+SERVE = ('echo "here $(hostname)" >/www/index.html; '
+         'for p in %s; do httpd -p $p -h /www; done; exec sleep 1000')
 
 # Answers each connection with the address that it came from.
 TELL_PEER = """
@@ -80,7 +80,7 @@ class NetHost(Box):
 
     def serve(self, *flags, name=None, ports="80"):
         """A sandbox that serves its host name; its own name."""
-        name = self.start(*flags, name=name, script=SERVE % ports)
+        name = self.start("--tmpfs", "/www", *flags, name=name, script=SERVE % ports)
         first = ports.split()[0]
         eventually(lambda: self.viv("exec", name, "wget", "-qO-", f"http://127.0.0.1:{first}/")
                    .status == 0, 20)

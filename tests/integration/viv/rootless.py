@@ -68,3 +68,37 @@ def test_commands():
     equal(as_them("exec", "r1", "id", "-u").ok().out, "0\n")
     as_them("rm", "-f", "r1").ok()
     lacks(as_them("ps", "-a").ok().out, "r1")
+
+
+@private("mnt", "net")
+@needs(root=True, programs=["pasta", "ip"])
+def test_a_network_by_pasta():
+    """An ordinary user's sandbox has the host's way out, and publishes ports, without root."""
+    own_files("vivtest:700000:65536\n")
+    if os.path.exists("/dev/net/tun") and not os.stat("/dev/net/tun").st_mode & 0o006:
+        run("mknod", "-m", "666", work() / "tun", "c", "10", "200").ok()  # as it is elsewhere
+        os.chmod(work() / "tun", 0o666)
+        run("mount", "--bind", work() / "tun", "/dev/net/tun").ok()
+    with Background("unshare", "--net", "sleep", "1000") as peer:
+        eventually(lambda: os.readlink(f"/proc/{peer.pid}/ns/net") !=
+                   os.readlink("/proc/self/ns/net"))
+        run("ip", "link", "add", "up0", "type", "veth", "peer", "name", "up1", "netns", peer.pid).ok()
+        outside = ["nsenter", f"--net=/proc/{peer.pid}/ns/net"]
+        for where, name, address in (([], "up0", "192.0.2.1/24"), (outside, "up1", "192.0.2.2/24")):
+            run(*where, "ip", "addr", "add", address, "dev", name).ok()
+            run(*where, "ip", "link", "set", name, "up").ok()
+        run("ip", "route", "add", "default", "via", "192.0.2.2").ok()
+        server = ("echo inside >/www/index.html; httpd -p 80 -h /www; sleep 1000")
+        as_them("run", "-d", "--name", "r1", "-p", "8080-8081:80-81", "--network", "pasta", "--tmpfs", "/www",
+                "busybox",
+                "--", "sh", "-c", server).ok()
+        with Background(*outside, "busybox", "httpd", "-f", "-p", "80", "-h", ROOT / "src/nft"):
+            eventually(lambda: run(*outside, "busybox", "wget", "-qO-", "http://192.0.2.1:8080/").out ==
+                       "inside\n")
+            eventually(lambda: "viv-nft" in as_them("exec", "r1", "wget", "-qO-",
+                                                    "http://192.0.2.2/main.c").out)
+        as_them("rm", "-f", "r1").ok()
+        eventually(lambda: not [pid for pid, name in descendants().items()
+                                if name.startswith("pas") and not os.waitpid(pid, os.WNOHANG)[0]])
+    fails(as_them("run", "--rm", "--network", "web", "busybox", "true"), 125,
+          "an ordinary user has --network pasta")
