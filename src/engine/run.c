@@ -110,7 +110,11 @@ static int make_machine(struct running *running, struct error *err)
     running->status_fd = ends[0];
     _cleanup_close_ int status = ends[1];
     config.status_fd = status;
-    return vm_make(&running->request, &config, &run->apply, &running->making, err);
+    config.networks = running->networks;
+    r = vm_make(&running->request, &config, &run->apply, &running->making, err);
+    if (r == 0 && running->networks)
+        r = sandbox_networks_note_init(running->networks, running->making.run.child, err);
+    return r;
 }
 
 static int make_workload(struct running *running, struct error *err)
@@ -536,6 +540,7 @@ static int plan_machine(struct running *running, struct container_making *ret, s
     struct vm_config *config = arena_new(running->engine->arena, struct vm_config);
     int r = vm_configure(running->engine, running->run, false, config, err);
 
+    config->networks = running->networks;
     return r < 0 ? r : vm_plan(&running->request, config, ret, err);
 }
 

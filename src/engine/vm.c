@@ -7,6 +7,7 @@
 #include "container/clone.h"
 #include "container/console.h"
 #include "container/hook_steps.h"
+#include "engine/vm_network.h"
 #include "engine/vm_spec.h"
 #include "engine/vm_steps.h"
 #include "engine/vm_template.h"
@@ -112,6 +113,9 @@ static int build(struct vm *vm, struct error *err)
     }
     vm_step_sockets(plan, vm);
     vm_step_template(plan, vm);
+    r = vm_network_steps(plan, vm, err);
+    if (r < 0)
+        return r;
     r = add_child(vm, &cgroup, err);
     if (r < 0)
         return r;

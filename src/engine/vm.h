@@ -11,8 +11,11 @@
 #include "engine/template.h"
 #include "proto/machine.h"
 
+#define VM_NETWORKS_MAX 8
 #define VM_SOCKET "vsock.sock"    /* in the sandbox's folder: leads to the agent */
 #define VM_CONTROL "control.sock" /* beside it: leads to viv-vmm, see proto/control.h */
+
+struct sandbox_networks;
 
 struct vm_config {
     const char *accel;     /* "auto", "kvm", "emu"; NULL: auto */
@@ -20,8 +23,10 @@ struct vm_config {
     const char *root;      /* an erofs image, the root below an overlay; with root_fd its name */
     int root_fd;           /* the image, opened; -1: by its path */
     const char *templates; /* the folder of templates (template.h); NULL: none are used */
-    bool interactive;      /* standard input is passed on */
-    int status_fd;         /* where the end is written to (agent_exit); -1: nowhere */
+    struct sandbox_networks *networks; /* engine/network.h; NULL: none */
+    bool pasta;                        /* asked for, and refused */
+    bool interactive;                  /* standard input is passed on */
+    int status_fd;                     /* where the end is written to (agent_exit); -1: nowhere */
 };
 
 /* A file of the host that the guest is given the content of. */
@@ -47,7 +52,7 @@ struct vm {
     const char *shim; /* the program */
     struct template template;
     int host_slot, vmm_slot, listen_slot, control_slot, log_slot, log_end_slot, status_slot;
-    int template_slot;
+    int template_slot, tap_slots[VM_NETWORKS_MAX];
     bool greeted, sent;
     struct container_gate gate;
 };

@@ -49,8 +49,12 @@ static int translate(struct vm *vm, size_t index, struct spec_mount *mount, stru
 
     if (vm->request->bundle && mount->source[0] != '/')
         mount->source = path_join(vm->arena, vm->request->bundle, mount->source);
-    if (stat(mount->source, &found) < 0)
-        return error_sys(err, errno, "/mounts/%zu: %s", index, mount->source);
+    if (stat(mount->source, &found) < 0) {
+        if (errno != ENOENT || !vm->config->networks)
+            return error_sys(err, errno, "/mounts/%zu: %s", index, mount->source);
+        found.st_mode = S_IFREG; /* a file of the networks', which a step is yet to write */
+        found.st_size = 0;
+    }
     if (str_equal(mount->destination, "/dev/shm"))
         become_tmpfs(vm->arena, mount);
     else if (S_ISDIR(found.st_mode))

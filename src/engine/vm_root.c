@@ -145,6 +145,7 @@ int vm_configure(struct engine *engine, const struct engine_run *run, bool take,
             .kernel = run->meta.kernel,
             .root_fd = -1,
             .templates = path_join(engine->arena, engine->data_root, "templates"),
+            .pasta = run->meta.network.pasta,
             .interactive = run->meta.interactive || run->meta.tty,
             .status_fd = -1,
     };

@@ -7,6 +7,7 @@
 #include "base/install.h"
 #include "base/path.h"
 #include "engine/vm_mounts.h"
+#include "engine/vm_network.h"
 #include "spec/check.h"
 #include "spec/defaults.h"
 
@@ -226,6 +227,8 @@ int vm_describe(struct vm *vm, struct error *err)
 {
     int r = make_guest_spec(vm, err);
 
+    if (r == 0)
+        r = vm_network_describe(vm, err);
     if (r == 0)
         r = read_kernel(vm, err);
     return r < 0 ? r : make_machine(vm, err);

@@ -15,6 +15,7 @@
 #include "base/io.h"
 #include "engine/machine.h"
 #include "engine/vm_mounts.h"
+#include "engine/vm_network.h"
 #include "engine/vm_template.h"
 #include "proto/agent.h"
 #include "sys/process.h"
@@ -132,6 +133,7 @@ static int start_apply(const struct step *step, struct plan_run *run, struct err
     if (vm_has_template(vm, run))
         go_on_from(&machine, vm->template.key, run->fds[vm->template_slot]);
     machine.vsock = &vsock;
+    vm_network_give(vm, run, &machine);
     machine.console.output = (struct opt_i64){true, STDOUT_FILENO};
     _cleanup_close_ int null_fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
     own[0] = null_fd;
@@ -406,6 +408,7 @@ static int put_create(struct vm *vm, struct buf *out, struct error *err)
             .unmasked_devices = vm->guest.unmasked_devices,
     };
 
+    vm_network_send(vm, &arena, &create);
     int r = vm_send_mounts(vm, &arena, &create, err);
     if (r == 0)
         agent_put_record(out, AGENT_CREATE, &agent_create_record, &create);

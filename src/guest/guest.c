@@ -10,6 +10,7 @@
 #include "cgroup/stats.h"
 #include "container/guest.h"
 #include "container/update.h"
+#include "guest/net.h"
 #include "guest/ps.h"
 #include "guest/root.h"
 #include "security/passwd.h"
@@ -121,7 +122,7 @@ static int make(struct guest *guest, struct container_request *request, bool int
     return r;
 }
 
-static int mount_all(const struct agent_create *create, struct error *err)
+static int prepare_guest(const struct agent_create *create, struct error *err)
 {
     int r = guest_mount_root(create->root, create->root_size, err);
 
@@ -129,7 +130,9 @@ static int mount_all(const struct agent_create *create, struct error *err)
         r = guest_mount_share(&create->shares.items[i], err);
     for (size_t i = 0; r == 0 && i < create->files.count; i++)
         r = guest_write_file(&create->files.items[i], err);
-    return r;
+    for (size_t i = 0; r == 0 && i < create->interfaces.count; i++)
+        r = guest_set_up_interface(&create->interfaces.items[i], err);
+    return r < 0 || !create->interfaces.count ? r : guest_set_up_loopback(err);
 }
 
 int guest_create(struct guest *guest, const struct agent_create *create, struct guest_process *ret,
@@ -143,7 +146,7 @@ int guest_create(struct guest *guest, const struct agent_create *create, struct 
     if (r == 0) /* before there is anything that the host does not see */
         r = compare_plans(&request, create->digest, err);
     if (r == 0)
-        r = mount_all(create, err);
+        r = prepare_guest(create, err);
     if (r == 0)
         r = make(guest, &request, create->interactive, ret, err);
     if (r == 0)

@@ -17,10 +17,14 @@ static void print_namespaces(const struct spec *spec, FILE *out)
     fprintf(out, "%s\n", first ? "none of its own" : "");
 }
 
-static void print_ids(const struct spec *spec, FILE *out)
+static void print_ids(const struct spec *spec, bool machine, FILE *out)
 {
     const struct spec_id_mappings *maps = &spec->linux.uidMappings;
 
+    if (machine) {
+        fprintf(out, "the guest's own: none of them is one of the host's\n");
+        return;
+    }
     if (!maps->count) {
         fprintf(out, "the host's own: its root is the host's root\n");
         return;
@@ -73,13 +77,16 @@ void summary_print(const struct spec *spec, const struct sandbox_meta *meta, FIL
     const struct style *style = style_for(out);
     const char *bold = style->bold;
     const char *reset = style->reset;
+    bool machine = str_equal(meta->isolation, "vm");
 
     fprintf(out, "%sWhat isolated it%s (%s; `viv explain` tells every step)\n", bold, reset,
             meta->isolation ? meta->isolation : "container");
+    if (machine)
+        fprintf(out, "  %-12sone of its own, in a machine; what follows is inside it\n", "kernel");
     fprintf(out, "  %-12s", "namespaces");
     print_namespaces(spec, out);
     fprintf(out, "  %-12s", "user ids");
-    print_ids(spec, out);
+    print_ids(spec, machine, out);
     fprintf(out, "  %-12s", "limits");
     print_limits(&spec->linux.resources, out);
     fprintf(out, "  %-12s", "rights");

@@ -2,7 +2,6 @@
 
 #include "base/cleanup.h"
 #include "base/path.h"
-#include "engine/engine.h"
 #include "engine/vm.h"
 #include "engine/vm_root.h"
 
@@ -19,7 +18,8 @@ static int make_reserved(struct oci *oci, struct container_request *request,
     static const struct container_apply apply;
     struct vm_config config = {
             .root = root_of(oci, request), .root_fd = -1, .interactive = true, .status_fd = -1};
-    const char *place = path_join(oci->arena, engine_data_root(oci->arena), "machines");
+    /* on the disk: /run, where the containers are remembered, is memory */
+    static const char place[] = "/var/tmp";
     _cleanup_close_ int disk = -1;
     int r = vm_disk_of_folder(oci->arena, place, config.root, &disk, err);
 

@@ -123,6 +123,15 @@ static const struct field file_fields[] = {
 };
 static const struct record file_record = RECORD(struct agent_file, file_fields);
 
+static const struct field interface_fields[] = {
+        FIELD_REQUIRED(struct agent_interface, mac, FIELD_STR),
+        FIELD_REQUIRED(struct agent_interface, name, FIELD_STR),
+        FIELD(struct agent_interface, mtu, FIELD_U32),
+        FIELD(struct agent_interface, addresses, FIELD_STRV),
+        FIELD(struct agent_interface, gateways, FIELD_STRV),
+};
+static const struct record interface_record = RECORD(struct agent_interface, interface_fields);
+
 static const struct field create_fields[] = {
         FIELD_REQUIRED(struct agent_create, id, FIELD_STR),
         FIELD_REQUIRED(struct agent_create, config, FIELD_STR),
@@ -132,6 +141,7 @@ static const struct field create_fields[] = {
         FIELD_REQUIRED(struct agent_create, root, FIELD_STR),
         FIELD_OF(struct agent_create, shares, "shares", FIELD_LIST, &share_record),
         FIELD_OF(struct agent_create, files, "files", FIELD_LIST, &file_record),
+        FIELD_OF(struct agent_create, interfaces, "interfaces", FIELD_LIST, &interface_record),
         FIELD(struct agent_create, wait, FIELD_BOOL),
         FIELD(struct agent_create, interactive, FIELD_BOOL),
         FIELD(struct agent_create, delegate, FIELD_BOOL),

@@ -107,6 +107,15 @@ struct agent_file {
     uint32_t mode, uid, gid;
 };
 
+/* One network device: found by its Ethernet address. */
+struct agent_interface {
+    const char *mac;
+    const char *name;
+    uint32_t mtu;          /* 0: the kernel's */
+    struct strv addresses; /* "10.1.2.3/24" */
+    struct strv gateways;  /* "10.1.2.1": default routes */
+};
+
 struct agent_create {
     const char *id;
     const char *config; /* config.json for the guest: root and sources are the guest's paths */
@@ -116,6 +125,7 @@ struct agent_create {
     const char *root;   /* "disk": the first disk, under an overlay; "share": the share "root" */
     RECORD_LIST(struct agent_share) shares;
     RECORD_LIST(struct agent_file) files;
+    RECORD_LIST(struct agent_interface) interfaces;
     bool wait;        /* for START; else it runs at once, and STARTED follows */
     bool interactive; /* standard input is carried */
     bool delegate;    /* it may make control groups */

@@ -1,0 +1,122 @@
+#include "engine/vm_network.h"
+
+#include "engine/network.h"
+
+static size_t interfaces_of(const struct vm *vm, const struct sandbox_interface **ret)
+{
+    *ret = NULL;
+    return vm->config->networks ? sandbox_networks_interfaces(vm->config->networks, ret) : 0;
+}
+
+static void drop_network_namespace(struct spec *spec)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < spec->linux.namespaces.count; i++)
+        if (!str_equal(spec->linux.namespaces.items[i].type, "network"))
+            spec->linux.namespaces.items[kept++] = spec->linux.namespaces.items[i];
+    spec->linux.namespaces.count = kept;
+}
+
+int vm_network_describe(struct vm *vm, struct error *err)
+{
+    const struct sandbox_interface *interfaces;
+    size_t count = interfaces_of(vm, &interfaces);
+    struct proto_machine *machine = &vm->machine;
+
+    if (vm->config->pasta)
+        return error_set(err, EOPNOTSUPP,
+                "--network pasta carries containers; a machine takes a network's name, or none");
+    if (count > VM_NETWORKS_MAX)
+        return error_set(
+                err, E2BIG, "--network: a machine is on %d networks at most", VM_NETWORKS_MAX);
+    if (!count)
+        return 0;
+    machine->nets.items = arena_new_array(vm->arena, struct proto_net, count);
+    machine->nets.count = count;
+    for (size_t i = 0; i < count; i++)
+        machine->nets.items[i] =
+                (struct proto_net){.mac = interfaces[i].lease.mac, .mtu = interfaces[i].mtu};
+    drop_network_namespace(&vm->guest_spec);
+    return 0;
+}
+
+/* ---- the taps -------------------------------------------------------------------------------- */
+
+static int taps_apply(const struct step *step, struct plan_run *run, struct error *err)
+{
+    const struct vm *vm = step->args;
+    int fds[VM_NETWORKS_MAX];
+    int r = sandbox_networks_open_taps(vm->config->networks, fds, err);
+
+    for (size_t i = 0; r == 0 && i < vm->machine.nets.count; i++)
+        run->fds[vm->tap_slots[i]] = fds[i];
+    return r;
+}
+
+static void taps_describe(const struct step *step, struct step_text *text)
+{
+    const struct vm *vm = step->args;
+    const struct sandbox_interface *interfaces;
+    size_t count = interfaces_of(vm, &interfaces);
+
+    for (size_t i = 0; i < count; i++) {
+        step_call(text, "openat(AT_FDCWD, \"/dev/net/tun\", O_RDWR|O_NONBLOCK|O_CLOEXEC)");
+        step_call(text, "ioctl(<tap>, TUNSETIFF, {ifr_name=%s, IFF_TAP|IFF_NO_PI|IFF_VNET_HDR})",
+                step_quote(text->arena, interfaces[i].lease.device));
+    }
+    step_why(text, "A tap for each network, on its bridge: what the machine's network device sends "
+                   "comes out here.");
+}
+
+static const struct step_ops taps_ops = {
+        .name = "tap",
+        .manual = "netdevice(7)",
+        .apply = taps_apply,
+        .describe = taps_describe,
+};
+
+int vm_network_steps(struct plan *plan, struct vm *vm, struct error *err)
+{
+    if (!vm->config->networks)
+        return 0;
+    int r = sandbox_networks_steps(vm->config->networks, CONTAINER_BEFORE_CHILD, plan, err);
+    if (r < 0 || !vm->machine.nets.count)
+        return r;
+    for (size_t i = 0; i < vm->machine.nets.count; i++)
+        vm->tap_slots[i] = plan_new_slot(plan);
+    plan_add(plan, STEP_HOST, &taps_ops, "/linux/namespaces", vm);
+    return 0;
+}
+
+void vm_network_give(const struct vm *vm, const struct plan_run *run, struct proto_machine *machine)
+{
+    for (size_t i = 0; i < machine->nets.count; i++)
+        machine->nets.items[i].fd = (struct opt_i64){true, run->fds[vm->tap_slots[i]]};
+}
+
+/* ---- the guest's end ------------------------------------------------------------------------- */
+
+void vm_network_send(const struct vm *vm, struct arena *arena, struct agent_create *into)
+{
+    const struct sandbox_interface *interfaces;
+    size_t count = interfaces_of(vm, &interfaces);
+
+    into->interfaces.items = arena_new_array(arena, struct agent_interface, count);
+    into->interfaces.count = count;
+    for (size_t i = 0; i < count; i++) {
+        const struct link_inside *inside = &interfaces[i].inside;
+        struct agent_interface *to = &into->interfaces.items[i];
+        *to = (struct agent_interface){
+                .mac = interfaces[i].lease.mac, .name = inside->name, .mtu = interfaces[i].mtu};
+        for (size_t j = 0; j < LINK_ADDRESSES_MAX; j++) {
+            const struct link_address *address = &inside->addresses[j];
+            if (address->address.family)
+                strv_add(arena, &to->addresses,
+                        arena_printf(arena, "%s/%u", net_address_text(arena, &address->address),
+                                address->prefix));
+            if (inside->gateways[j].family)
+                strv_add(arena, &to->gateways, net_address_text(arena, &inside->gateways[j]));
+        }
+    }
+}

@@ -1,0 +1,22 @@
+/*
+ * A machine on networks: a tap on each bridge, which becomes a virtio network device, and what the
+ * agent sets up for it in the guest. The workload is then in the guest's first network namespace.
+ */
+#pragma once
+
+#include "engine/vm.h"
+#include "proto/agent.h"
+
+/* Notes the devices, and takes the network namespace out of the guest's configuration. Nothing
+ * happens without networks. -EOPNOTSUPP for kinds that a machine cannot have. */
+int vm_network_describe(struct vm *vm, struct error *err);
+
+/* Appends the host steps: bridges, names and files, and the taps. */
+int vm_network_steps(struct plan *plan, struct vm *vm, struct error *err);
+
+/* In the process that starts viv-vmm: which descriptors the devices are. */
+void vm_network_give(
+        const struct vm *vm, const struct plan_run *run, struct proto_machine *machine);
+
+/* Adds what the agent is to set up; memory is in the arena. */
+void vm_network_send(const struct vm *vm, struct arena *arena, struct agent_create *into);

@@ -1,0 +1,114 @@
+#include "guest/net.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <net/if.h>
+#include <stdio.h>
+#include <sys/ioctl.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "base/io.h"
+#include "net/link.h"
+#include "sys/netlink.h"
+
+#define DEVICES "/sys/class/net"
+
+static int find_by_mac(const char *mac, char name[IFNAMSIZ])
+{
+    _cleanup_closedir_ DIR *dir = opendir(DEVICES);
+    struct dirent *entry;
+    char path[300], text[32];
+
+    while (dir && (entry = readdir(dir))) {
+        snprintf(path, sizeof(path), DEVICES "/%s/address", entry->d_name);
+        if (entry->d_name[0] == '.' || strlen(entry->d_name) >= IFNAMSIZ ||
+                io_read_small_at(AT_FDCWD, path, text, sizeof(text)) < 0 || !str_equal(text, mac))
+            continue;
+        snprintf(name, IFNAMSIZ, "%s", entry->d_name);
+        return 0;
+    }
+    return -ENODEV;
+}
+
+/* Its name and the size of its packets, while it is down. */
+static int prepare(const char *found, const struct agent_interface *interface, struct error *err)
+{
+    _cleanup_close_ int sock = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    struct ifreq request = {0};
+
+    if (sock < 0)
+        return error_sys(err, errno, "make a socket");
+    snprintf(request.ifr_name, sizeof(request.ifr_name), "%s", found);
+    snprintf(request.ifr_newname, sizeof(request.ifr_newname), "%s", interface->name);
+    if (!str_equal(found, interface->name) && ioctl(sock, SIOCSIFNAME, &request) < 0)
+        return error_sys(err, errno, "name the interface %s %s", found, interface->name);
+    if (!interface->mtu)
+        return 0;
+    request = (struct ifreq){.ifr_mtu = (int)interface->mtu};
+    snprintf(request.ifr_name, sizeof(request.ifr_name), "%s", interface->name);
+    if (ioctl(sock, SIOCSIFMTU, &request) < 0)
+        return error_sys(err, errno, "set the MTU of %s", interface->name);
+    return 0;
+}
+
+static int read_address(const char *text, struct link_address *ret)
+{
+    char address[64];
+    const char *slash = strchr(text, '/');
+    uint32_t prefix;
+
+    if (!slash || (size_t)(slash - text) >= sizeof(address) || str_to_u32(slash + 1, &prefix) < 0)
+        return -EINVAL;
+    snprintf(address, sizeof(address), "%.*s", (int)(slash - text), text);
+    ret->prefix = prefix;
+    return net_address_parse(address, false, &ret->address);
+}
+
+static int read_inside(
+        const struct agent_interface *interface, struct link_inside *ret, struct error *err)
+{
+    *ret = (struct link_inside){.name = interface->name};
+    if (interface->addresses.count > LINK_ADDRESSES_MAX ||
+            interface->gateways.count > LINK_ADDRESSES_MAX)
+        return error_set(err, E2BIG, "%s has too many addresses", interface->name);
+    for (size_t i = 0; i < interface->addresses.count; i++)
+        if (read_address(interface->addresses.words[i], &ret->addresses[i]) < 0)
+            return error_set(err, EINVAL, "%s is no address", interface->addresses.words[i]);
+    for (size_t i = 0; i < interface->gateways.count; i++)
+        if (net_address_parse(interface->gateways.words[i], false, &ret->gateways[i]) < 0)
+            return error_set(err, EINVAL, "%s is no address", interface->gateways.words[i]);
+    return 0;
+}
+
+static int configure(const struct link_inside *inside, struct error *err)
+{
+    _cleanup_close_ int sock = netlink_open();
+
+    if (sock < 0)
+        return error_sys(err, -sock, "open a netlink socket");
+    return link_configure(sock, inside, err);
+}
+
+int guest_set_up_interface(const struct agent_interface *interface, struct error *err)
+{
+    struct link_inside inside;
+    char found[IFNAMSIZ];
+    int r = find_by_mac(interface->mac, found);
+
+    if (r < 0)
+        return error_sys(err, -r, "find the network device %s", interface->mac);
+    if (str_empty(interface->name) || strlen(interface->name) >= IFNAMSIZ)
+        return error_set(err, EINVAL, "an interface's name has 1 to %d bytes", IFNAMSIZ - 1);
+    r = read_inside(interface, &inside, err);
+    if (r == 0)
+        r = prepare(found, interface, err);
+    return r < 0 ? r : configure(&inside, err);
+}
+
+int guest_set_up_loopback(struct error *err)
+{
+    const struct link_inside inside = {.name = "lo"};
+
+    return configure(&inside, err);
+}

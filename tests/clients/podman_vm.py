@@ -1,0 +1,59 @@
+"""Podman with viv-oci-vm: its containers are in machines of their own."""
+import contextlib
+import os
+
+from lib import *
+from box import Box, image_tar
+
+TIMEOUT = 240
+BUILDS = ["plain"]
+
+ROOM = """
+[containers]
+default_ulimits = ["nofile=20000:20000", "nproc=32768:32768"]
+[engine]
+cgroup_manager = "cgroupfs"
+events_logger = "file"
+"""
+
+box = None
+
+
+@contextlib.contextmanager
+def shared():
+    global box
+    with Box("podman-vm") as box:
+        box.put("/etc/containers/containers.conf.d/room.conf", ROOM)
+        podman("import", "--change", "CMD=/bin/sh", image_tar(work() / "bb.tar"), "localhost/bb:1").ok()
+        yield
+
+
+def podman(*argv, **more):
+    more.setdefault("timeout", 150)
+    return box.run("podman", "--runtime", program("viv-oci-vm"), *argv, **more)
+
+
+def test_a_container_in_a_machine():
+    done = podman("run", "--rm", "-i", "--network", "none", "--hostname", "inside", "-e", "A=b",
+                  "bb:1", "sh", "-c", "uname -r; hostname; echo $A; cat; echo e >&2; exit 7",
+                  stdin="given\n")
+    equal(done.status, 7, str(done))
+    release, *rest = done.lines()
+    check(release != os.uname().release, "the host's kernel")
+    equal(rest, ["inside", "b", "given"])
+    contains(done.err, "e\n")
+
+
+def test_a_life_in_the_background():
+    name = unique("c")
+    podman("run", "-d", "--name", name, "--network", "none", "bb:1", "sh", "-c",
+           "echo begun; trap 'exit 3' TERM; while :; do sleep 0.1; done").ok()
+    equal(podman("exec", name, "sh", "-c", "id -u; exit 4").status, 4)
+    eventually(lambda: podman("logs", name).out == "begun\n", 20)
+    podman("stop", "-t", "20", name).ok()
+    equal(podman("inspect", "--format", "{{.State.ExitCode}}", name).ok().out, "3\n")
+    podman("rm", name).ok()
+
+
+def test_a_missing_program():
+    fails(podman("run", "--rm", "--network", "none", "bb:1", "nosuch"), 127, "not found")

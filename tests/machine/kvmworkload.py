@@ -1,0 +1,46 @@
+"""The table of workloads on a true /dev/kvm: the same tests as in workload.py, run in the rig, whose
+machines are on its own kernel's KVM."""
+import pathlib
+import sys
+
+from lib import *
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+import workload  # noqa: E402
+from workload import (shared, test_exec_flags, test_many_at_once,  # noqa: E402,F401
+                      test_pause, test_scripts_print_the_same, test_the_flags_of_run, test_update)
+
+TIMEOUT = 600
+BUILDS = ["plain"]
+RIG = "v2"
+
+
+class InRig(workload.Sandboxes):
+    """Sandboxes of the rig, which has our programs where they are outside."""
+
+    def __init__(self):
+        super().__init__()
+        self.place = pathlib.Path("/tmp") / unique("workload-")
+
+    def call(self, *args, **more):
+        more["timeout"] = 280
+        return rig("v2").run(program("viv"), *args, **more)
+
+    def look(self):
+        found = rig("v2").sh(f"ls {self.place}/run; ls -d /sys/fs/cgroup/{self.scope}/*/;"
+                             f"rm -rf {self.place}; pgrep -x viv-vmm")
+        equal(found.out, "")
+
+
+workload.MAKE[0] = InRig
+workload.KINDS["vm"] = ["--isolation", "vm", "--accel", "kvm"]
+
+
+def test_auto_takes_kvm():
+    """And a workload sees the CPU that KVM shows."""
+    box = InRig()
+    done = box.viv("run", "--rm", "--isolation", "vm", "busybox", "--", "sh", "-c",
+                   "grep -c -w hypervisor /proc/cpuinfo; cat "
+                   "/sys/devices/system/clocksource/clocksource0/current_clocksource").ok()
+    equal(done.out, "1\nkvm-clock\n")
+    box.end()

@@ -1,0 +1,38 @@
+"""Machines on networks of viv's: names, published ports, the way out, beside containers."""
+import pathlib
+import sys
+
+from lib import *
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "integration/viv"))
+from nethost import *  # noqa: E402
+
+TIMEOUT = 200
+BUILDS = ["plain"]
+VM = ["--isolation", "vm", "--accel", "emu"]
+
+
+@private("net")
+def test_a_machine_beside_a_container():
+    with host() as h:
+        h.outside_server()
+        container = h.serve("--network", "bridge")
+        machine = h.start("--network", "bridge", "-p", "8080:80", *VM, script=SERVE % "80")
+        inside = lambda *argv: h.viv("exec", machine, *argv, timeout=60).ok().out.strip()
+        eventually(lambda: "here" in inside("sh", "-c", "wget -qO- http://127.0.0.1/ || true"), 20)
+        equal(inside("wget", "-qO-", f"http://{container}/"), f"here {container}")
+        equal(h.viv("exec", container, "wget", "-qO-", f"http://{machine}/").ok().out.strip(),
+              f"here {machine}")
+        equal(get(HERE, 8080, h.outside), f"here {machine}")
+        equal(inside("wget", "-qO-", f"http://{OUTSIDE}/"), HERE)
+        contains(inside("ip", "-o", "addr", "show", "eth0"), h.address(machine))
+        contains(inside("cat", "/etc/hosts"), f"{h.address(machine)}\t{machine}")
+        h.viv("rm", "-f", machine, container).ok()
+
+
+@private("net")
+def test_explain_tells_the_taps():
+    with host() as h:
+        done = h.viv("explain", "--network", "bridge", *VM, "busybox").ok()
+        matches(done.out, r"(?m)^ +\d+  host    tap")
+        fails(h.run("--network", "pasta", *VM, "busybox", "true"), 125, "pasta")
