@@ -32,6 +32,8 @@ static const struct cli_command commands[] = {
         {"kill", "Sandboxes", "send sandboxes a signal", cli_kill},
         {"stop", "Sandboxes", "end sandboxes, politely first", cli_stop},
         {"wait", "Sandboxes", "wait until sandboxes have ended, and print how", cli_wait},
+        {"rename", "Sandboxes", "give a sandbox another name", cli_rename},
+        {"healthcheck", "Sandboxes", "run a sandbox's health check", cli_healthcheck},
         {"rm", "Sandboxes", "take sandboxes away", cli_rm},
         {"port", "Networks", "show where published ports are", cli_port},
         {"volume", "Volumes", "make, list and take away volumes", cli_volume},

@@ -137,6 +137,7 @@ struct engine_exec {
     const char *cwd;  /* NULL: the sandbox's */
     const char *user; /* "user[:group]"; NULL: the sandbox's */
     bool interactive, tty, detach, privileged;
+    int64_t timeout_ns; /* then it is killed; 0: it may take as long as it likes */
     const char *detach_keys;
     struct container_apply apply;
 };

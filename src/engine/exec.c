@@ -152,6 +152,7 @@ static int live(struct executing *executing, int report_fd, int client_sock, str
                 .local = executing->foreground,
                 .client = client_sock,
                 .signals = true,
+                .timeout_ns = exec->timeout_ns,
         };
         if (report_fd >= 0)
             watcher_started(report_fd, NULL);

@@ -90,6 +90,23 @@ void idrange_release(const struct store *store, const char *id, uint32_t first)
         drop(store, number);
 }
 
+void idrange_rename(const struct store *store, const char *new_id, uint32_t first)
+{
+    char number[16];
+    char fresh[32];
+    char from[64];
+    char to[64];
+
+    snprintf(number, sizeof(number), "%u", (first - FIRST) / IDRANGE_SIZE);
+    snprintf(fresh, sizeof(fresh), ".%s.%d", number, getpid());
+    if (store_mark(store, FOLDER, fresh, new_id) < 0)
+        return;
+    snprintf(from, sizeof(from), FOLDER "/%s", fresh);
+    snprintf(to, sizeof(to), FOLDER "/%s", number);
+    if (renameat(store->fd, from, store->fd, to) < 0)
+        unlinkat(store->fd, from, 0);
+}
+
 void idrange_sweep(const struct store *store)
 {
     _cleanup_arena_ struct arena arena = {0};

@@ -19,5 +19,8 @@ uint32_t idrange_guess(const char *id);
 /* Gives a sandbox's range back. One that is not taken, or is another's by now, is left alone. */
 void idrange_release(const struct store *store, const char *id, uint32_t first);
 
+/* The sandbox that has a range is called otherwise from now on. */
+void idrange_rename(const struct store *store, const char *new_id, uint32_t first);
+
 /* Gives back the ranges that nobody has any more. */
 void idrange_sweep(const struct store *store);

@@ -12,6 +12,7 @@
 #include "base/io.h"
 #include "base/loop.h"
 #include "engine/attach.h"
+#include "engine/health.h"
 #include "engine/slim.h"
 #include "sys/process.h"
 
@@ -286,6 +287,14 @@ static int add_signals(struct monitor *monitor)
     return loop_add_signals(monitor->loop, &set, on_signal, monitor, NULL);
 }
 
+static void on_timeout(struct loop *loop, void *data)
+{
+    struct monitor *monitor = data;
+
+    (void)loop;
+    sys_pidfd_send_signal(monitor->config->pidfd, SIGKILL);
+}
+
 static int set_up(struct monitor *monitor, int *listener, struct error *err)
 {
     const struct monitor_config *config = monitor->config;
@@ -304,6 +313,9 @@ static int set_up(struct monitor *monitor, int *listener, struct error *err)
         r = loop_add_fd(monitor->loop, *listener, EPOLLIN, on_connect, monitor, NULL);
     if (r == 0)
         r = loop_add_fd(monitor->loop, config->pidfd, EPOLLIN, on_end, monitor, NULL);
+    if (r == 0 && config->timeout_ns > 0)
+        r = loop_add_timer(
+                monitor->loop, (uint64_t)config->timeout_ns / 1000, on_timeout, monitor, NULL);
     return r < 0 ? error_sys(err, -r, "watch the workload") : 0;
 }
 
@@ -311,14 +323,18 @@ int monitor_run(const struct monitor_config *config, int *ret_status, struct err
 {
     struct monitor monitor = {.config = config};
     _cleanup_close_ int listener = -1;
+    struct health *health = NULL;
 
     for (size_t i = 0; i < CLIENTS_MAX; i++)
         monitor.clients[i].fd = -1;
     int r = set_up(&monitor, &listener, err);
+    if (r == 0 && config->engine)
+        health = health_begin(monitor.loop, config->engine, config->meta, config->record_fd);
     if (r == 0 && config->patient)
         process_slim();
     if (r == 0)
         r = loop_run(monitor.loop);
+    health_end(health);
     for (size_t i = 0; i < CLIENTS_MAX; i++)
         cleanup_close(&monitor.clients[i].fd);
     loop_free(monitor.loop);

@@ -10,6 +10,7 @@
 
 #include "base/error.h"
 #include "container/streams.h"
+#include "engine/engine.h"
 #include "engine/logfile.h"
 
 struct monitor_config {
@@ -20,8 +21,12 @@ struct monitor_config {
     struct logfile *log; /* and into the log; NULL: none */
     bool listen;         /* clients may attach */
     int client;          /* a client that is there from the start (a connected socket); -1: none */
-    bool patient;        /* this process only watches: it keeps as little memory as it can */
-    bool signals;        /* SIGINT, SIGTERM … sent to this process are passed on */
+    struct engine *engine; /* for health checks; NULL: none */
+    const struct sandbox_meta *meta;
+    int record_fd;
+    int64_t timeout_ns; /* then the workload is killed; 0: never */
+    bool patient;       /* this process only watches: it keeps as little memory as it can */
+    bool signals;       /* SIGINT, SIGTERM … sent to this process are passed on */
 
     /* Called as soon as it has ended, while its control groups are still there: systemd takes away
      * a scope that is empty. NULL: nobody is. */

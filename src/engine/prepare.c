@@ -8,6 +8,7 @@
 #include "engine/idrange.h"
 #include "engine/joins.h"
 #include "engine/network.h"
+#include "engine/rename.h"
 #include "engine/root.h"
 #include "engine/rootless.h"
 #include "engine/volumes.h"
@@ -78,14 +79,16 @@ static bool by_systemd(const struct engine_run *run)
 static const char *default_cgroup(const struct engine *engine, const struct engine_run *run)
 {
     const char *parent = run->meta.cgroup_parent;
+    const char *name = run->meta.name;
 
+    if (rename_left_group(engine, name))
+        name = arena_printf(engine->arena, "%s-%.8s", name, run->meta.id);
     if (by_systemd(run)) /* slice:prefix:name, which becomes viv-NAME.scope */
-        return arena_printf(engine->arena, "%s:viv:%s", parent ? parent : "", run->meta.name);
+        return arena_printf(engine->arena, "%s:viv:%s", parent ? parent : "", name);
     /* one directory in each hierarchy, not two: there may be ten of them */
     if (!parent)
-        return arena_printf(
-                engine->arena, "%sviv-%s", engine->host.rootless ? "" : "/", run->meta.name);
-    return arena_printf(engine->arena, "%s/%s", parent, run->meta.name);
+        return arena_printf(engine->arena, "%sviv-%s", engine->host.rootless ? "" : "/", name);
+    return arena_printf(engine->arena, "%s/%s", parent, name);
 }
 
 void running_unprepare(struct running *running)

@@ -255,6 +255,34 @@ int record_remove(
     return 0;
 }
 
+void record_rename_id(int folder, const char *id, const char *new_name)
+{
+    char path[SANDBOX_ID_LENGTH + 16];
+    char fresh[SANDBOX_ID_LENGTH + 32];
+
+    if (!id || strlen(id) != SANDBOX_ID_LENGTH)
+        return;
+    snprintf(path, sizeof(path), IDS "/%s", id);
+    snprintf(fresh, sizeof(fresh), IDS "/.%s.%d", id, getpid());
+    if (symlinkat(new_name, folder, fresh) == 0 && renameat(folder, fresh, folder, path) < 0)
+        unlinkat(folder, fresh, 0);
+}
+
+int record_rename(struct engine *engine, const char *name, const char *new_name, const char *id,
+        struct error *err)
+{
+    _cleanup_close_ int folder = open_folder(engine);
+
+    if (folder < 0)
+        return error_sys(err, -folder, "open the folder of records");
+    if (renameat2(folder, name, folder, new_name, RENAME_NOREPLACE) < 0)
+        return errno == EEXIST
+                       ? error_set(err, EEXIST, "there is a sandbox \"%s\" already", new_name)
+                       : error_sys(err, errno, "rename %s to %s", name, new_name);
+    record_rename_id(folder, id, new_name);
+    return 0;
+}
+
 /* Links whose sandbox is gone. */
 static void sweep_ids(struct engine *engine, int folder)
 {

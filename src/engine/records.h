@@ -48,6 +48,12 @@ bool record_is_watched(int record_fd);
 int record_remove(
         struct engine *engine, const char *name, const char *id, bool kept, struct error *err);
 
+/* Another name for a record; its id leads there from then on. -EEXIST. The second: the id alone, in
+ * the folder that the links of ids are in. */
+int record_rename(struct engine *engine, const char *name, const char *new_name, const char *id,
+        struct error *err);
+void record_rename_id(int folder, const char *id, const char *new_name);
+
 /* What makers that were killed have left of new records. Before the store is swept. */
 void record_sweep(struct engine *engine);
 

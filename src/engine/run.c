@@ -281,6 +281,7 @@ static void count_oom_kills(void *data)
 
 static int watch(struct running *running, int client_sock, struct error *err)
 {
+    const struct sandbox_meta *meta = &running->run->meta;
     bool streams = running->streams.output >= 0;
     struct monitor_config config = {
             .dir_fd = running->run_fd,
@@ -291,6 +292,9 @@ static int watch(struct running *running, int client_sock, struct error *err)
             .listen = streams,
             .client = client_sock,
             .signals = true,
+            .engine = running->engine,
+            .meta = meta,
+            .record_fd = running->record_fd,
             .patient = !running->foreground,
             .at_end = count_oom_kills,
             .data = running,

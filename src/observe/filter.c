@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "engine/health.h"
 #include "engine/restart.h"
 
 enum key {
@@ -132,6 +133,16 @@ static bool has_network(const struct sandbox_meta *meta, const char *wanted)
     return false;
 }
 
+static bool has_health(const struct sandbox *sandbox, const char *wanted)
+{
+    _cleanup_arena_ struct arena arena = {0};
+    struct health_report report = {.status = "none"};
+
+    if (sandbox->meta.health.test.count)
+        health_load(sandbox->record_fd, &arena, &report);
+    return str_equal(report.status, wanted);
+}
+
 static bool has_exited(const struct sandbox *sandbox, const char *wanted)
 {
     int code;
@@ -178,6 +189,7 @@ static bool matches(const struct sandbox *sandbox, enum key key, const char *val
     case KEY_NETWORK:
         return has_network(meta, value);
     case KEY_HEALTH:
+        return has_health(sandbox, value);
     case KEYS:
         break;
     }

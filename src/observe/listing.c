@@ -2,6 +2,9 @@
 
 #include <stdlib.h>
 
+#include "base/cleanup.h"
+
+#include "engine/health.h"
 #include "engine/volumes.h"
 #include "observe/filter.h"
 #include "observe/format.h"
@@ -18,6 +21,17 @@ static const char *const heading_names[] = {
 
 /* ---- a row ----------------------------------------------------------------------------------- */
 
+/* "", " (healthy)" … */
+static const char *health_text(struct arena *arena, const struct sandbox *sandbox)
+{
+    struct health_report report;
+
+    if (!sandbox->meta.health.test.count || health_load(sandbox->record_fd, arena, &report) < 0)
+        return "";
+    return arena_printf(
+            arena, str_equal(report.status, "starting") ? " (health: %s)" : " (%s)", report.status);
+}
+
 /* As Docker words it. */
 static const char *status_text(struct arena *arena, const struct sandbox *sandbox)
 {
@@ -25,7 +39,8 @@ static const char *status_text(struct arena *arena, const struct sandbox *sandbo
 
     switch (sandbox->status) {
     case SPEC_RUNNING:
-        return arena_printf(arena, "Up %s", table_since(arena, life->started));
+        return arena_printf(
+                arena, "Up %s%s", table_since(arena, life->started), health_text(arena, sandbox));
     case SPEC_PAUSED:
         return arena_printf(arena, "Up %s (Paused)", table_since(arena, life->started));
     case SPEC_STOPPED:
@@ -201,6 +216,29 @@ static struct json_object *state_json(const struct sandbox *sandbox)
     return state;
 }
 
+static struct json_object *health_json(struct arena *arena, const struct sandbox *sandbox)
+{
+    struct health_report report = {.status = "none"};
+    struct json_object *health = json_object_new_object();
+    struct json_object *log = json_object_new_array();
+
+    if (sandbox->meta.health.test.count)
+        health_load(sandbox->record_fd, arena, &report);
+    json_add_str(health, "Status", report.status);
+    json_object_object_add(health, "FailingStreak", json_object_new_int(report.failing));
+    for (size_t i = 0; i < report.log.count; i++) {
+        const struct health_result *result = &report.log.items[i];
+        struct json_object *entry = json_object_new_object();
+        json_add_str(entry, "Start", result->start);
+        json_add_str(entry, "End", result->end);
+        json_object_object_add(entry, "ExitCode", json_object_new_int(result->code));
+        json_add_str(entry, "Output", result->output ? result->output : "");
+        json_object_array_add(log, entry);
+    }
+    json_object_object_add(health, "Log", log);
+    return health;
+}
+
 static struct json_object *cgroup_json(const struct cgroup_saved *saved)
 {
     struct json_object *paths = json_object_new_object();
@@ -232,13 +270,31 @@ static struct json_object *host_json(const struct sandbox *sandbox)
     return host;
 }
 
+/* What is no directory of the user's: volumes are told already, the rest is ours. */
+static bool is_own_mount(const struct sandbox *sandbox, const char *destination)
+{
+    static const char *const ours[] = {"/etc/hosts", "/etc/hostname", "/etc/resolv.conf"};
+
+    for (size_t i = 0; !sandbox->kept && i < ARRAY_SIZE(ours); i++)
+        if (str_equal(destination, ours[i]))
+            return true;
+    for (size_t i = 0; i < sandbox->meta.volumes.count; i++)
+        if (str_equal(sandbox->meta.volumes.items[i].destination, destination))
+            return true;
+    return !destination || str_starts(destination, "/dev/");
+}
+
 /* The volumes, and the user's directories of the host, as Docker tells them. */
 static struct json_object *mounts_json(
         struct engine *engine, const struct sandbox *sandbox, struct json_object *config)
 {
     struct json_object *mounts = json_object_new_array();
-    struct json_object *list = json_get(config, "mounts");
+    _cleanup_json_ struct json_object *asked = NULL;
 
+    /* the record has what was asked for; what runs has more: volumes, files for names */
+    if (sandbox->kept)
+        json_parse_file_at(sandbox->record_fd, "config.json", &asked, NULL);
+    struct json_object *list = json_get(sandbox->kept ? asked : config, "mounts");
     for (size_t i = 0; i < sandbox->meta.volumes.count; i++) {
         const struct sandbox_volume *use = &sandbox->meta.volumes.items[i];
         struct json_object *mount = json_object_new_object();
@@ -256,7 +312,7 @@ static struct json_object *mounts_json(
     for (size_t i = 0; list && i < json_object_array_length(list); i++) {
         struct json_object *item = json_object_array_get_idx(list, i);
         const char *destination = json_get_str(item, "destination");
-        if (!str_equal(json_get_str(item, "type"), "bind") || str_starts(destination, "/dev/"))
+        if (!str_equal(json_get_str(item, "type"), "bind") || is_own_mount(sandbox, destination))
             continue;
         struct json_object *mount = json_object_new_object();
         json_add_str(mount, "Type", "bind");
@@ -282,7 +338,9 @@ int listing_inspect(
         return r;
     struct json_object *object = common_json(engine->arena, &sandbox);
     json_object_object_add(object, "Command", words_json(&sandbox.meta.command));
-    json_object_object_add(object, "State", state_json(&sandbox));
+    struct json_object *state = state_json(&sandbox);
+    json_object_object_add(state, "Health", health_json(engine->arena, &sandbox));
+    json_object_object_add(object, "State", state);
     json_add_str(object, "Path", sandbox.meta.command.count ? sandbox.meta.command.words[0] : "");
     json_object_object_add(object, "Mounts", mounts_json(engine, &sandbox, config));
     json_object_object_add(object, "RestartCount", json_object_new_int(sandbox.life.restarts));

@@ -150,3 +150,30 @@ def test_a_list_is_filtered_and_formatted():
         equal(b.viv("inspect", "-f", "{{.State.ExitCode}} {{.Name}}", "seven", "web1").ok().out,
               "7 seven\n0 web1\n")
         fails(b.viv("ps", "--format", "{{.Nome}}"), 125, "did you mean .Name")
+
+
+def test_renamed_while_it_runs():
+    with box() as b:
+        for name, flags in (("old", []), ("gone", ["--rm"])):
+            b.start(*flags, name=name)
+            own = b.inspect(name)["Id"]
+            b.viv("rename", name, "new").ok()
+            fails(b.viv("inspect", name), 125, "no such sandbox")
+            equal((b.inspect(own)["Name"], b.inspect("new")["State"]["Status"]), ("new", "running"))
+            equal(b.viv("exec", "new", "echo", "in").ok().out, "in\n")
+            # the old name is free, its control group is not
+            b.start(name=name)
+            check(b.pid(name) != b.pid("new"))
+            b.viv("rm", "-f", name).ok()
+            equal(b.viv("exec", "new", "echo", "in").ok().out, "in\n")
+            b.viv("stop", "-t", "0", "new").ok()
+            equal(sorted(os.listdir(b.store / ".ids")), [])
+            if flags:
+                equal(b.names(), [])
+            else:
+                equal(status(b, "new"), "exited")
+                b.viv("start", own[:12]).ok()
+                b.viv("create", "--name", "other", *b.flags(), "busybox", "true").ok()
+                fails(b.viv("rename", "other", "new"), 125, "already")
+                fails(b.viv("rename", "other", "a/b"), 125, "only letters")
+                b.viv("rm", "-f", "new", "other").ok()
