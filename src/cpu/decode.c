@@ -6,6 +6,13 @@
 #include "base/cleanup.h"
 #include "cpu/undefined.h"
 
+/* What identifies the encoding, kept in the operation's immediate. */
+static uint64_t undefined_key(const struct decoded *decoded)
+{
+    return (uint64_t)decoded->vex << 24 | (uint64_t)decoded->map << 16 |
+           (uint64_t)decoded->prefix << 8 | decoded->code;
+}
+
 /* ------------------------------------------------------------------ index of all tables */
 
 static const struct opcode_list *const modules[] = {&alu_opcodes, &shift_opcodes, &muldiv_opcodes,

@@ -1,6 +1,6 @@
 #include "cpu/fault.h"
 
-#include "cpu/mmu.h"
+#include "cpu/tlb.h"
 
 static _Noreturn void leave(struct cpu *cpu, int why)
 {

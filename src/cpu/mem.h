@@ -1,7 +1,7 @@
 /*
  * Guest memory as operations reach it: by linear address through the software TLB. A hit costs a
  * compare and is inline; everything else (page walk, faults, device memory, page-crossing, pages
- * with decoded code) is in mmu.c. The accesses raise the guest's exceptions themselves.
+ * with decoded code) is in access.c. The accesses raise the guest's exceptions themselves.
  */
 #pragma once
 
@@ -113,3 +113,7 @@ static inline uint64_t ea_offset(struct cpu *cpu, const struct op *op)
         return (uint32_t)offset;
     return op->flags & OP_A16 ? (uint16_t)offset : offset;
 }
+
+/* Accesses that the CPU itself makes (descriptor tables, task state), with supervisor rights. */
+void sys_load(struct cpu *cpu, uint64_t linear, void *data, unsigned size);
+void sys_store(struct cpu *cpu, uint64_t linear, const void *data, unsigned size);

@@ -4,14 +4,7 @@
  */
 #pragma once
 
-#include "cpu/decode.h"
-
-/* What identifies the encoding, kept in the operation's immediate. */
-static inline uint64_t undefined_key(const struct decoded *decoded)
-{
-    return (uint64_t)decoded->vex << 24 | (uint64_t)decoded->map << 16 |
-           (uint64_t)decoded->prefix << 8 | decoded->code;
-}
+#include "cpu/state.h"
 
 /* Raise #UD for an opcode that does not exist, #GP for one of more than 15 bytes. */
 const struct op *op_undefined(struct cpu *cpu, const struct op *op);

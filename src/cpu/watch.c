@@ -1,6 +1,6 @@
 #include "cpu/watch.h"
 
-#include "cpu/mmu.h"
+#include "cpu/tlb.h"
 
 enum { KIND_EXECUTE, KIND_WRITE, KIND_PORT, KIND_ACCESS };
 

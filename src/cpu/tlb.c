@@ -1,0 +1,108 @@
+#include "cpu/tlb.h"
+
+#include "cpu/space.h"
+
+static void tlb_clear(struct tlb *tlb, bool keep_global)
+{
+    unsigned kept = 0;
+    for (unsigned i = 0; i < tlb->used_count; i++) {
+        struct tlb_entry *entry = &tlb->entry[tlb->used[i]];
+        if (keep_global && entry->global && entry->read != TLB_NEVER)
+            tlb->used[kept++] = tlb->used[i];
+        else
+            *entry = (struct tlb_entry){.read = TLB_NEVER, .write = TLB_NEVER};
+    }
+    tlb->used_count = kept;
+}
+
+static void flush(struct cpu *cpu, bool keep_global)
+{
+    for (unsigned i = 0; i < TLB_KINDS; i++)
+        tlb_clear(&cpu->tlbs[i], keep_global);
+    for (unsigned i = 0; i < ITLB_ENTRIES; i++)
+        if (!keep_global || !cpu->itlb[i].global)
+            cpu->itlb[i].tag = TLB_NEVER;
+    cpu->jump_key += 64;
+    cpu->stats.tlb_flushes++;
+}
+
+void mmu_flush(struct cpu *cpu)
+{
+    flush(cpu, false);
+}
+
+void mmu_flush_local(struct cpu *cpu)
+{
+    flush(cpu, true);
+}
+
+void mmu_flush_page(struct cpu *cpu, uint64_t linear)
+{
+    uint64_t page = linear & PAGE_MASK;
+    for (unsigned i = 0; i < TLB_KINDS; i++) {
+        struct tlb_entry *entry = &cpu->tlbs[i].entry[(linear >> PAGE_BITS) % TLB_ENTRIES];
+        if (entry->read == page || entry->write == page)
+            entry->read = entry->write = TLB_NEVER;
+    }
+    struct itlb_entry *code = &cpu->itlb[(linear >> PAGE_BITS) % ITLB_ENTRIES];
+    if (code->tag == page)
+        code->tag = TLB_NEVER;
+    cpu->jump_key += 64;
+}
+
+void mmu_select(struct cpu *cpu)
+{
+    enum tlb_kind kind = TLB_KERNEL;
+    if (cpu->cpl == 3)
+        kind = TLB_USER;
+    else if (cpu->eflags & FLAG_AC)
+        kind = TLB_KERNEL_AC;
+    cpu->tlb = cpu->tlbs[kind].entry;
+    cpu->jump_key = (cpu->jump_key & ~63ull) | (cpu->mode * 4u + (cpu->cpl == 3));
+}
+
+bool mmu_protect_frame(struct cpu *cpu, uint64_t gpa)
+{
+    const struct slot *slot = space_find(cpu->config.space, gpa);
+    if (!slot)
+        return false;
+    uintptr_t host = (uintptr_t)slot_host(slot, gpa & PAGE_MASK);
+    bool found = false;
+    for (unsigned i = 0; i < TLB_KINDS; i++) {
+        struct tlb *tlb = &cpu->tlbs[i];
+        for (unsigned j = 0; j < tlb->used_count; j++) {
+            struct tlb_entry *entry = &tlb->entry[tlb->used[j]];
+            if (entry->write != TLB_NEVER && entry->write + entry->addend == host) {
+                entry->write = TLB_NEVER;
+                found = true;
+            }
+        }
+    }
+    return found;
+}
+
+static enum tlb_kind current_kind(const struct cpu *cpu)
+{
+    for (unsigned i = 0; i < TLB_KINDS; i++)
+        if (cpu->tlb == cpu->tlbs[i].entry)
+            return (enum tlb_kind)i;
+    return TLB_KERNEL;
+}
+
+void tlb_fill(struct cpu *cpu, uint64_t linear, const struct walk *walk, const struct slot *slot,
+        bool writable)
+{
+    if (cpu->watching)
+        return;
+    struct tlb *tlb = &cpu->tlbs[current_kind(cpu)];
+    unsigned index = (unsigned)((linear >> PAGE_BITS) % TLB_ENTRIES);
+    struct tlb_entry *entry = &tlb->entry[index];
+    uint64_t page = linear & PAGE_MASK;
+    if (!entry->listed)
+        tlb->used[tlb->used_count++] = (uint16_t)index;
+    entry->listed = true;
+    entry->read = page;
+    entry->write = writable ? page : TLB_NEVER;
+    entry->addend = (uintptr_t)slot_host(slot, walk->gpa & PAGE_MASK) - page;
+    entry->global = walk->global;
+}

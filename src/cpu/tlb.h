@@ -1,0 +1,32 @@
+/*
+ * The software TLBs themselves: what is in them, which one is in use, and what is dropped from
+ * them. Knows no page tables and raises nothing, so that whoever raises a fault can use it. For
+ * this folder only.
+ */
+#pragma once
+
+#include "cpu/state.h"
+
+struct slot;
+
+/* One translation as a page walk found it. */
+struct walk {
+    uint64_t gpa;
+    uint64_t page_size;
+    bool writable, user, executable, dirty, global;
+};
+
+/* Everything; all but global pages; one page. */
+void mmu_flush(struct cpu *cpu);
+void mmu_flush_local(struct cpu *cpu);
+void mmu_flush_page(struct cpu *cpu, uint64_t linear);
+
+/* Privilege, AC or mode has changed: choose the TLB and the key of cached jumps. */
+void mmu_select(struct cpu *cpu);
+
+/* Writes to this frame must reach the slow path from now on; tells whether one could not have. */
+bool mmu_protect_frame(struct cpu *cpu, uint64_t gpa);
+
+/* Remembers a page of plain memory in the TLB that is in use, unless accesses are watched. */
+void tlb_fill(struct cpu *cpu, uint64_t linear, const struct walk *walk, const struct slot *slot,
+        bool writable);
