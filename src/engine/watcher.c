@@ -18,6 +18,7 @@ enum report_kind { REPORT_STARTED, REPORT_ENDED, REPORT_FAILED };
 struct report {
     enum report_kind kind;
     int status;
+    bool goes_on;  /* the watcher does, though the workload has ended */
     uint32_t told; /* bytes that follow: lines */
     struct error err;
 };
@@ -49,7 +50,7 @@ void watcher_started(int report_fd, const struct strv *told)
 
 void watcher_ended(int report_fd, int status)
 {
-    const struct report report = {.kind = REPORT_ENDED, .status = status};
+    const struct report report = {.kind = REPORT_ENDED, .status = status, .goes_on = true};
 
     send_report(report_fd, &report);
 }
@@ -129,7 +130,7 @@ int watcher_start(watcher_fn fn, void *data, bool with_client, const struct watc
         return r;
     }
     read_told(read_end, report.told, told);
-    *ret = (struct watcher){take_fd(&read_end), take_fd(&near_sock)};
+    *ret = (struct watcher){take_fd(&read_end), take_fd(&near_sock), pid};
     return 0;
 }
 
@@ -138,9 +139,12 @@ int watcher_wait(struct watcher *watcher, int *ret_status, struct error *err)
     struct report report;
     int r = read_report(watcher->report_fd, &report, err);
 
-    if (r == 0)
-        *ret_status = report.status;
-    return r;
+    if (r < 0)
+        return r;
+    if (!report.goes_on)
+        waitpid(watcher->pid, NULL, 0); /* nothing of it is left when the command ends */
+    *ret_status = report.status;
+    return 0;
 }
 
 void watcher_close(struct watcher *watcher)

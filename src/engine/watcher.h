@@ -5,6 +5,7 @@
 #pragma once
 
 #include <stdbool.h>
+#include <sys/types.h>
 
 #include "base/str.h"
 
@@ -29,6 +30,7 @@ struct watcher_told {
 struct watcher {
     int report_fd;
     int sock; /* the near end of the streams, for session_run(); -1 when not asked for */
+    pid_t pid;
 };
 
 /* Forks, and returns when the workload has started or could not be (its error). `with_client`: a
@@ -36,7 +38,7 @@ struct watcher {
 int watcher_start(watcher_fn fn, void *data, bool with_client, const struct watcher_told *told,
         struct watcher *ret, struct error *err);
 
-/* Waits for the workload's status. */
+/* Waits for the workload's status, and for the end of the monitor, unless it does more. */
 int watcher_wait(struct watcher *watcher, int *ret_status, struct error *err);
 
 /* Closes what it holds; the workload goes on. */

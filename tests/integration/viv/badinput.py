@@ -38,8 +38,8 @@ FLAGS = [
      "no such image: nosuch (and pulling is not wanted)"),
     ([], 125,
      "what is to be run? Name an image (busybox), or use --rootfs DIR or --bundle DIR"),
-    (["--isolation", "vm", "busybox"], 125,
-     "--isolation vm: this version makes containers only; leave the flag out"),
+    (["--isolation", "moon", "busybox"], 125,
+     "flag --isolation wants container or vm, not \"moon\""),
     (["--cap-add", "NET_RWA", "busybox"], 125,
      "--cap-add NET_RWA: unknown capability; did you mean NET_RAW?"),
     (["--stop-signal", "TREM", "busybox"], 125,
@@ -62,13 +62,13 @@ FLAGS = [
     (["--tmpfs", "rel", "busybox"], 125, '--tmpfs rel: "rel" is not an absolute path'),
     (["--mmeory", "4m", "busybox"], 125, "unknown flag --mmeory; did you mean --memory?"),
     (["--network", "ns:/etc/passwd", "busybox"], 125,
-     "step 1 (open namespace, config.json /linux/namespaces/5): join the network namespace at "
+     "step 1 (open namespace, config.json /linux/namespaces/6): join the network namespace at "
      "/etc/passwd: that is no namespace; give a file like /proc/PID/ns/net or a bind mount of one"),
     (["--network", "ns:/proc/self/ns/uts", "busybox"], 125,
-     "step 1 (open namespace, config.json /linux/namespaces/5): join the network namespace at "
+     "step 1 (open namespace, config.json /linux/namespaces/6): join the network namespace at "
      "/proc/self/ns/uts: that is a UTS namespace, not a network namespace"),
     (["--network", "ns:/no/ns", "busybox"], 125,
-     "step 1 (open namespace, config.json /linux/namespaces/5): join the network namespace at "
+     "step 1 (open namespace, config.json /linux/namespaces/6): join the network namespace at "
      "/no/ns: open it: ENOENT: No such file or directory; has the process that held it ended?"),
     (["--network", "container:ghost", "busybox"], 125,
      'no such sandbox: "ghost"; `viv ps -a` lists them'),

@@ -1,5 +1,6 @@
 """A terminal behaves as a person expects: raw, sized, Ctrl-C to the workload, detach keys, and put
 back whatever happens."""
+import contextlib
 import fcntl
 import os
 import pty
@@ -63,6 +64,15 @@ class Screen:
         os.kill(self.pid, signal.SIGKILL)
         os.waitpid(self.pid, 0)
         raise Failed(f"not ended: {self.text!r}")
+
+
+def gone():
+    """Whether nothing of ours is left; who watched a sandbox whose command has ended is the test's own
+    child by then."""
+    with contextlib.suppress(ChildProcessError):
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
+    return not descendants()
 
 
 def shell(b, *flags, command=("sh",)):
@@ -129,6 +139,7 @@ def test_detach_keys_leave_it_running():
         again.wait_for("back=43")
         again.type("exit 6\n")
         equal(again.end(), 6)
+        eventually(gone)
 
 
 def test_put_back_when_the_workload_is_killed():
