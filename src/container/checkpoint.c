@@ -92,6 +92,23 @@ static void add_binds(
     }
 }
 
+/* So are the devices that mask files: on the way out those that are there (`pid`: the container's
+ * first process), on the way in all that may be; CRIU passes over what the images do not have. */
+static void add_masks(struct arena *arena, const struct spec *spec, pid_t pid, struct strv *words)
+{
+    const struct strv *masked = &spec->linux.maskedPaths;
+    const char *path;
+
+    strv_foreach (path, masked) {
+        struct stat found;
+        if (pid && (lstat(arena_printf(arena, "/proc/%d/root%s", pid, path), &found) < 0 ||
+                           !S_ISCHR(found.st_mode)))
+            continue;
+        strv_add(arena, words, "--external");
+        strv_add(arena, words, arena_printf(arena, "mnt[%s]:%s", path, pid ? path : "/dev/null"));
+    }
+}
+
 static int copy_out(int from_fd, const char *from, int to_fd, const char *to, struct error *err)
 {
     _cleanup_buf_ struct buf text = {.max = JSON_SIZE_MAX};
@@ -105,6 +122,9 @@ static int copy_out(int from_fd, const char *from, int to_fd, const char *to, st
 static int open_images(const struct checkpoint_options *options, bool make, struct error *err)
 {
     int r = make ? io_make_dirs_at(AT_FDCWD, options->images, 0700) : 0;
+
+    if (r == 0 && options->work)
+        r = io_make_dirs_at(AT_FDCWD, options->work, 0700);
     int fd = r < 0 ? -1 : open(options->images, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
     return fd >= 0 ? fd : error_sys(err, r < 0 ? -r : errno, "open the images %s", options->images);
@@ -125,6 +145,7 @@ static void add_dump(const struct container *container, const struct checkpoint_
     add_common(arena, options, words);
     add_config(arena, &container->state.annotations, words);
     add_binds(arena, spec, false, words);
+    add_masks(arena, spec, container->state.pid, words);
     if (options->parent) {
         strv_add(arena, words, "--prev-images-dir");
         strv_add(arena, words, options->parent);
@@ -230,6 +251,7 @@ static int run_restore(struct restore *restore, const struct checkpoint_options 
     add_common(arena, options, &words);
     add_config(arena, &restore->state.annotations, &words);
     add_binds(arena, &restore->spec, true, &words);
+    add_masks(arena, &restore->spec, 0, &words);
     if (options->lsm_profile) {
         strv_add(arena, &words, "--lsm-profile");
         strv_add(arena, &words, options->lsm_profile);

@@ -1,0 +1,58 @@
+"""A container written to disk by the real CRIU and made again from that: in the rig, on whose kernel
+CRIU can work."""
+import json
+
+from lib import *
+
+RIG = "v2"
+BUILDS = ["plain"]
+TIMEOUT = 240
+TOP = "/tmp/viv-criu"
+# its own streams: what an engine has connected outside is no part of the images
+COUNTS = ("exec </dev/null >/dev/null 2>&1; i=0; "
+          "while :; do i=$((i + 1)); echo $i > /count; sleep 0.05; done")
+
+
+def prepare(guest):
+    """A bundle with a root of its own; the start of each command line."""
+    oci = f"{program('viv-oci')} --root /run/viv-criu"
+    guest.sh(f"rm -rf {TOP}; mkdir -p {TOP}/root; cp -a {image()}/. {TOP}/root/; "
+             f"cd {TOP}; {oci} spec").ok()
+    config = json.loads(guest.run("cat", f"{TOP}/config.json").ok().out)
+    config["root"] = {"path": "root", "readonly": False}
+    config["process"].update(terminal=False, args=["/bin/sh", "-c", COUNTS])
+    config["annotations"] = {"kept": "yes"}
+    guest.push(f"{TOP}/config.json", json.dumps(config))
+    return oci
+
+
+def test_a_container_goes_on_where_it_was():
+    guest = rig("v2")
+    oci = prepare(guest)
+    counted = "i=0; while [ $i -lt 200 ] && [ \"$(cat root/count)\" -le ${1:-0} ]; do " \
+              "sleep 0.1; i=$((i + 1)); done"
+    found = guest.sh(f"""
+        set -e
+        cd {TOP}
+        trap '{oci} delete --force again >/dev/null 2>&1; {oci} delete --force first >/dev/null 2>&1' EXIT
+        {oci} run --detach first </dev/null >/dev/null 2>&1
+        for i in $(seq 100); do [ "$(cat root/count 2>/dev/null)" ] && break; sleep 0.1; done
+        {oci} checkpoint --image-path img --work-path work --leave-running first
+        {oci} state first | grep -q running && echo goes on
+        {oci} checkpoint --image-path img2 --work-path work first
+        {oci} state first 2>&1 | grep -q 'does not exist' && echo gone
+        before=$(cat root/count); sleep 1
+        [ $before = $(cat root/count) ] && echo stands still
+        {oci} restore --detach --pid-file pid --bundle {TOP} --image-path img2 --work-path work again \
+            </dev/null >/dev/null
+        set -- $before; {counted}
+        [ $(cat root/count) -gt $before ] && echo counts on
+        [ $(cat pid) = $({oci} state again | jq .pid) ] && echo pid
+        {oci} state again | jq -r '.status, .annotations.kept'
+        {oci} exec again cat /proc/1/cmdline | tr '\\0' ' ' | cut -c 1-7
+        {oci} exec again cat /proc/timer_list | wc -c
+        {oci} pause again; {oci} resume again; {oci} kill again KILL
+        {oci} delete --force again
+        {oci} list -q""", timeout=200)
+    equal(found.ok().lines(), ["goes on", "gone", "stands still", "counts on", "pid", "running", "yes",
+                               "/bin/sh", "0"])
