@@ -39,7 +39,7 @@ int sandbox_networks_steps(
         void *data, enum container_point point, struct plan *plan, struct error *err);
 
 /* Gives everything back: rules, leases, held ports. NULL is fine. Goes on after failures. */
-int sandbox_networks_give_back(struct sandbox_networks *networks, struct error *err);
+int sandbox_networks_give_back(struct sandbox_networks *all, struct error *err);
 
 /* What one interface inside is like; `count` of them, in order. */
 struct sandbox_interface {
@@ -49,18 +49,18 @@ struct sandbox_interface {
     uint32_t mtu;              /* 0: the kernel's */
 };
 size_t sandbox_networks_interfaces(
-        const struct sandbox_networks *networks, const struct sandbox_interface **ret);
+        const struct sandbox_networks *all, const struct sandbox_interface **ret);
 
 /* The texts of the files that it gets, as /etc/hosts and so on; NULL: none. */
-const char *sandbox_networks_file(const struct sandbox_networks *networks, const char *name);
+const char *sandbox_networks_file(const struct sandbox_networks *all, const char *name);
 
 /* A tap on the network's bridge for each interface, with its rates, and the rules of the ports:
  * `fds` gets as many descriptors as there are interfaces, each a queue with a virtio header
  * (sys/tap.h), which belong to the caller. The tap goes when its last descriptor is closed. */
-int sandbox_networks_open_taps(struct sandbox_networks *networks, int *fds, struct error *err);
+int sandbox_networks_open_taps(struct sandbox_networks *all, int *fds, struct error *err);
 
 /* Once the sandbox's first process (the machine's) is there: leases live as long as it does. */
-int sandbox_networks_note_init(struct sandbox_networks *networks, int pid, struct error *err);
+int sandbox_networks_note_init(struct sandbox_networks *all, int pid, struct error *err);
 
 /* The network end of a lease, named after whose it is; what goes inside, with default routes for
  * families that `routed` does not have yet (LINK_ADDRESSES_MAX of them), which it then does. */
