@@ -3,10 +3,10 @@
 #include "cli/command.h"
 
 struct boot_flags {
-    const char *kernel, *initrd, *append, *accel, *vsock;
+    const char *kernel, *initrd, *append, *accel, *vsock, *name;
     struct strv disks, modules, nets, shares;
     struct opt_u64 cpus, memory;
-    bool debug_exit;
+    bool debug_exit, portable;
 };
 
 static const struct option_row boot_rows[] = {
@@ -29,6 +29,10 @@ static const struct option_row boot_rows[] = {
         OPTION('m', "memory", OPTION_BYTES, struct boot_flags, memory, "SIZE", "memory (256m)"),
         OPTION(0, "accel", OPTION_CHOICE, struct boot_flags, accel, "auto|kvm|emu",
                 "what runs the CPUs (auto)"),
+        OPTION(0, "name", OPTION_TEXT, struct boot_flags, name, "NAME",
+                "a name by which viv snapshot finds the machine"),
+        OPTION(0, "portable", OPTION_FLAG, struct boot_flags, portable, NULL,
+                "show the guest only CPU features that kvm and emu both have"),
         OPTION(0, "debug-exit", OPTION_FLAG, struct boot_flags, debug_exit, NULL,
                 "a byte written to port 0xf4 ends the machine with that status"),
 };
@@ -126,6 +130,7 @@ static int fill_machine(struct cli *cli, const struct boot_flags *flags,
     machine->cpus = (uint32_t)flags->cpus.value;
     machine->memory = flags->memory.value;
     machine->debug_exit = flags->debug_exit;
+    machine->portable = flags->portable;
     add_disks(cli, flags, machine);
     add_nets(cli, flags, machine);
     add_modules(cli, flags, machine);
@@ -142,7 +147,6 @@ int cli_boot(struct cli *cli, int argc, char **argv, struct error *err)
 {
     struct boot_flags flags = {0};
     struct proto_machine machine = {0};
-    struct proto_machine_end end;
     struct strv rest = {0};
     int status = 0;
     int r = cli_parse(cli, &boot_command, argc, argv, &flags, &rest, err);
@@ -151,6 +155,8 @@ int cli_boot(struct cli *cli, int argc, char **argv, struct error *err)
         return r < 0 ? r : 0;
     r = fill_machine(cli, &flags, &machine, err);
     if (r == 0)
-        r = engine_boot(cli->arena, &machine, &end, &status, err);
+        r = engine_boot_named(cli->arena,
+                cli->root && cli->root->data ? cli->root->data : engine_data_root(cli->arena),
+                flags.name, &machine, &status, err);
     return r < 0 ? r : status;
 }

@@ -57,6 +57,8 @@ static const struct cli_command commands[] = {
         {"image", "Images", "all of these, and more, as commands of their own", cli_image},
         {"system", "Images", "look after the store: df, prune, check", cli_system},
         {"boot", "Machines", "boot a machine of your own", cli_boot},
+        {"snapshot", "Machines", "write a running machine to a file", cli_snapshot},
+        {"restore", "Machines", "go on with a machine from its snapshot", cli_restore},
         {"explain", "Understanding", "tell what would be asked of the kernel, and why",
                 cli_explain},
         {"check", "Understanding", "tell what this host can and cannot do", cli_check},

@@ -8,6 +8,7 @@
 #include "base/io.h"
 #include "base/loop.h"
 #include "engine/machine.h"
+#include "engine/named.h"
 #include "sys/tty.h"
 
 struct boot {
@@ -155,4 +156,20 @@ int engine_boot(struct arena *arena, const struct proto_machine *machine,
         return r;
     *ret_status = engine_machine_status(ret_end);
     return 0;
+}
+
+int engine_boot_named(struct arena *arena, const char *data_root, const char *name,
+        struct proto_machine *machine, int *ret_status, struct error *err)
+{
+    struct proto_machine_end end;
+    int r = name ? named_begin(arena, data_root, name, machine, err) : 0;
+
+    if (r < 0)
+        return r;
+    r = engine_boot(arena, machine, &end, ret_status, err);
+    if (!name)
+        return r;
+    close((int)machine->control_fd.value);
+    named_end(arena, data_root, name);
+    return r;
 }

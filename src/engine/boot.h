@@ -18,3 +18,7 @@
  */
 int engine_boot(struct arena *arena, const struct proto_machine *machine,
         struct proto_machine_end *ret_end, int *ret_status, struct error *err);
+
+/* The same under a name (named.h), which may be NULL. The machine's paths are made absolute. */
+int engine_boot_named(struct arena *arena, const char *data_root, const char *name,
+        struct proto_machine *machine, int *ret_status, struct error *err);

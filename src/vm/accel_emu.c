@@ -317,8 +317,6 @@ static void on_cpuid(void *owner, uint32_t leaf, uint32_t subleaf, uint32_t regs
 {
     struct emu_vcpu *vcpu = owner;
 
-    if (vcpu->emu->config.features)
-        features_mask(vcpu->emu->config.features, leaf, subleaf, regs);
     if (leaf == 1) {
         regs[2] |= 1U << 21 | 1U << 24 | 1U << 31; /* x2APIC, TSC deadline timer, hypervisor */
         if (vcpu->lapic.base & LAPIC_BASE_ENABLED)
@@ -331,6 +329,8 @@ static void on_cpuid(void *owner, uint32_t leaf, uint32_t subleaf, uint32_t regs
     } else if (leaf == 0x40000001) {
         regs[0] = PVCLOCK_CPUID_FEATURES;
     }
+    if (vcpu->emu->config.features)
+        features_mask(vcpu->emu->config.features, leaf, subleaf, regs);
 }
 
 static const struct cpu_ops cpu_callbacks = {
@@ -359,7 +359,7 @@ static int emu_features(struct features *ret, struct error *err)
     static const struct cpu_ops note = {.cpuid = emu_note_features};
     static const uint32_t leaves[][2] = {
             {1, 0}, {7, 0}, {7, 1}, {0xd, 1}, {0x80000001, 0}, {0x80000008, 0}};
-    struct features features = {0};
+    struct features features = {.word[FEATURES_KVM_EAX] = PVCLOCK_CPUID_FEATURES};
     struct cpu_config config = {.ops = &note, .owner = &features};
     struct cpu *cpu = NULL;
     int r = cpu_space_new(&config.space, err);

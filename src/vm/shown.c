@@ -19,14 +19,16 @@ static const struct {
         [FEATURES_1_ECX] = {1, 0, ECX, "CPUID 1 ECX",
                 BIT(3) | BIT(21) | BIT(24) | BIT(27) | BIT(31)},
         [FEATURES_1_EDX] = {1, 0, EDX, "CPUID 1 EDX", BIT(9) | BIT(28)}, /* APIC, HTT */
-        [FEATURES_7_EBX] = {7, 0, EBX, "CPUID 7 EBX", 0},
-        [FEATURES_7_ECX] = {7, 0, ECX, "CPUID 7 ECX", BIT(4)}, /* OSPKE */
-        [FEATURES_7_EDX] = {7, 0, EDX, "CPUID 7 EDX", 0},
+        [FEATURES_7_EBX] = {7, 0, EBX, "CPUID 7 EBX", BIT(9)},           /* ERMS: only speed */
+        [FEATURES_7_ECX] = {7, 0, ECX, "CPUID 7 ECX", BIT(4)},           /* OSPKE */
+        [FEATURES_7_EDX] = {7, 0, EDX, "CPUID 7 EDX", BIT(4)},           /* FSRM: only speed */
         [FEATURES_71_EAX] = {7, 1, EAX, "CPUID 7.1 EAX", 0},
         [FEATURES_D1_EAX] = {0xd, 1, EAX, "CPUID 13.1 EAX", 0},
-        [FEATURES_80000001_ECX] = {0x80000001, 0, ECX, "CPUID 80000001 ECX", BIT(1)},
+        /* several CPUs; PREFETCHW, which does nothing where it is not offered */
+        [FEATURES_80000001_ECX] = {0x80000001, 0, ECX, "CPUID 80000001 ECX", BIT(1) | BIT(8)},
         [FEATURES_80000001_EDX] = {0x80000001, 0, EDX, "CPUID 80000001 EDX", BIT(9)},
         [FEATURES_80000008_EBX] = {0x80000008, 0, EBX, "CPUID 80000008 EBX", 0},
+        [FEATURES_KVM_EAX] = {0x40000001, 0, EAX, "CPUID 40000001 EAX", 0},
 };
 
 /* Those that people know by name, for messages. */

@@ -20,6 +20,7 @@ enum feature_word {
     FEATURES_80000001_ECX,
     FEATURES_80000001_EDX,
     FEATURES_80000008_EBX,
+    FEATURES_KVM_EAX, /* leaf 0x40000001: what a hypervisor does for its guests */
     FEATURE_WORDS
 };
 

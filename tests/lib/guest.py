@@ -7,6 +7,7 @@ import pathlib
 import socket
 import sys
 
+from .asserts import eventually
 from .process import Background, program, run
 
 TESTS = pathlib.Path(__file__).resolve().parents[1]
@@ -91,9 +92,9 @@ def boot(script, timeout=100, vmm=None, **more):
 
 class Machine(Background):
     """viv-vmm beside the test, with a control socket: `with Machine(describe("…")) as m: …`. What is
-    given by name is changed in the description. The console's text is out()."""
+    given by name is changed in the description, fds are what it names. The console's text is out()."""
 
-    def __init__(self, description, **changes):
+    def __init__(self, description, fds=(), **changes):
         wanted = {**json.loads(pathlib.Path(description).read_text(encoding="utf-8")), **changes}
         self.control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.control.settimeout(120)
@@ -101,10 +102,17 @@ class Machine(Background):
         path = pathlib.Path(f"machine-{theirs.fileno()}.json").resolve()
         path.write_text(json.dumps(wanted), encoding="utf-8")
         with theirs:
-            super().__init__(program("viv-vmm"), path, pass_fds=[theirs.fileno()])
+            super().__init__(program("viv-vmm"), path, pass_fds=[theirs.fileno(), *fds])
 
     def out(self):
         return super().out().replace("\r", "")
+
+    def wait_for(self, text, seconds=10):
+        def printed():
+            over = not self.running()  # before looking: what it printed last counts
+            return text in self.out() or text in self.err() or over
+        eventually(printed, seconds, lambda: f"{text!r} did not come: {self.out()[-3000:]!r}")
+        super().wait_for(text, 1)
 
     def stop(self):
         super().stop()

@@ -21,6 +21,13 @@ done
 sync; echo lines $(wc -l < /tmp/d/log) last $(tail -n 1 /tmp/d/log)
 """
 LAST = 100
+COUNTING = f"""
+i=0
+while [ $i -lt {LAST} ]; do
+    i=$((i + 1)); usleep 20000
+    [ $((i % 10)) = 0 ] && echo at $i now
+done
+"""
 
 
 def take(machine, path, **more):
@@ -135,3 +142,29 @@ def test_a_snapshot_that_cannot_be_written_says_so():
         contains(reply["error"], "needs a descriptor or a path")
         seen = len(machine.out())
         eventually(lambda: len(machine.out()) > seen, 60)
+
+
+def test_named_machines_are_written_and_go_on():
+    """viv boot --name, viv snapshot, viv restore: by name and by file, and what they refuse."""
+    data = ["--data-root", work() / "data"]
+    boot_argv = [*data, "boot", "--accel", "emu", "--kernel", kernel() / "vmlinuz", "--initrd",
+                 initramfs(COUNTING), "--append", "console=ttyS0 quiet panic=-1 pci=off"]
+    fails(viv(*data, "snapshot", "m"), 125, 'no machine "m" runs; one is given its name by')
+    fails(viv(*data, "restore", "m"), 125, "m: neither a machine's name nor a snapshot")
+    fails(viv(*boot_argv, "--name", "a/b"), 125, '"a/b" is no name for a machine')
+    with Background(program("viv"), *boot_argv, "--name", "m") as machine:
+        eventually(lambda: "at 20 " in machine.out(), 150, machine.err)
+        fails(viv(*boot_argv, "--name", "m"), 125, "a machine of that name runs")
+        viv(*data, "snapshot", "m", "file").ok()
+        viv(*data, "snapshot", "--stop", "m").ok()
+        equal(machine.wait(30), 0)
+        before = machine.out()
+    fails(viv(*data, "snapshot", "m"), 125, 'no machine "m" runs')
+    for word in "m", "./file":
+        again = viv(*data, "restore", "--accel", "emu", word, timeout=120).ok()
+        told = numbers(again.out.replace("\r", ""))
+        check(told[0] > 10 and told == list(range(told[0], LAST + 1, 10)), lambda: str(again))
+        if word == "m":
+            equal(numbers(before.replace("\r", "")) + told, list(range(10, LAST + 1, 10)))
+    pathlib.Path("file").write_bytes(b"spoilt")
+    fails(viv(*data, "restore", "--accel", "emu", "./file"), 1, "no snapshot of a machine")
