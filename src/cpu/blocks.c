@@ -8,7 +8,7 @@
 #include "cpu/mmu.h"
 
 #define BLOCK_OPS_MAX 64u
-#define PAGE_BUCKETS 32u
+#define PAGE_BUCKETS 64u
 #define CODE_BUCKETS 4096u
 #define CHUNK_BYTES ((size_t)256 << 10)
 #define CODE_BYTES_MAX ((size_t)16 << 20)

@@ -209,13 +209,13 @@ struct cpuid_block {
 
 static int kvm_features(struct features *ret, struct error *err)
 {
-    _cleanup_free_ struct cpuid_block *block = calloc(1, sizeof(*block));
     _cleanup_close_ int fd = sys_kvm_open();
 
-    if (!block)
-        return error_set(err, ENOMEM, "out of memory");
     if (fd < 0)
         return explain_open(fd, err);
+    _cleanup_free_ struct cpuid_block *block = calloc(1, sizeof(*block));
+    if (!block)
+        return error_set(err, ENOMEM, "out of memory");
     block->head.nent = CPUID_ENTRIES_MAX;
     int r = need(
             sys_kvm_ioctl_ptr(fd, KVM_GET_SUPPORTED_CPUID, block), "KVM_GET_SUPPORTED_CPUID", err);

@@ -451,7 +451,8 @@ static void add_unknown(
             stats->unknown.items[i].count += from->count;
             return;
         }
-    *RECORD_APPEND(arena, &stats->unknown) = (struct proto_unknown){from->name, from->count};
+    struct proto_unknown *added = RECORD_APPEND(arena, &stats->unknown);
+    *added = (struct proto_unknown){from->name, from->count};
 }
 
 static void add_vcpu(
