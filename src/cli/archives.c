@@ -10,6 +10,7 @@
 #include "cli/imagecommands.h"
 #include "cli/registry.h"
 #include "engine/root.h"
+#include "engine/rootless.h"
 
 /* An archive goes to a file or a pipe, never onto a terminal. */
 static int refuse_terminal(const char *output, struct error *err)
@@ -191,13 +192,31 @@ static int export_to(int root, const char *output, struct error *err)
     return r;
 }
 
+/* With the rights of the sandbox's user, since it may have files that nobody else may read. */
+struct on_root {
+    struct engine *engine;
+    const struct sandbox *sandbox;
+    const char *output;                /* export */
+    const struct image_change *change; /* commit */
+};
+
+static int export_root(void *data, char *out, struct error *err)
+{
+    const struct on_root *on = data;
+    _cleanup_close_ int root = -1;
+    int r = engine_root_open_of(on->engine, on->sandbox, &root, err);
+
+    (void)out;
+    return r < 0 ? r : export_to(root, on->output, err);
+}
+
 int cli_export(struct cli *cli, int argc, char **argv, struct error *err)
 {
     _cleanup_engine_ struct engine engine = {0};
     _cleanup_sandbox_ struct sandbox sandbox = {.record_fd = -1};
-    _cleanup_close_ int root = -1;
     struct save_flags flags = {0};
     struct strv rest = {0};
+    char out[ROOTLESS_OUT_MAX];
     int r = cli_parse(cli, &export_command, argc, argv, &flags, &rest, err);
 
     if (r != 0)
@@ -207,9 +226,8 @@ int cli_export(struct cli *cli, int argc, char **argv, struct error *err)
         r = engine_open(cli->arena, cli->root, &engine, err);
     if (r == 0)
         r = engine_find(&engine, rest.words[0], &sandbox, err);
-    if (r == 0)
-        r = engine_root_open_of(&engine, &sandbox, &root, err);
-    return r < 0 ? r : export_to(root, flags.output, err);
+    struct on_root on = {.engine = &engine, .sandbox = &sandbox, .output = flags.output};
+    return r < 0 ? r : rootless_call(cli->arena, &engine.host, export_root, &on, out, err);
 }
 
 /* ---- commit ---------------------------------------------------------------------------------- */
@@ -252,9 +270,12 @@ static struct image_change with_shell(struct arena *arena, const struct image_ch
     return full;
 }
 
-static int commit_root(struct engine *engine, const struct sandbox *sandbox,
-        const struct image_change *change, char *ret_id, struct error *err)
+static int commit_root(void *data, char *out, struct error *err)
 {
+    const struct on_root *on = data;
+    struct engine *engine = on->engine;
+    const struct sandbox *sandbox = on->sandbox;
+    const struct image_change *change = on->change;
     const struct image_change full = with_shell(engine->arena, change);
     _cleanup_close_ int root = -1;
     struct image_store *store;
@@ -263,11 +284,11 @@ static int commit_root(struct engine *engine, const struct sandbox *sandbox,
     if (r < 0)
         return r;
     if (sandbox->meta.image_id)
-        return image_commit(store, sandbox->meta.id, change, ret_id, err);
+        return image_commit(store, sandbox->meta.id, change, out, err);
     r = engine_root_open_of(engine, sandbox, &root, err);
     return r < 0 ? r
                  : image_commit_tree(
-                           store, root, sandbox->meta.image_folder ? &full : change, ret_id, err);
+                           store, root, sandbox->meta.image_folder ? &full : change, out, err);
 }
 
 int cli_commit(struct cli *cli, int argc, char **argv, struct error *err)
@@ -276,7 +297,7 @@ int cli_commit(struct cli *cli, int argc, char **argv, struct error *err)
     _cleanup_sandbox_ struct sandbox sandbox = {.record_fd = -1};
     struct commit_flags flags = {0};
     struct strv words = {0};
-    char id[IMAGE_ID_SIZE];
+    char id[ROOTLESS_OUT_MAX];
     int r = cli_parse(cli, &commit_command, argc, argv, &flags, &words, err);
 
     if (r != 0)
@@ -290,8 +311,9 @@ int cli_commit(struct cli *cli, int argc, char **argv, struct error *err)
     bool frozen = sandbox.status == SPEC_RUNNING && !(flags.pause.set && !flags.pause.value);
     if (frozen)
         r = container_pause(&sandbox.container, err);
+    struct on_root on = {.engine = &engine, .sandbox = &sandbox, .change = &flags.change};
     if (r == 0)
-        r = commit_root(&engine, &sandbox, &flags.change, id, err);
+        r = rootless_call(cli->arena, &engine.host, commit_root, &on, id, err);
     if (frozen)
         container_resume(&sandbox.container, NULL);
     if (r == 0)
@@ -333,19 +355,37 @@ static int print_difference(enum image_diff_kind kind, const char *path, void *d
     return 0;
 }
 
+static int diff_root(void *data, char *out, struct error *err)
+{
+    const struct on_root *on = data;
+    _cleanup_json_ struct json_object *object = json_object_new_object();
+    bool json = str_equal(on->output, "json");
+    struct image_store *store;
+
+    (void)out;
+    int r = engine_images(on->engine, NULL, &store, err);
+    if (r == 0)
+        r = image_root_diff(
+                store, on->sandbox->meta.id, json ? add_difference : print_difference, object, err);
+    if (r == -ENOENT && on->sandbox->status == SPEC_CREATED)
+        r = 0; /* it was never started: there is nothing yet */
+    if (r == 0 && json)
+        printf("%s\n", json_text_pretty(object));
+    fflush(stdout);
+    return r;
+}
+
 int cli_diff(struct cli *cli, int argc, char **argv, struct error *err)
 {
     _cleanup_engine_ struct engine engine = {0};
     _cleanup_sandbox_ struct sandbox sandbox = {.record_fd = -1};
-    _cleanup_json_ struct json_object *object = json_object_new_object();
     struct save_flags flags = {0};
-    struct image_store *store;
     struct strv rest = {0};
+    char out[ROOTLESS_OUT_MAX];
     int r = cli_parse(cli, &diff_command, argc, argv, &flags, &rest, err);
 
     if (r != 0)
         return r < 0 ? r : 0;
-    bool json = str_equal(flags.format, "json");
     r = engine_open(cli->arena, cli->root, &engine, err);
     if (r == 0)
         r = engine_find(&engine, rest.words[0], &sandbox, err);
@@ -354,14 +394,6 @@ int cli_diff(struct cli *cli, int argc, char **argv, struct error *err)
                 "sandbox \"%s\" works on the folder %s itself: what it has changed there is not "
                 "kept apart",
                 sandbox.meta.name, sandbox.meta.image);
-    if (r == 0)
-        r = engine_images(&engine, NULL, &store, err);
-    if (r == 0)
-        r = image_root_diff(
-                store, sandbox.meta.id, json ? add_difference : print_difference, object, err);
-    if (r == -ENOENT && sandbox.status == SPEC_CREATED)
-        r = 0; /* it was never started: there is nothing yet */
-    if (r == 0 && json)
-        printf("%s\n", json_text_pretty(object));
-    return r;
+    struct on_root on = {.engine = &engine, .sandbox = &sandbox, .output = flags.format};
+    return r < 0 ? r : rootless_call(cli->arena, &engine.host, diff_root, &on, out, err);
 }

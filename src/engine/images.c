@@ -13,7 +13,8 @@ static const char *images_root(struct engine *engine)
 int engine_images(struct engine *engine, const struct engine_registries *registries,
         struct image_store **ret, struct error *err)
 {
-    struct image_options options = {.root = images_root(engine)};
+    struct image_options options = {.root = images_root(engine),
+            .owners_ignored = engine->host.rootless && engine->host.uid != 0};
     int r = 0;
 
     if (registries) {

@@ -6,9 +6,11 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/io.h"
 #include "base/json.h"
 #include "base/path.h"
 #include "engine/images.h"
+#include "engine/rootless.h"
 #include "rootfs/layers.h"
 #include "rootfs/overlay.h"
 
@@ -102,9 +104,25 @@ int engine_root_take(struct engine *engine, const struct sandbox_meta *meta, str
     return 0;
 }
 
+/* An ordinary user's sandbox may have files of ids that only it has a right over. */
+static int empty_root(void *data, char *out, struct error *err)
+{
+    static const char *const parts[] = {"upper", "work"};
+    const char *path = data;
+    int r = 0;
+
+    (void)out;
+    _cleanup_close_ int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    for (size_t i = 0; i < ARRAY_SIZE(parts) && fd >= 0 && r == 0; i++)
+        r = io_remove_tree_at(fd, parts[i]);
+    return r < 0 ? error_sys(err, -r, "empty %s", path) : 0;
+}
+
 void engine_root_drop(struct engine *engine, const char *id)
 {
-    const char *path;
+    char out[ROOTLESS_OUT_MAX];
+
+    char *path;
     struct image_store *store;
 
     if (!id)
@@ -112,6 +130,8 @@ void engine_root_drop(struct engine *engine, const char *id)
     path = arena_printf(engine->arena, "%s/images/roots/%s", engine->data_root, id);
     if (access(path, F_OK) < 0 || engine_images(engine, NULL, &store, NULL) < 0)
         return;
+    if (engine->host.rootless)
+        rootless_call(engine->arena, &engine->host, empty_root, path, out, NULL);
     image_root_remove(store, id, NULL);
 }
 

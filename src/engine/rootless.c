@@ -1,13 +1,17 @@
 #include "engine/rootless.h"
 
 #include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/io.h"
 #include "base/str.h"
-#include "ns/idmap.h"
+#include "ns/steps.h"
 #include "security/passwd.h"
+#include "sys/process.h"
 
 /* The user's name, for subuid(5); NULL when /etc/passwd has none. */
 static const char *own_name(struct arena *arena, uid_t uid)
@@ -115,4 +119,104 @@ int rootless_maps(struct arena *arena, const struct container_host *host, struct
     }
     fit_mounts(arena, spec);
     return 0;
+}
+
+/* ---- calling as them ---------------------------------------------------------------------------
+ */
+
+static struct id_maps as_maps(struct arena *arena, const struct spec_id_mappings *from)
+{
+    struct id_maps maps = {arena_new_array(arena, struct id_map, from->count + 1), from->count};
+
+    for (size_t i = 0; i < from->count; i++)
+        maps.items[i] = (struct id_map){
+                from->items[i].containerID, from->items[i].hostID, from->items[i].size};
+    return maps;
+}
+
+static int own_maps(struct arena *arena, const struct container_host *host, struct ns_id_maps *ret,
+        struct error *err)
+{
+    struct spec spec = {0};
+    int r = rootless_maps(arena, host, &spec, err);
+
+    if (r < 0)
+        return r;
+    ret->uids = as_maps(arena, &spec.linux.uidMappings);
+    ret->gids = as_maps(arena, &spec.linux.gidMappings);
+    bool alone = ret->uids.count == 1 && ret->uids.items[0].count == 1 && ret->gids.count == 1 &&
+                 ret->gids.items[0].count == 1;
+    ret->deny_setgroups = alone;
+    ret->writer = alone ? NS_MAP_DIRECT : NS_MAP_HELPERS;
+    return 0;
+}
+
+struct call_answer {
+    int result;
+    char out[ROOTLESS_OUT_MAX];
+    struct error error;
+};
+
+/* In the child, which starts when its maps are written. */
+static void serve_call(int go, int answer_fd, rootless_fn fn, void *data)
+{
+    struct call_answer answer = {0};
+    char byte;
+
+    if (read(go, &byte, 1) != 1 || sys_setresgid(0, 0, 0) < 0 || sys_setresuid(0, 0, 0) < 0)
+        _exit(1);
+    answer.result = fn(data, answer.out, &answer.error);
+    _exit(write(answer_fd, &answer, sizeof(answer)) != sizeof(answer));
+}
+
+static int take_answer(int fd, pid_t pid, char *out, struct error *err)
+{
+    struct call_answer answer;
+    siginfo_t info;
+    int r = io_read_exact(fd, &answer, sizeof(answer));
+
+    sys_waitid(P_PID, (id_t)pid, &info, WEXITED | __WALL);
+    if (r < 0)
+        return error_set(err, ECHILD, "the process with the user's ids has ended without a word");
+    memcpy(out, answer.out, ROOTLESS_OUT_MAX);
+    if (answer.result < 0 && err)
+        *err = answer.error;
+    return answer.result;
+}
+
+int rootless_call(struct arena *arena, const struct container_host *host, rootless_fn fn,
+        void *data, char *out, struct error *err)
+{
+    struct clone_args args = {.flags = CLONE_NEWUSER | CLONE_NEWNS, .exit_signal = SIGCHLD};
+    struct ns_id_maps maps = {0};
+    int go[2];
+    int back[2];
+
+    if (host->uid == 0)
+        return fn(data, out, err);
+    int r = own_maps(arena, host, &maps, err);
+    if (r < 0)
+        return r;
+    if (pipe2(go, O_CLOEXEC) < 0)
+        return error_sys(err, errno, "pipe");
+    _cleanup_close_ int go_read = go[0];
+    _cleanup_close_ int go_write = go[1];
+    if (pipe2(back, O_CLOEXEC) < 0)
+        return error_sys(err, errno, "pipe");
+    _cleanup_close_ int back_read = back[0];
+    _cleanup_close_ int back_write = back[1];
+    pid_t pid = sys_clone3(&args);
+    if (pid == 0) {
+        close(go_write);
+        serve_call(go_read, back_write, fn, data);
+    }
+    cleanup_close(&back_write);
+    if (pid < 0)
+        return error_sys(err, -pid, "make a user namespace");
+    r = ns_write_id_maps(&maps, pid, err);
+    if (r == 0 && write(go_write, "", 1) != 1)
+        r = error_sys(err, errno, "start the process with the user's ids");
+    cleanup_close(&go_write);
+    int told = take_answer(back_read, pid, out, r < 0 ? NULL : err);
+    return r < 0 ? r : told;
 }

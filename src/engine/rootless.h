@@ -8,3 +8,14 @@
  * gid=5 for a user with one id). */
 int rootless_maps(struct arena *arena, const struct container_host *host, struct spec *spec,
         struct error *err);
+
+/*
+ * Calls a function with the rights over files that a sandbox of this user has: an ordinary user's
+ * in a process of its own, as root of a user namespace with the user's ids and of a mount
+ * namespace; root's directly. What it is to tell goes to `out` (ROOTLESS_OUT_MAX bytes, may stay
+ * empty), since memory is not shared. Returns what it returned.
+ */
+#define ROOTLESS_OUT_MAX 256
+typedef int (*rootless_fn)(void *data, char *out, struct error *err);
+int rootless_call(struct arena *arena, const struct container_host *host, rootless_fn fn,
+        void *data, char *out, struct error *err);

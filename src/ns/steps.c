@@ -116,14 +116,17 @@ static int run_helper(const char *name, const struct id_maps *maps, pid_t target
             name[3]);
 }
 
+int ns_write_id_maps(const struct ns_id_maps *maps, pid_t pid, struct error *err)
+{
+    if (maps->writer == NS_MAP_DIRECT)
+        return write_maps_direct(maps, pid, err);
+    int r = run_helper("newuidmap", &maps->uids, pid, err);
+    return r < 0 ? r : run_helper("newgidmap", &maps->gids, pid, err);
+}
+
 static int id_maps_apply(const struct step *step, struct plan_run *run, struct error *err)
 {
-    const struct ns_id_maps *maps = step->args;
-
-    if (maps->writer == NS_MAP_DIRECT)
-        return write_maps_direct(maps, run->child, err);
-    int r = run_helper("newuidmap", &maps->uids, run->child, err);
-    return r < 0 ? r : run_helper("newgidmap", &maps->gids, run->child, err);
+    return ns_write_id_maps(step->args, run->child, err);
 }
 
 static void describe_helper(struct step_text *text, const char *name, const struct id_maps *maps)

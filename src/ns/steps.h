@@ -40,6 +40,9 @@ struct ns_id_maps {
 };
 void ns_add_id_maps(struct plan *plan, const struct ns_id_maps *maps, const char *because);
 
+/* Writes them for a process that is in a new user namespace. */
+int ns_write_id_maps(const struct ns_id_maps *maps, pid_t pid, struct error *err);
+
 /* Child: uid and gid 0 of the user namespace, supplementary groups dropped unless `keep_groups`. */
 void ns_add_become_root(struct plan *plan, bool keep_groups, const char *because);
 

@@ -4,6 +4,7 @@ import os
 import shutil
 
 from lib import *
+from lib.registry import Layout, tar_of
 from box import CGROUPS  # pylint: disable=unused-import
 
 TIMEOUT = 60
@@ -102,3 +103,33 @@ def test_a_network_by_pasta():
                                 if name.startswith("pas") and not os.waitpid(pid, os.WNOHANG)[0]])
     fails(as_them("run", "--rm", "--network", "web", "busybox", "true"), 125,
           "an ordinary user has --network pasta")
+
+
+@private("mnt")
+@needs(root=True)
+def test_images_and_what_sandboxes_leave():
+    """An ordinary user's store: an image is loaded, run, committed and exported, with files of ids
+    that only the sandbox has a right over; all of it goes with the sandbox."""
+    own_files("vivtest:700000:65536\n")
+    layout = Layout("layout")
+    item = layout.image(tar_of(image()), config={"Cmd": ["sh"]})
+    layout.index({**item, "annotations": {"org.opencontainers.image.ref.name": "localhost/bb:1"}})
+    run("chmod", "-R", "a+rX", layout.path).ok()
+    os.chmod(work(), 0o755)
+    as_them("load", "-q", "-i", layout.path).ok()
+    script = ("mkdir -m 700 /priv && echo secret >/priv/file && chown -R 33:44 /priv && "
+              "rm /etc/hostname 2>/dev/null; echo done")
+    equal(as_them("run", "--name", "r1", "bb:1", "--", "sh", "-c", script).ok().out, "done\n")
+    home = work() / "home/data/images"
+    equal((next(home.glob("roots/*/upper")) / "priv").stat().st_uid, 700032)
+    contains(as_them("diff", "r1").ok().out, "A /priv\n")
+    as_them("commit", "r1", "made:1").ok()
+    equal(as_them("run", "--rm", "made:1", "--", "sh", "-c", "cat /priv/file; ls -ld /priv | wc -l")
+          .ok().out, "secret\n1\n")
+    as_them("export", "-o", work() / "home/out.tar", "r1").ok()
+    contains(run("tar", "-tvf", work() / "home/out.tar").ok().out, "33/44")
+    as_them("rm", "r1").ok()
+    equal([os.listdir(home / folder) for folder in ("roots", "tmp")], [[], []])
+    as_them("run", "--rm", "busybox", "--", "sh", "-c", script).ok()
+    equal([os.listdir(home / folder) for folder in ("roots", "tmp")], [[], []])
+    as_them("rmi", "-a").ok()
