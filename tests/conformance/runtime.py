@@ -1,0 +1,198 @@
+"""The Linux part of the runtime specification 1.3, sentence by sentence: a piece of configuration, a
+command inside the container, and what it must see. Through viv-oci, on the built-in image.
+
+The programs that come with the specification's own tools would be better still; Debian's package of
+them holds the libraries alone (no validation/, no cmd/)."""
+import json
+import os
+import pathlib
+import sys
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "integration/oci"))
+
+from lib import *  # noqa: E402
+from bundle import bundle, container, oci, output, sh, spec  # noqa: E402 pylint: disable=wrong-import-position
+
+TIMEOUT = 120
+ROOT_ONLY = needs(root=True)
+EXACT = {"bounding": ["CAP_KILL", "CAP_CHOWN"], "permitted": ["CAP_KILL", "CAP_CHOWN"],
+         "effective": ["CAP_KILL"], "inheritable": ["CAP_KILL"], "ambient": ["CAP_KILL"]}
+
+
+def mounts(*more):
+    return {"mounts": spec()["mounts"] + [
+        {"destination": destination, "type": kind, "source": str(source), "options": list(options)}
+        for destination, kind, source, options in more]}
+
+
+# config.md and config-linux.md: (what is asked for, the configuration, the command, what it prints)
+PROCESS = [
+    ("cwd", {"process": {"cwd": "/etc"}}, "pwd", "/etc"),
+    ("env", {"process": {"env": ["PATH=/bin", "A=b c"]}}, "echo $A", "b c"),
+    ("user", {"process": {"user": {"uid": 7, "gid": 8, "additionalGids": [9, 10], "umask": 0o27}}},
+     "echo $(id -u) $(id -g) $(id -G) $(umask)", "7 8 8 9 10 0027"),
+    ("capabilities", {"process": {"capabilities": EXACT, "user": {"uid": 0, "gid": 0}}},
+     "grep -E 'Cap(Inh|Bnd|Amb)' /proc/self/status | tr -d '\\t' | tr '\\n' ' '",
+     "CapInh:0000000000000020 CapBnd:0000000000000021 CapAmb:0000000000000020"),
+    ("rlimits", {"process": {"rlimits": [{"type": "RLIMIT_NOFILE", "soft": 50, "hard": 60},
+                                         {"type": "RLIMIT_CORE", "soft": 0, "hard": 0}]}},
+     "echo $(ulimit -Sn) $(ulimit -Hn) $(ulimit -c)", "50 60 0"),
+    ("noNewPrivileges", {"process": {"noNewPrivileges": True}},
+     "grep NoNewPrivs /proc/self/status | cut -f2", "1"),
+    ("oomScoreAdj", {"process": {"oomScoreAdj": 321}}, "cat /proc/self/oom_score_adj", "321"),
+    ("scheduler", {"process": {"scheduler": {"policy": "SCHED_BATCH", "nice": 5}}},
+     "cut -d' ' -f19,41 /proc/self/stat", "5 3"),
+    ("ioPriority", {"process": {"ioPriority": {"class": "IOPRIO_CLASS_BE", "priority": 6}}},
+     "ionice -p $$", "best-effort: prio 6"),
+]
+# The kernel's side: namespaces, their settings, what of /proc and /dev is seen.
+SYSTEM = [
+    ("hostname and domainname", {"hostname": "one", "domainname": "two"},
+     "echo $(hostname) $(cat /proc/sys/kernel/domainname)", "one two"),
+    ("a PID namespace", {}, "echo $$", "1"),
+    ("sysctl", {"linux": {"sysctl": {"kernel.msgmax": "4321", "net.ipv4.ip_forward": "1"}}},
+     "cat /proc/sys/kernel/msgmax /proc/sys/net/ipv4/ip_forward | tr '\\n' ' '", "4321 1"),
+    ("maskedPaths", {"linux": {"maskedPaths": ["/proc/version", "/proc/tty", "/none"]}},
+     "echo $(wc -c < /proc/version) $(ls /proc/tty | wc -l)", "0 0"),
+    ("readonlyPaths", {"linux": {"readonlyPaths": ["/proc/sys", "/none"]}},
+     "echo x 2>/dev/null > /proc/sys/kernel/domainname || echo refused", "refused"),
+    ("personality", {"linux": {"personality": {"domain": "LINUX32"}}}, "uname -m", "i686"),
+    ("memoryPolicy", {"linux": {"memoryPolicy": {"mode": "MPOL_BIND", "nodes": "0"}}},
+     "head -1 /proc/self/numa_maps | cut -d' ' -f2", "bind:0"),
+    ("rootfsPropagation", {"linux": {"rootfsPropagation": "shared"}},
+     "awk '$5 == \"/\" { print $7 }' /proc/self/mountinfo | tail -1 | cut -d: -f1", "shared"),
+    ("devices", {"linux": {"devices": [{"path": "/dev/mine", "type": "c", "major": 1, "minor": 3,
+                                        "fileMode": 0o640, "uid": 5, "gid": 6}]}},
+     "stat -c '%a %u %g %t:%T' /dev/mine", "640 5 6 1:3"),
+    ("the default devices", {}, "for d in null zero full random urandom tty; do [ -c /dev/$d ] || "
+     "echo $d; done; [ -e /dev/ptmx ] && readlink /dev/fd", "/proc/self/fd"),
+    ("seccomp", {"linux": {"seccomp": {
+        "defaultAction": "SCMP_ACT_ALLOW", "architectures": ["SCMP_ARCH_X86_64", "SCMP_ARCH_X86"],
+        "syscalls": [{"names": ["mkdir", "mkdirat"], "action": "SCMP_ACT_ERRNO", "errnoRet": 38}]}}},
+     "mkdir /dev/x 2>&1 | grep -c 'not implemented'", "1"),
+    ("seccomp's arguments", {"linux": {"seccomp": {
+        "defaultAction": "SCMP_ACT_ALLOW",
+        "syscalls": [{"names": ["kill"], "action": "SCMP_ACT_ERRNO", "errnoRet": 1,
+                      "args": [{"index": 1, "value": 10, "op": "SCMP_CMP_EQ"}]}]}}},
+     "kill -10 1 2>&1 | grep -c 'not permitted'; kill -0 1 && echo other signals", "1\nother signals"),
+]
+
+
+def broken(rows):
+    """What did not come true."""
+    for what, changes, command, expected in rows:
+        found = oci("run", "--bundle", bundle(sh(command), **changes), unique("oci"))
+        seen = found.out.strip()
+        if found.status or seen != expected:
+            yield f"{what}: found {seen!r}, expected {expected!r}: {found}"
+
+
+@ROOT_ONLY
+def test_process():
+    faults = list(broken(PROCESS))
+    check(not faults, "\n".join(faults))
+
+
+@ROOT_ONLY
+def test_system():
+    faults = list(broken(SYSTEM))
+    check(not faults, "\n".join(faults))
+
+
+@ROOT_ONLY
+def test_namespaces_with_offsets_and_maps():
+    kinds = [{"type": name} for name in ["pid", "mount", "ipc", "uts", "network", "cgroup"]]
+    found = output(sh("cut -d. -f1 /proc/uptime"), linux={
+        "namespaces": [*kinds, {"type": "time"}], "timeOffsets": {"boottime": {"secs": 100000000}}})
+    check(int(found) >= 100000000, found)
+    maps = [{"containerID": 0, "hostID": 100000, "size": 1000}]
+    found = output(sh("cat /proc/self/uid_map /proc/self/gid_map; id -u"), linux={
+        "namespaces": [*kinds, {"type": "user"}], "uidMappings": maps, "gidMappings": maps})
+    equal([line.split() for line in found.splitlines()],
+          [["0", "100000", "1000"], ["0", "100000", "1000"], ["0"]])
+
+
+@ROOT_ONLY
+@private("mnt")
+def test_mounts():
+    source = work() / "source"
+    (source / "below").mkdir(parents=True)
+    run("mount", "-t", "tmpfs", "tmpfs", source / "below").ok()
+    (source / "file").write_text("text")
+    (source / "link").symlink_to("file")
+    rows = [
+        ("ro, nosuid, nodev, noexec", mounts(("/m", "tmpfs", "t", ["ro", "nosuid", "nodev", "noexec"])),
+         "grep ' /m ' /proc/self/mountinfo | cut -d' ' -f6", "ro,nosuid,nodev,noexec,relatime"),
+        ("data", mounts(("/m", "tmpfs", "t", ["size=64k", "mode=711"])),
+         "stat -c %a /m; df -k /m | tail -1 | tr -s ' ' | cut -d' ' -f2", "711\n64"),
+        ("bind of one file", mounts(("/etc/f", "bind", source / "file", ["bind", "ro"])),
+         "cat /etc/f; echo x 2>/dev/null > /etc/f || echo refused", "textrefused"),
+        ("bind", mounts(("/m", "bind", source, ["bind"])),
+         "grep -c ' /m/below ' /proc/self/mountinfo || true", "0"),
+        ("rbind, ro is of one mount", mounts(("/m", "bind", source, ["rbind", "ro"])),
+         "touch /m/x 2>/dev/null || echo refused; touch /m/below/x && echo written",
+         "refused\nwritten"),
+        ("rro is of all", mounts(("/m", "bind", source, ["rbind", "rro"])),
+         "touch /m/x 2>/dev/null || echo refused; touch /m/below/y 2>/dev/null || echo refused",
+         "refused\nrefused"),
+        ("rnosuid, rnodev", mounts(("/m", "bind", source, ["rbind", "rnosuid", "rnodev"])),
+         "grep ' /m/below ' /proc/self/mountinfo | cut -d' ' -f6", "rw,nosuid,nodev,relatime"),
+        ("copy-symlink", mounts(("/m/l", "bind", source / "link", ["bind", "copy-symlink"])),
+         "readlink /m/l", "file"),
+        ("a link is followed", mounts(("/m/l", "bind", source / "link", ["bind"])), "cat /m/l", "text"),
+        ("the later one lies above", mounts(("/m", "tmpfs", "a", []), ("/m/a/b", "tmpfs", "b", [])),
+         "grep -c ' /m' /proc/self/mountinfo", "2"),
+        ("the root read-only", {"root": {"path": image(), "readonly": True}},
+         "touch /x 2>/dev/null || echo refused", "refused"),
+        ("tmpcopyup", mounts(("/etc", "tmpfs", "t", ["tmpcopyup"])),
+         "grep -c root: /etc/passwd; touch /etc/x && echo written", "1\nwritten"),
+    ]
+    # where a mount point has to be made, the root is one that may be changed
+    for row in rows:
+        if "root" not in row[1]:
+            root = work().parent / unique("root")
+            run("cp", "-a", image(), root).ok()
+            os.chmod(root, 0o755)
+            row[1]["root"] = {"path": str(root), "readonly": False}
+    faults = list(broken(rows))
+    check(not faults, "\n".join(faults))
+
+
+@ROOT_ONLY
+@private("mnt")
+def test_idmapped_mounts():
+    source = work() / "ids"
+    source.mkdir()
+    run("mount", "-t", "tmpfs", "tmpfs", source).ok()
+    (source / "file").write_text("")
+    os.chown(source / "file", 0, 0)
+    (source / "below").mkdir()
+    run("mount", "-t", "tmpfs", "tmpfs", source / "below").ok()
+    (source / "below/file").write_text("")
+    maps = [{"containerID": 0, "hostID": 1234, "size": 10}]
+    for option, below in [("idmap", "0"), ("ridmap", "1234")]:
+        changes = mounts(("/tmp", "bind", source, ["rbind", option]))
+        changes["mounts"][-1].update(uidMappings=maps, gidMappings=maps)
+        found = output(sh("stat -c %u /tmp/file /tmp/below/file"), **changes)
+        equal(found.split(), ["1234", below], option)
+
+
+@needs(root=True, programs=["ip"])
+@private("net")
+def test_network_devices():
+    run("ip", "link", "add", "viv0", "type", "veth", "peer", "name", "viv1").ok()
+    run("ip", "address", "add", "10.99.0.1/24", "dev", "viv0").ok()
+    found = output(sh("ip -o link show eth9 | grep -c eth9; ip -o address show eth9 | grep -c 10.99.0.1"),
+                   linux={"netDevices": {"viv0": {"name": "eth9"}}})
+    equal(found.split(), ["1", "1"])
+
+
+@ROOT_ONLY
+def test_check_before_update():
+    file = work() / "resources.json"
+    with container(linux={"resources": {"memory": {"limit": 64 << 20}}}) as name:
+        file.write_text(json.dumps({"memory": {"limit": 4096, "checkBeforeUpdate": True}}))
+        fails(oci("update", "--resources", file, name), 1, "checkBeforeUpdate")
+        equal(oci("exec", name, "true").status, 0)
+        file.write_text(json.dumps({"memory": {"limit": 32 << 20, "checkBeforeUpdate": True}}))
+        oci("update", "--resources", file, name).ok()
