@@ -3,10 +3,15 @@ command inside the container, and what it must see. Through viv-oci, on the buil
 
 The programs that come with the specification's own tools would be better still; Debian's package of
 them holds the libraries alone (no validation/, no cmd/)."""
+import errno
+import fcntl
 import json
 import os
 import pathlib
+import socket
+import struct
 import sys
+import threading
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "integration/oci"))
 
@@ -15,6 +20,7 @@ from bundle import bundle, container, oci, output, sh, spec  # noqa: E402 pylint
 
 TIMEOUT = 120
 ROOT_ONLY = needs(root=True)
+NOTIF_RECV, NOTIF_SEND = 0xC0502100, 0xC0182101  # seccomp_unotify(2)
 EXACT = {"bounding": ["CAP_KILL", "CAP_CHOWN"], "permitted": ["CAP_KILL", "CAP_CHOWN"],
          "effective": ["CAP_KILL"], "inheritable": ["CAP_KILL"], "ambient": ["CAP_KILL"]}
 
@@ -139,6 +145,11 @@ def test_mounts():
          "grep ' /m/below ' /proc/self/mountinfo | cut -d' ' -f6", "rw,nosuid,nodev,relatime"),
         ("copy-symlink", mounts(("/m/l", "bind", source / "link", ["bind", "copy-symlink"])),
          "readlink /m/l", "file"),
+        ("src-nofollow", mounts(("/m/l", "bind", source / "link", ["bind", "src-nofollow"])),
+         "readlink /m/l", "file"),
+        ("dest-nofollow", mounts(("/l", "bind", source / "link",
+                                  ["bind", "src-nofollow", "dest-nofollow"])),
+         "readlink /l; grep -c ' /etc ' /proc/self/mountinfo || true", "file\n0"),
         ("a link is followed", mounts(("/m/l", "bind", source / "link", ["bind"])), "cat /m/l", "text"),
         ("the later one lies above", mounts(("/m", "tmpfs", "a", []), ("/m/a/b", "tmpfs", "b", [])),
          "grep -c ' /m' /proc/self/mountinfo", "2"),
@@ -153,6 +164,7 @@ def test_mounts():
             root = work().parent / unique("root")
             run("cp", "-a", image(), root).ok()
             os.chmod(root, 0o755)
+            (root / "l").symlink_to("etc")
             row[1]["root"] = {"path": str(root), "readonly": False}
     faults = list(broken(rows))
     check(not faults, "\n".join(faults))
@@ -175,6 +187,49 @@ def test_idmapped_mounts():
         changes["mounts"][-1].update(uidMappings=maps, gidMappings=maps)
         found = output(sh("stat -c %u /tmp/file /tmp/below/file"), **changes)
         equal(found.split(), ["1234", below], option)
+
+
+def answer_calls(agent, told):
+    """As a seccomp agent: takes the listener, and says "it is there already" to each call."""
+    connection, _ = agent.accept()
+    with connection:
+        text, fds, _, _ = socket.recv_fds(connection, 65536, 4)
+    told.update(json.loads(text))
+    request = bytearray(80)
+    try:
+        while True:
+            request[:] = bytes(80)
+            fcntl.ioctl(fds[0], NOTIF_RECV, request)
+            number, = struct.unpack_from("=Q", request)
+            fcntl.ioctl(fds[0], NOTIF_SEND, struct.pack("=QqiI", number, 0, -errno.EEXIST, 0))
+    except OSError:
+        pass  # the last process of the filter has ended
+    finally:
+        for fd in fds:
+            os.close(fd)
+
+
+@ROOT_ONLY
+def test_a_seccomp_agent_answers_calls():
+    told = {}
+    path = str(work().parent / "agent")
+    with socket.socket(socket.AF_UNIX) as agent:
+        agent.bind(path)
+        agent.listen()
+        thread = threading.Thread(target=answer_calls, args=(agent, told), daemon=True)
+        thread.start()
+        found = oci("run", "--bundle", bundle(
+            sh("mkdir /dev/new 2>&1"), annotations={"a": "b"}, linux={"seccomp": {
+                "defaultAction": "SCMP_ACT_ALLOW", "listenerPath": path, "listenerMetadata": "for you",
+                "syscalls": [{"names": ["mkdir", "mkdirat"], "action": "SCMP_ACT_NOTIFY"}]}}),
+            unique("oci"))
+        thread.join(20)
+    equal(found.status, 1)
+    contains(found.out, "File exists")
+    equal(told["fds"], ["seccompFd"])
+    equal(told["metadata"], "for you")
+    equal(told["state"]["annotations"], {"a": "b"})
+    check(told["pid"] > 1 and told["ociVersion"] and told["state"]["bundle"], told)
 
 
 @needs(root=True, programs=["ip"])
