@@ -25,6 +25,7 @@ static const struct cli_command commands[] = {
         {"logs", "Sandboxes", "show what a sandbox has printed", cli_logs},
         {"ps", "Sandboxes", "list sandboxes", cli_ps},
         {"inspect", "Sandboxes", "show everything about sandboxes, as JSON", cli_inspect},
+        {"events", "Sandboxes", "show what happens to sandboxes", cli_events},
         {"stats", "Sandboxes", "show what sandboxes use", cli_stats},
         {"update", "Sandboxes", "change the limits of a running sandbox", cli_update},
         {"pause", "Sandboxes", "freeze sandboxes", cli_pause},

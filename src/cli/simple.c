@@ -3,6 +3,7 @@
 
 #include "cli/command.h"
 #include "cli/select.h"
+#include "engine/events.h"
 #include "spec/signals.h"
 
 static int each_pause(struct engine *engine, const char *name, void *data, struct error *err)
@@ -11,7 +12,11 @@ static int each_pause(struct engine *engine, const char *name, void *data, struc
     int r = engine_find(engine, name, &sandbox, err);
 
     (void)data;
-    return r < 0 ? r : container_pause(&sandbox.container, err);
+    if (r == 0)
+        r = container_pause(&sandbox.container, err);
+    if (r == 0)
+        event_of(engine, &sandbox.meta, "pause", NULL, NULL);
+    return r;
 }
 
 static int each_unpause(struct engine *engine, const char *name, void *data, struct error *err)
@@ -20,7 +25,11 @@ static int each_unpause(struct engine *engine, const char *name, void *data, str
     int r = engine_find(engine, name, &sandbox, err);
 
     (void)data;
-    return r < 0 ? r : container_resume(&sandbox.container, err);
+    if (r == 0)
+        r = container_resume(&sandbox.container, err);
+    if (r == 0)
+        event_of(engine, &sandbox.meta, "unpause", NULL, NULL);
+    return r;
 }
 
 /* A command without options of its own. */

@@ -12,6 +12,7 @@
 #include "base/path.h"
 #include "base/str.h"
 #include "engine/engine.h"
+#include "engine/events.h"
 #include "engine/idrange.h"
 #include "engine/records.h"
 #include "engine/restart.h"
@@ -246,6 +247,8 @@ int engine_stop(struct engine *engine, const char *name, int timeout_s, struct e
                                                           : STOP_TIMEOUT_S;
             r = stop_running(&sandbox, seconds, err);
             record_unlock(sandbox.record_fd);
+            if (r == 0)
+                event_of(engine, &sandbox.meta, "stop", NULL, NULL);
             return r < 0 ? r : tidy_up(engine, sandbox.meta.name);
         }
         if (settle(&sandbox))
@@ -268,6 +271,9 @@ int engine_kill(struct engine *engine, const char *name, int signal, bool all, s
         end_for_good(&sandbox);
     if (r == 0)
         r = workload_kill(&sandbox.container, signal, all, err);
+    if (r == 0)
+        event_of(
+                engine, &sandbox.meta, "kill", "signal", arena_printf(engine->arena, "%d", signal));
     return r < 0 ? error_prefix(err, "sandbox \"%s\"", sandbox.meta.name) : 0;
 }
 
@@ -311,5 +317,7 @@ int engine_remove(struct engine *engine, const char *name, const struct engine_r
         r = record_remove(engine, sandbox.meta.name, sandbox.meta.id, sandbox.kept, err);
     if (r == 0 && (removal->volumes || sandbox.meta.remove))
         volumes_drop(engine, &sandbox.meta);
+    if (r == 0)
+        event_of(engine, &sandbox.meta, "destroy", NULL, NULL);
     return r;
 }

@@ -12,6 +12,7 @@
 #include "base/cleanup.h"
 #include "base/io.h"
 #include "base/str.h"
+#include "engine/events.h"
 #include "sys/process.h"
 
 #define FILE_NAME "health.json"
@@ -69,7 +70,8 @@ static bool in_start_period(const struct sandbox_check *check, const char *start
 }
 
 /* One result more: what it says of the whole. */
-static void note(int record_fd, const struct sandbox_meta *meta, const struct health_result *result)
+static void note(const char *root, int record_fd, const struct sandbox_meta *meta,
+        const struct health_result *result)
 {
     _cleanup_arena_ struct arena arena = {0};
     struct health_report report = {0};
@@ -78,6 +80,7 @@ static void note(int record_fd, const struct sandbox_meta *meta, const struct he
 
     if (health_load(record_fd, &arena, &report) < 0)
         report = (struct health_report){.status = "starting"};
+    const char *before = report.status;
     sandbox_life_load(record_fd, &arena, &life, NULL);
     bool lenient =
             str_equal(report.status, "starting") && in_start_period(&meta->health, life.started);
@@ -94,6 +97,12 @@ static void note(int record_fd, const struct sandbox_meta *meta, const struct he
     struct health_result *last = RECORD_APPEND(&arena, &report.log);
     *last = *result;
     save(record_fd, &report);
+    if (!str_equal(report.status, before)) {
+        const struct event event = {"container",
+                arena_printf(&arena, "health_status: %s", report.status), meta->id, meta->name,
+                meta->image, NULL, NULL};
+        event_add(root, &event);
+    }
 }
 
 /* ---- one check ------------------------------------------------------------------------------- */
@@ -243,7 +252,7 @@ static void finish_check(struct health *health)
                                         : 128 + WTERMSIG(status),
             .output = health->timed_out ? "the check took too long and was killed"
                                         : buf_text(&health->text)};
-    note(health->record_fd, &health->meta, &result);
+    note(health->root.state, health->record_fd, &health->meta, &result);
     buf_clear(&health->text);
 }
 

@@ -7,6 +7,7 @@
 
 #include "base/cleanup.h"
 #include "base/path.h"
+#include "engine/events.h"
 #include "engine/idrange.h"
 #include "engine/records.h"
 
@@ -62,6 +63,9 @@ int engine_rename(struct engine *engine, const char *name, const char *new_name,
         record_rename(engine, new_name, old, sandbox.meta.id, NULL);
     if (r == 0 && !sandbox.kept)
         record_rename_id(engine->store.fd, sandbox.meta.id, new_name);
+    sandbox.meta.name = new_name;
+    if (r == 0)
+        event_of(engine, &sandbox.meta, "rename", "oldName", old);
     return r;
 }
 

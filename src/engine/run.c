@@ -10,6 +10,7 @@
 #include "cgroup/group.h"
 #include "engine/connect.h"
 #include "engine/engine.h"
+#include "engine/events.h"
 #include "engine/idrange.h"
 #include "engine/monitor.h"
 #include "engine/network.h"
@@ -159,6 +160,10 @@ static int make(struct running *running, struct error *err)
         return r;
     }
     store_settle(&running->engine->store, running->run->meta.name);
+    if (!running->again)
+        event_of(running->engine, &running->run->meta, "create", NULL, NULL);
+    event_of(running->engine, &running->run->meta, running->restarts ? "restart" : "start", NULL,
+            NULL);
     return 0;
 }
 
@@ -228,6 +233,15 @@ static int begin(struct running *running, struct error *err)
     return r;
 }
 
+/* Told before it is written down, so that who waits for that finds it told. */
+static void tell_end(const struct running *running, const struct sandbox_meta *meta, int status)
+{
+    if (running->life.oom_killed)
+        event_of(running->engine, meta, "oom", NULL, NULL);
+    event_of(running->engine, meta, "die", "exitCode",
+            arena_printf(running->engine->arena, "%d", status));
+}
+
 /* The workload has ended: how is written down, and all that it held is given back. */
 static int finish(struct running *running, int status, struct error *err)
 {
@@ -250,6 +264,9 @@ static int finish(struct running *running, int status, struct error *err)
         strv_add(engine->arena, running->run->told,
                 "the workload ran out of memory and the kernel killed it; raise the limit with "
                 "--memory");
+    struct sandbox_meta named = *meta;
+    named.name = container.state.id;
+    tell_end(running, &named, status);
     if (meta->remove)
         sandbox_life_leave(running->record_fd, &running->life);
     else
@@ -264,6 +281,7 @@ static int finish(struct running *running, int status, struct error *err)
     if (meta->remove) {
         record_remove(engine, container.state.id, meta->id, running->kept, NULL);
         volumes_drop(engine, meta);
+        event_of(engine, &named, "destroy", NULL, NULL);
     }
     plan_run_end(&running->making.run);
     if (given < 0)
@@ -477,6 +495,8 @@ int engine_create(struct engine *engine, struct engine_run *run, struct error *e
     if (r < 0)
         record_remove(engine, run->meta.name, run->meta.id, true, NULL);
     store_remove(&engine->store, run->meta.name, NULL);
+    if (r == 0)
+        event_of(engine, &run->meta, "create", NULL, NULL);
     return r;
 }
 

@@ -12,6 +12,7 @@
 #include "base/cleanup.h"
 #include "base/io.h"
 #include "base/path.h"
+#include "engine/events.h"
 #include "engine/records.h"
 #include "engine/root.h"
 #include "rootfs/copyup.h"
@@ -111,6 +112,13 @@ static int load(struct engine *engine, int folder, const char *name, struct volu
     return report.faults.count ? -EINVAL : 0;
 }
 
+static void tell(const struct engine *engine, const char *name, const char *action)
+{
+    const struct event event = {.type = "volume", .action = action, .id = name, .name = name};
+
+    event_add(engine->store.root, &event);
+}
+
 /* volume.json comes last: without it there is none. */
 static int make(struct engine *engine, int folder, const struct volume *volume, struct error *err)
 {
@@ -127,7 +135,10 @@ static int make(struct engine *engine, int folder, const struct volume *volume, 
     snprintf(path, sizeof(path), "%s/" FILE_NAME, volume->name);
     if (r == 0)
         r = io_replace_file_at(folder, path, text, strlen(text), 0600, true);
-    return r < 0 ? error_sys(err, -r, "make the volume \"%s\"", volume->name) : 0;
+    if (r < 0)
+        return error_sys(err, -r, "make the volume \"%s\"", volume->name);
+    tell(engine, volume->name, "create");
+    return 0;
 }
 
 static bool is_option(const char *key)
@@ -264,7 +275,10 @@ int volume_remove(struct engine *engine, const char *name, bool force, struct er
     if (users.count)
         return in_use(name, &users, engine->arena, err);
     r = io_remove_tree_at(folder, name);
-    return r < 0 ? error_sys(err, -r, "remove the volume \"%s\"", name) : 0;
+    if (r < 0)
+        return error_sys(err, -r, "remove the volume \"%s\"", name);
+    tell(engine, name, "destroy");
+    return 0;
 }
 
 /* ---- in a sandbox ---------------------------------------------------------------------------- */

@@ -24,7 +24,7 @@ def steps_of(b, name):
 
 def kept(b):
     """What the store keeps between runs: compiled filters, and the folder of the ids."""
-    return {"file " + str(b.store / name) for name in (".seccomp", ".ids", ".making", ".names")}
+    return {"file " + str(b.store / name) for name in (".seccomp", ".ids", ".making", ".names", ".events")}
 
 
 def reap():
