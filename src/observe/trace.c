@@ -6,6 +6,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "base/cleanup.h"
 #include "base/io.h"
 #include "observe/style.h"
 
@@ -45,23 +46,37 @@ static void trace_after(
 
 /* ---- stepping -------------------------------------------------------------------------------- */
 
+/* "net:[4026531840]" of a process; "" when it cannot be told. */
+static void read_namespace(const char *who, const char *kind, char text[64])
+{
+    char path[64];
+
+    snprintf(path, sizeof(path), "/proc/%s/ns/%s", who, kind);
+    ssize_t length = readlink(path, text, 63);
+    text[length > 0 ? length : 0] = '\0';
+}
+
+static bool has_own(const char *who, const char *kind, char text[64])
+{
+    char ours[64];
+
+    read_namespace("self", kind, ours);
+    read_namespace(who, kind, text);
+    return strcmp(ours, text) != 0;
+}
+
 static void list_namespaces(struct trace *trace, pid_t pid)
 {
-    static const char *const files[] = {
+    static const char *const kinds[] = {
             "user", "cgroup", "ipc", "uts", "net", "pid", "time", "mnt"};
+    char who[16];
 
-    for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
-        char path[64];
-        char own[64] = "";
-        char other[64] = "";
-        snprintf(path, sizeof(path), "/proc/self/ns/%s", files[i]);
-        if (readlink(path, own, sizeof(own) - 1) < 0)
-            continue;
-        snprintf(path, sizeof(path), "/proc/%d/ns/%s", pid, files[i]);
-        if (readlink(path, other, sizeof(other) - 1) < 0)
-            continue;
-        fprintf(trace->out, "    %-22s %s\n", other,
-                strcmp(own, other) == 0 ? "the host's" : "its own");
+    snprintf(who, sizeof(who), "%d", pid);
+    for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
+        char text[64];
+        bool own = has_own(who, kinds[i], text);
+        if (*text)
+            fprintf(trace->out, "    %-22s %s\n", text, own ? "its own" : "the host's");
     }
 }
 
@@ -82,16 +97,39 @@ static void list_state(struct trace *trace, const struct plan_run *run)
     buf_free(&text);
 }
 
+/* nsenter for those namespaces that are not ours already: it refuses to enter our own user
+ * namespace once more. */
+static void fill_beside(char *who, char *argv[])
+{
+    static struct {
+        const char *kind;
+        char flag[8];
+    } flags[] = {{"user", "--user"}, {"mnt", "--mount"}, {"uts", "--uts"}, {"ipc", "--ipc"},
+            {"net", "--net"}};
+    static char program[] = "nsenter", target[] = "--target", end[] = "--", shell[] = "sh";
+    char text[64];
+    size_t count = 0;
+
+    argv[count++] = program;
+    argv[count++] = target;
+    argv[count++] = who;
+    for (size_t i = 0; i < ARRAY_SIZE(flags); i++)
+        if (has_own(who, flags[i].kind, text))
+            argv[count++] = flags[i].flag;
+    argv[count++] = end;
+    argv[count++] = shell;
+    argv[count] = NULL;
+}
+
 /* A shell in the namespaces as they are at this step, without the sandbox's limits. */
 static void open_shell(struct trace *trace, const struct plan_run *run)
 {
-    char target[32];
+    char who[16];
     char *host_shell[] = {(char[]){"sh"}, NULL};
-    char *beside[] = {(char[]){"nsenter"}, (char[]){"--target"}, target, (char[]){"--user"},
-            (char[]){"--mount"}, (char[]){"--uts"}, (char[]){"--ipc"}, (char[]){"--net"},
-            (char[]){"--"}, (char[]){"sh"}, NULL};
+    char *beside[12];
 
-    snprintf(target, sizeof(target), "%d", run->child);
+    snprintf(who, sizeof(who), "%d", run->child);
+    fill_beside(who, beside);
     fprintf(trace->out, "    a shell %s; exit to come back\n",
             run->child ? "in the sandbox's namespaces" : "on the host, there is no process yet");
     fflush(trace->out);

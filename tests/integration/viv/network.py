@@ -354,3 +354,18 @@ def test_an_image_finds_the_network():
         equal(len(found.lines()), 1)
         equal(len(h.run("--network", "host", "busybox", "ip", "-o", "link").ok().lines()),
               len(run("ip", "-o", "link").ok().lines()))
+
+
+@private("net")
+def test_addresses_and_ports_of_ones_choice():
+    with host() as h:
+        h.viv("network", "create", "--subnet", "10.77.0.0/24", "chosen").ok()
+        said = h.out("ip -o link; ip -o -4 addr", "--network", "chosen", "--ip", "10.77.0.9",
+                     "--mac-address", "02:00:00:00:07:09")
+        contains(said, "02:00:00:00:07:09")
+        contains(said, "10.77.0.9/24")
+        name = h.serve("-P", "--expose", "80")
+        port = h.viv("port", name, "80").ok().out.split()[-1].rsplit(":", 1)[1]
+        equal(get(HERE, port, h.outside), f"here {name}")
+        other = h.serve("--publish-all", "--expose", "80/tcp")
+        contains(h.viv("port", other).ok().out, "80/tcp")

@@ -2,6 +2,7 @@
 back whatever happens."""
 import contextlib
 import fcntl
+import json
 import os
 import pty
 import select
@@ -181,3 +182,56 @@ def test_step():
         screen.type("c\n")
         screen.wait_for("done-it")
         equal(screen.end(), 0)
+
+
+def test_step_shows_what_is_there():
+    """In the middle of it: the namespaces as they are, the control group, and a shell beside it; the
+    step after the one that makes the process is the first with something to show."""
+    with box() as b:
+        flags = b.flags("--userns", "host")
+        steps = json.loads(b.viv("explain", "--format", "json", *flags, "busybox", "true").ok().out)
+        born = next(step["step"] for step in steps if step["op"] == "clone3")
+        with no_leaks(b.scope + "/"):
+            screen = Screen(program("viv"), "--root", b.store, "run", "--rm", "--step", *flags,
+                            "busybox", "true")
+            for _ in range(born):
+                screen.wait_for("[q] undo and leave")
+                screen.text = ""
+                screen.type("n\n")
+            screen.wait_for("[q] undo and leave")
+            screen.type("l\n")
+            screen.wait_for("control groups:")
+            matches(screen.text, r"net:\[\d+\]\s+its own")
+            matches(screen.text, r"user:\[\d+\]\s+the host's")
+            contains(screen.text, b.scope)
+            screen.type("s\n")
+            screen.wait_for("a shell in the sandbox's namespaces")
+            screen.type("readlink /proc/self/ns/uts; echo beside=$((40+4)); exit\n")
+            screen.wait_for("beside=44")
+            check(os.readlink("/proc/self/ns/uts") not in screen.text, "the shell is in the host's")
+            screen.wait_for("[q] undo and leave")
+            screen.type("q\n")
+            equal(screen.end(), 125)
+            contains(screen.text, "all was undone")
+
+
+def test_put_back_when_viv_is_told_to_end():
+    """The workload gets the signal, and the terminal is as it was."""
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        with box() as b:
+            screen = Screen("/bin/sh")
+            screen.wait_for("#")
+            before = screen.settings()
+            screen.type(f"{program('viv')} --root {b.store} run --init -it --name told "
+                        f"--cgroup-parent /{b.scope} busybox sh -c 'echo read''y; sleep 1000'\n")
+            screen.wait_for("ready")
+            check(screen.settings() != before, "the terminal is not raw")
+            viv_pid = next(pid for pid, name in descendants(screen.pid).items() if name == "viv")
+            os.kill(viv_pid, number)
+            eventually(lambda: screen.settings() == before)
+            screen.type("echo status=$?\n")
+            screen.wait_for("status=")
+            screen.type("exit\n")
+            screen.end()
+            b.viv("rm", "-f", "told")
+            eventually(gone)
