@@ -279,8 +279,10 @@ static int commit_root(void *data, char *out, struct error *err)
     const struct image_change full = with_shell(engine->arena, change);
     _cleanup_close_ int root = -1;
     struct image_store *store;
-    int r = engine_images(engine, NULL, &store, err);
+    int r = engine_root_is_here(sandbox, err);
 
+    if (r == 0)
+        r = engine_images(engine, NULL, &store, err);
     if (r < 0)
         return r;
     if (sandbox->meta.image_id)
@@ -389,6 +391,8 @@ int cli_diff(struct cli *cli, int argc, char **argv, struct error *err)
     r = engine_open(cli->arena, cli->root, &engine, err);
     if (r == 0)
         r = engine_find(&engine, rest.words[0], &sandbox, err);
+    if (r == 0)
+        r = engine_root_is_here(&sandbox, err);
     if (r == 0 && !sandbox.meta.image_id && !sandbox.meta.image_folder)
         r = error_set(err, EOPNOTSUPP,
                 "sandbox \"%s\" works on the folder %s itself: what it has changed there is not "

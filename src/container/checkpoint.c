@@ -171,7 +171,9 @@ int container_checkpoint(const struct container *container,
     if (status != SPEC_RUNNING && status != SPEC_PAUSED)
         return error_set(err, ESRCH, "container cannot be checkpointed in %s state",
                 spec_status_name(status));
-    int r = spec_load_at(container->dir_fd, "config.json", container->arena, &spec, NULL, err);
+    int r = container_is_here(container, "checkpoint", err);
+    if (r == 0)
+        r = spec_load_at(container->dir_fd, "config.json", container->arena, &spec, NULL, err);
     if (r < 0)
         return r;
     _cleanup_close_ int images = open_images(options, true, err);

@@ -8,6 +8,7 @@
 #include "base/cleanup.h"
 #include "base/io.h"
 #include "base/path.h"
+#include "base/str.h"
 #include "cgroup/group.h"
 #include "container/hooks.h"
 #include "ns/namespaces.h"
@@ -43,6 +44,15 @@ static bool process_lives(const struct container_state *state)
 
     return state->pid > 0 && sys_process_start_time(state->pid, &start_time) == 0 &&
            start_time == state->start_time;
+}
+
+int container_is_here(const struct container *container, const char *verb, struct error *err)
+{
+    if (!str_equal(container->state.isolation, "vm"))
+        return 0;
+    return error_set(err, EOPNOTSUPP,
+            "cannot %s \"%s\": it is in a machine, whose kernel is another than this", verb,
+            container->state.id);
 }
 
 enum spec_status container_status(const struct container *container)

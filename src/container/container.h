@@ -28,6 +28,10 @@ int container_open(const struct store *store, const char *id, struct arena *aren
 void container_close(struct container *container);
 #define _cleanup_container_ __attribute__((cleanup(container_close)))
 
+/* For what only works on processes of this kernel: -EOPNOTSUPP for a machine, whose process here
+ * stands for one inside and has the host's namespaces. `verb` is as in "cannot join". */
+int container_is_here(const struct container *container, const char *verb, struct error *err);
+
 /* How it is just now. */
 enum spec_status container_status(const struct container *container);
 

@@ -54,7 +54,9 @@ int container_mounts_change(const struct container *container, const struct cont
 
     if (container_status(container) == SPEC_STOPPED)
         return error_set(err, ESRCH, "container not running");
-    int r = build(container, host, mounts, remove, &plan, err);
+    int r = container_is_here(container, "mount in", err);
+    if (r == 0)
+        r = build(container, host, mounts, remove, &plan, err);
     if (r < 0)
         return r;
     plan_run_init(&run, &plan);

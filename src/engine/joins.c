@@ -28,6 +28,9 @@ static int join_one(struct engine *engine, const struct sandbox_join *join, stru
         return error_set(err, ESRCH,
                 "cannot join the %s namespace of sandbox \"%s\": it is not running", join->kind,
                 join->sandbox);
+    r = container_is_here(&other.container, "join a namespace of", err);
+    if (r < 0)
+        return r;
     int pid = other.container.state.pid;
     const char *file = kind < 0 ? join->kind : ns_kinds[kind].file;
     namespace_set(engine->arena, spec, join->kind,

@@ -229,6 +229,16 @@ int engine_root_open(struct engine *engine, const struct sandbox_meta *meta,
 }
 
 /* A configuration that was not started yet is not whole: only the root's path is read. */
+int engine_root_is_here(const struct sandbox *sandbox, struct error *err)
+{
+    if (!str_equal(sandbox->meta.isolation, "vm"))
+        return 0;
+    return error_set(err, EOPNOTSUPP,
+            "sandbox \"%s\" is a machine: what it has written is in its own memory; copy files out "
+            "with `viv exec %s tar c …`, or share a folder (-v)",
+            sandbox->meta.name, sandbox->meta.name);
+}
+
 int engine_root_open_of(
         struct engine *engine, const struct sandbox *sandbox, int *ret_fd, struct error *err)
 {
@@ -236,7 +246,9 @@ int engine_root_open_of(
     struct spec_root root = {0};
     struct spec spec = {.root = &root};
 
-    int r = json_parse_file_at(sandbox->record_fd, "config.json", &json, err);
+    int r = engine_root_is_here(sandbox, err);
+    if (r == 0)
+        r = json_parse_file_at(sandbox->record_fd, "config.json", &json, err);
     if (r < 0)
         return r;
     const char *path = json_get_str(json_get(json, "root"), "path");

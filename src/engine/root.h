@@ -27,6 +27,9 @@ void engine_root_drop(struct engine *engine, const char *id);
 int engine_root_user(struct engine *engine, const struct sandbox_meta *meta,
         const struct spec *spec, const char *user, struct passwd_user *ret, struct error *err);
 
+/* -EOPNOTSUPP for a machine: what it has changed is not on this host. */
+int engine_root_is_here(const struct sandbox *sandbox, struct error *err);
+
 /*
  * A read-only mount of a sandbox's root, without what is mounted in it while it runs: a descriptor
  * of its directory. For export; needs the right to mount.

@@ -1,5 +1,6 @@
 /* state, list, ps: what only tells. */
 #include <fcntl.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -8,6 +9,7 @@
 #include "base/io.h"
 #include "base/str.h"
 #include "cgroup/group.h"
+#include "engine/vm_call.h"
 #include "oci/command.h"
 #include "oci/words.h"
 
@@ -211,6 +213,46 @@ static void print_pids(const struct cgroup_pids *pids)
     printf("%s\n", pids->count ? json_text(array) : "null");
 }
 
+/* The guest says it: what a terminal would take for an order is left out. */
+static const char *plain_text(const char *from, char *into, size_t size)
+{
+    size_t length = 0;
+
+    for (; from && *from && length < size - 1; from++)
+        into[length++] = *from < ' ' || *from == 127 ? '?' : *from;
+    into[length] = '\0';
+    return into;
+}
+
+/* The processes of a machine, by the numbers that they have inside: ps(1) sees none of them. */
+static int print_inside(const struct container *container, bool pids_only, struct error *err)
+{
+    _cleanup_json_ struct json_object *list = NULL;
+    _cleanup_json_ struct json_object *pids = json_object_new_array();
+    struct agent_call call = {.verb = "ps"};
+    char text[512];
+    int r = vm_call(container, &call, &list, err);
+
+    if (r < 0)
+        return r;
+    if (!json_object_is_type(list, json_type_array))
+        return error_set(err, EPROTO, "the machine's agent did not answer with a list");
+    if (!pids_only)
+        printf("%-8s %8s %8s  %s\n", "UID", "PID", "PPID", "CMD");
+    for (size_t i = 0; i < json_object_array_length(list); i++) {
+        struct json_object *item = json_object_array_get_idx(list, i);
+        const char *command = plain_text(json_get_str(item, "command"), text, sizeof(text));
+        int64_t pid = json_get_int(item, "pid", 0);
+        json_object_array_add(pids, json_object_new_int64(pid));
+        if (!pids_only)
+            printf("%-8" PRId64 " %8" PRId64 " %8" PRId64 "  %s\n", json_get_int(item, "user", 0),
+                    pid, json_get_int(item, "ppid", 0), command);
+    }
+    if (pids_only)
+        printf("%s\n", json_text(pids));
+    return 0;
+}
+
 static const struct option_row ps_rows[] = {
         OPTION('f', "format", OPTION_CHOICE, struct list_options, format, "table|json",
                 "how they are told"),
@@ -235,6 +277,8 @@ int oci_ps(struct oci *oci, int argc, char **argv, struct error *err)
     if (r != 0)
         return r < 0 ? r : 0;
     r = oci_open(oci, rest.words[0], &container, err);
+    if (r == 0 && vm_is(&container))
+        return print_inside(&container, str_equal(options.format, "json"), err);
     if (r == 0)
         r = cgroup_list(&container.state.cgroup, oci->arena, &pids, err);
     if (r < 0)

@@ -359,6 +359,16 @@ def test_what_a_machine_cannot_have():
             fails(box.run("vm", "--rm", *flags, "busybox", "true"), 125, text)
 
 
+def test_what_needs_the_hosts_own_processes_is_refused():
+    """What stands for a machine on the host has the host's namespaces and root: they are not joined,
+    and not taken for the workload's."""
+    box = BOX["shared"]
+    for flags in (["--network", "container:vm"], ["--pid", "container:vm"]):
+        fails(box.run("container", "--rm", *flags, "busybox", "true"), 125, "in a machine")
+    for command in (["export", "vm"], ["commit", "vm"], ["diff", "vm"]):
+        fails(box.viv(*command), 125, "is a machine")
+
+
 def test_a_kernel_of_the_wrong_kind():
     folder = work() / "kernel"
     folder.mkdir()
