@@ -1,6 +1,7 @@
 #include "engine/vm_root.h"
 
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <sys/prctl.h>
@@ -11,13 +12,26 @@
 #include "base/io.h"
 #include "base/path.h"
 #include "engine/root.h"
+#include "sys/mount.h"
 #include "sys/process.h"
 
 #define MKFS "mkfs.erofs"
 #define SAID_MAX 512
 
-/* In the child. Its messages go to the pipe. */
-static void run_mkfs(const char *image, const char *folder, int said)
+/* In the child: a mount that is nowhere attached gets a path, since mkfs goes by paths, which
+ * nobody else sees. */
+static int attach(int mount, const char *folder)
+{
+    struct mount_attr attr = {.propagation = MS_PRIVATE};
+    int r = sys_unshare(CLONE_NEWNS);
+
+    if (r == 0)
+        r = sys_mount_setattr(AT_FDCWD, "/", AT_RECURSIVE, &attr);
+    return r < 0 ? r : sys_move_mount(mount, "", AT_FDCWD, folder, MOVE_MOUNT_F_EMPTY_PATH);
+}
+
+/* In the child. Its messages go to the pipe. `mount` is what lies on the folder; -1: nothing. */
+static void run_mkfs(const char *image, const char *folder, int mount, int said)
 {
     char *argv[] = {(char *)(uintptr_t)MKFS, (char *)(uintptr_t) "--quiet",
             (char *)(uintptr_t)image, (char *)(uintptr_t)folder, NULL};
@@ -25,6 +39,11 @@ static void run_mkfs(const char *image, const char *folder, int said)
     (void)sys_prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
     dup2(said, 1);
     dup2(said, 2);
+    int r = mount < 0 ? 0 : attach(mount, folder);
+    if (r < 0) {
+        dprintf(2, "attach the layers: %s", error_name(-r));
+        _exit(1);
+    }
     execvp(MKFS, argv);
     dprintf(2, "%s", error_name(errno));
     _exit(127);
@@ -46,7 +65,8 @@ static const char *read_said(struct arena *arena, int fd)
     return arena_strndup(arena, text, length);
 }
 
-static int make_disk(struct arena *arena, int image, const char *folder, struct error *err)
+static int make_disk(
+        struct arena *arena, int image, const char *folder, int mount, struct error *err)
 {
     char path[64];
     int said[2];
@@ -60,7 +80,7 @@ static int make_disk(struct arena *arena, int image, const char *folder, struct 
     struct clone_args args = {.exit_signal = SIGCHLD};
     pid_t pid = sys_clone3(&args);
     if (pid == 0)
-        run_mkfs(path, folder, write_end);
+        run_mkfs(path, folder, mount, write_end);
     cleanup_close(&write_end);
     if (pid < 0)
         return error_sys(err, -pid, "start " MKFS);
@@ -76,8 +96,9 @@ static int make_disk(struct arena *arena, int image, const char *folder, struct 
     return error_set(err, EIO, MKFS " of %s: %s", folder, text);
 }
 
-int vm_disk_of_folder(
-        struct arena *arena, const char *place, const char *folder, int *ret_fd, struct error *err)
+/* As vm_disk_of_folder(), of a mount that is attached to the folder meanwhile; -1: none. */
+static int disk_of_mount(struct arena *arena, const char *place, const char *folder, int mount,
+        int *ret_fd, struct error *err)
 {
     int r = io_make_dirs_at(AT_FDCWD, place, 0700);
 
@@ -86,16 +107,21 @@ int vm_disk_of_folder(
     _cleanup_close_ int fd = open(place, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
     if (fd < 0)
         return error_sys(err, errno, "make a file in %s", place);
-    r = make_disk(arena, fd, folder, err);
+    r = make_disk(arena, fd, folder, mount, err);
     if (r == 0)
         *ret_fd = take_fd(&fd);
     return r;
 }
 
-static int disk_of_folder(struct engine *engine, const char *folder, int *ret_fd, struct error *err)
+int vm_disk_of_folder(
+        struct arena *arena, const char *place, const char *folder, int *ret_fd, struct error *err)
 {
-    return vm_disk_of_folder(engine->arena, path_join(engine->arena, engine->data_root, "machines"),
-            folder, ret_fd, err);
+    return disk_of_mount(arena, place, folder, -1, ret_fd, err);
+}
+
+static const char *place_of_disks(struct engine *engine)
+{
+    return path_join(engine->arena, engine->data_root, "machines");
 }
 
 /* Its layers are mounted over each other where nobody sees it, for as long as mkfs reads. */
@@ -107,8 +133,8 @@ static int disk_of_image(
 
     if (r < 0)
         return r;
-    return disk_of_folder(
-            engine, arena_printf(engine->arena, "/proc/%d/fd/%d/.", getpid(), root), ret_fd, err);
+    return disk_of_mount(
+            engine->arena, place_of_disks(engine), run->spec->root->path, root, ret_fd, err);
 }
 
 static bool is_builtin(struct engine *engine, const struct spec *spec)
@@ -134,7 +160,9 @@ static int find_root(struct engine *engine, const struct engine_run *run, bool t
     if (path[0] != '/' && run->meta.bundle)
         path = path_join(engine->arena, run->meta.bundle, path);
     config->root = path;
-    return take ? disk_of_folder(engine, path, &config->root_fd, err) : 0;
+    return take ? vm_disk_of_folder(
+                          engine->arena, place_of_disks(engine), path, &config->root_fd, err)
+                : 0;
 }
 
 int vm_configure(struct engine *engine, const struct engine_run *run, bool take,
