@@ -1,5 +1,10 @@
 /* boot: a machine of the user's own, with its console on the terminal. */
 #include "engine/boot.h"
+
+#include <limits.h>
+#include <unistd.h>
+
+#include "base/path.h"
 #include "cli/command.h"
 
 struct boot_flags {
@@ -116,6 +121,14 @@ static void add_modules(
     machine->modules.count = flags->modules.count;
 }
 
+/* viv-vmm leaves this working directory. */
+static const char *absolute(struct cli *cli, const char *path)
+{
+    char here[PATH_MAX];
+
+    return path[0] == '/' || !getcwd(here, sizeof(here)) ? path : path_join(cli->arena, here, path);
+}
+
 static int fill_machine(struct cli *cli, const struct boot_flags *flags,
         struct proto_machine *machine, struct error *err)
 {
@@ -138,7 +151,7 @@ static int fill_machine(struct cli *cli, const struct boot_flags *flags,
     if (flags->vsock) {
         machine->vsock = arena_new(cli->arena, struct proto_vsock);
         machine->vsock->cid = 3;
-        machine->vsock->path = flags->vsock;
+        machine->vsock->path = absolute(cli, flags->vsock);
     }
     return r;
 }
@@ -147,6 +160,7 @@ int cli_boot(struct cli *cli, int argc, char **argv, struct error *err)
 {
     struct boot_flags flags = {0};
     struct proto_machine machine = {0};
+    _cleanup_engine_ struct engine engine = {0};
     struct strv rest = {0};
     int status = 0;
     int r = cli_parse(cli, &boot_command, argc, argv, &flags, &rest, err);
@@ -155,8 +169,8 @@ int cli_boot(struct cli *cli, int argc, char **argv, struct error *err)
         return r < 0 ? r : 0;
     r = fill_machine(cli, &flags, &machine, err);
     if (r == 0)
-        r = engine_boot_named(cli->arena,
-                cli->root && cli->root->data ? cli->root->data : engine_data_root(cli->arena),
-                flags.name, &machine, &status, err);
+        r = engine_open(cli->arena, cli->root, &engine, err);
+    if (r == 0)
+        r = engine_boot_named(&engine, flags.name, &machine, &status, err);
     return r < 0 ? r : status;
 }

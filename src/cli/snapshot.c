@@ -58,6 +58,7 @@ int cli_restore(struct cli *cli, int argc, char **argv, struct error *err)
 {
     struct restore_flags flags = {0};
     struct proto_machine machine = {0};
+    _cleanup_engine_ struct engine engine = {0};
     struct strv rest = {0};
     const char *name = NULL;
     int status = 0;
@@ -69,6 +70,8 @@ int cli_restore(struct cli *cli, int argc, char **argv, struct error *err)
     if (r < 0)
         return r;
     machine.accel = flags.accel;
-    r = engine_boot_named(cli->arena, data_root_of(cli), name, &machine, &status, err);
+    r = engine_open(cli->arena, cli->root, &engine, err);
+    if (r == 0)
+        r = engine_boot_named(&engine, name, &machine, &status, err);
     return r < 0 ? r : status;
 }

@@ -2,17 +2,22 @@
 
 #include <fcntl.h>
 #include <signal.h>
+#include <stdio.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/io.h"
 #include "base/loop.h"
+#include "engine/idrange.h"
 #include "engine/machine.h"
 #include "engine/named.h"
 #include "sys/tty.h"
 
 struct boot {
     struct arena *arena;
+    struct engine *engine;
+    char name[32];     /* under which the ids are taken */
+    uint32_t id_first; /* 0: none were */
     struct engine_machine machine;
     int console; /* where what is typed goes; -1: viv-vmm reads standard input itself */
     bool escaped;
@@ -23,6 +28,8 @@ struct boot {
 static void end_boot(struct boot *boot)
 {
     engine_machine_close(&boot->machine);
+    if (boot->id_first)
+        idrange_release(&boot->engine->store, boot->name, boot->id_first);
     sys_tty_restore(&boot->terminal);
     cleanup_close(&boot->console);
 }
@@ -103,15 +110,28 @@ static int split_terminal(
     return 0;
 }
 
+/* A range of ids that is nobody else's, for as long as this process lives. */
+static int take_ids(struct boot *boot, struct error *err)
+{
+    if (geteuid() != 0)
+        return 0;
+    snprintf(boot->name, sizeof(boot->name), "boot-%d", getpid());
+    return idrange_take(&boot->engine->store, boot->name, &boot->id_first, err);
+}
+
 static int start(struct boot *boot, const struct proto_machine *machine, struct error *err)
 {
     struct proto_machine wanted = *machine;
     struct engine_machine_config config = {.description = &wanted, .end_with_host = true};
     _cleanup_close_ int input = -1;
 
+    int r = take_ids(boot, err);
+    if (r < 0)
+        return r;
+    config.id_first = boot->id_first;
     wanted.console.output = (struct opt_i64){true, STDOUT_FILENO};
     wanted.console.input = (struct opt_i64){true, STDIN_FILENO};
-    int r = split_terminal(boot, &wanted.console, &input, err);
+    r = split_terminal(boot, &wanted.console, &input, err);
     return r < 0 ? r : engine_machine_start(boot->arena, &config, &boot->machine, err);
 }
 
@@ -137,11 +157,14 @@ static int wait_for_end(struct boot *boot, struct loop *loop, struct error *err)
     return r < 0 ? r : loop_run(loop);
 }
 
-int engine_boot(struct arena *arena, const struct proto_machine *machine,
+int engine_boot(struct engine *engine, const struct proto_machine *machine,
         struct proto_machine_end *ret_end, int *ret_status, struct error *err)
 {
-    _cleanup_(end_boot) struct boot boot = {
-            .arena = arena, .machine = ENGINE_MACHINE_NONE, .console = -1, .terminal.fd = -1};
+    _cleanup_(end_boot) struct boot boot = {.arena = engine->arena,
+            .engine = engine,
+            .machine = ENGINE_MACHINE_NONE,
+            .console = -1,
+            .terminal.fd = -1};
     struct loop *loop = NULL;
     int r = loop_new(&loop, err);
 
@@ -150,7 +173,7 @@ int engine_boot(struct arena *arena, const struct proto_machine *machine,
     if (r == 0)
         r = wait_for_end(&boot, loop, err);
     if (r == 0)
-        r = engine_machine_wait(arena, &boot.machine, ret_end, err);
+        r = engine_machine_wait(engine->arena, &boot.machine, ret_end, err);
     loop_free(loop);
     if (r < 0)
         return r;
@@ -158,18 +181,18 @@ int engine_boot(struct arena *arena, const struct proto_machine *machine,
     return 0;
 }
 
-int engine_boot_named(struct arena *arena, const char *data_root, const char *name,
-        struct proto_machine *machine, int *ret_status, struct error *err)
+int engine_boot_named(struct engine *engine, const char *name, struct proto_machine *machine,
+        int *ret_status, struct error *err)
 {
     struct proto_machine_end end;
-    int r = name ? named_begin(arena, data_root, name, machine, err) : 0;
+    int r = name ? named_begin(engine->arena, engine->data_root, name, machine, err) : 0;
 
     if (r < 0)
         return r;
-    r = engine_boot(arena, machine, &end, ret_status, err);
+    r = engine_boot(engine, machine, &end, ret_status, err);
     if (!name)
         return r;
     close((int)machine->control_fd.value);
-    named_end(arena, data_root, name);
+    named_end(engine->arena, engine->data_root, name);
     return r;
 }

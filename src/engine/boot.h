@@ -6,6 +6,7 @@
 
 #include "base/arena.h"
 #include "base/error.h"
+#include "engine/engine.h"
 #include "proto/machine.h"
 
 #define BOOT_ESCAPE 0x01 /* ctrl-a: followed by x it ends the machine, twice it is sent once */
@@ -16,9 +17,9 @@
  * ended, `*ret_status` what to exit with: 0 after a power off, the low byte of what the guest wrote
  * to the debug exit port, else 1. -ENOENT when viv-vmm is not installed.
  */
-int engine_boot(struct arena *arena, const struct proto_machine *machine,
+int engine_boot(struct engine *engine, const struct proto_machine *machine,
         struct proto_machine_end *ret_end, int *ret_status, struct error *err);
 
 /* The same under a name (named.h), which may be NULL. The machine's paths are made absolute. */
-int engine_boot_named(struct arena *arena, const char *data_root, const char *name,
-        struct proto_machine *machine, int *ret_status, struct error *err);
+int engine_boot_named(struct engine *engine, const char *name, struct proto_machine *machine,
+        int *ret_status, struct error *err);

@@ -11,22 +11,170 @@
 #include "base/cleanup.h"
 #include "base/install.h"
 #include "base/io.h"
+#include "engine/idrange.h"
+#include "sys/mount.h"
 #include "sys/process.h"
+#include "sys/tap.h"
+#include "sys/userns.h"
 
 #define PROGRAM "viv-vmm"
 #define REPORT_MAX 8192
+#define OPENED_MAX 64 /* a machine has fewer devices */
+#define NAMESPACES                                                                                 \
+    (uint64_t)(CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS |           \
+               CLONE_NEWCGROUP)
 
 /* What viv-vmm is given beside what the caller's description names; closed here once it runs. */
 struct inherited {
     struct proto_machine wanted; /* the description as it is sent */
-    int description, report, control;
+    struct proto_cage cage;
+    int description, report, control, user_namespace;
+    int opened[OPENED_MAX]; /* taps and folders */
+    size_t opened_count;
 };
 
 static void close_inherited(struct inherited *given)
 {
+    while (given->opened_count > 0)
+        close(given->opened[--given->opened_count]);
+    cleanup_close(&given->user_namespace);
     cleanup_close(&given->description);
     cleanup_close(&given->report);
     cleanup_close(&given->control);
+}
+
+/* ---- its sandbox ---- */
+
+static int note_opened(struct inherited *given, int fd, struct opt_i64 *into, struct error *err)
+{
+    if (given->opened_count == OPENED_MAX) {
+        close(fd);
+        return error_set(
+                err, ENOSPC, "more than %d devices; a machine has no room for them", OPENED_MAX);
+    }
+    given->opened[given->opened_count++] = fd;
+    *into = (struct opt_i64){true, fd};
+    return 0;
+}
+
+/* A tap device is in this network namespace, and viv-vmm will not be. */
+static int attach_taps(struct arena *arena, struct inherited *given, struct error *err)
+{
+    struct proto_machine *wanted = &given->wanted;
+    size_t count = wanted->nets.count;
+    struct proto_net *nets = arena_memdup(arena, wanted->nets.items, count * sizeof(*nets));
+    int r = 0;
+
+    for (size_t i = 0; r == 0 && i < count; i++) {
+        if (!nets[i].tap || nets[i].fd.set)
+            continue;
+        int fd = sys_tap_open(nets[i].tap);
+        if (fd < 0)
+            return error_sys(err, -fd, "attach to the tap device %s%s", nets[i].tap,
+                    fd == -EBUSY ? " (another machine has it)"
+                                 : " (it has to be made first, for this user, or CAP_NET_ADMIN is "
+                                   "needed)");
+        r = note_opened(given, fd, &nets[i].fd, err);
+    }
+    wanted->nets.items = nets;
+    return r;
+}
+
+/* A mount of the folder that nobody else sees, through viv-vmm's ids: what is root's on the disk is
+ * its first id's there. */
+static int mount_folder(const struct proto_share *share, int user_namespace, struct error *err)
+{
+    struct mount_attr attributes = {.attr_set = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV};
+    _cleanup_close_ int fd = sys_open_tree(
+            AT_FDCWD, share->folder.path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE);
+
+    if (fd < 0)
+        return error_sys(err, -fd, "open the shared folder %s", share->folder.path);
+    if (share->read_only)
+        attributes.attr_set |= MOUNT_ATTR_RDONLY;
+    if (user_namespace >= 0) {
+        attributes.attr_set |= MOUNT_ATTR_IDMAP;
+        attributes.userns_fd = (__u64)user_namespace;
+    }
+    int r = sys_mount_setattr(fd, "", AT_EMPTY_PATH | AT_RECURSIVE, &attributes);
+    if (r < 0)
+        return error_sys(err, -r, "mount_setattr of %s", share->folder.path);
+    return take_fd(&fd);
+}
+
+static int mount_folders(
+        struct inherited *given, struct proto_share *shares, int user_namespace, struct error *err)
+{
+    size_t before = given->opened_count;
+    int r = 0;
+
+    for (size_t i = 0; r == 0 && i < given->wanted.shares.count; i++) {
+        if (!shares[i].folder.path || shares[i].folder.fd.set)
+            continue;
+        int fd = mount_folder(&shares[i], user_namespace, err);
+        r = fd < 0 ? fd : note_opened(given, fd, &shares[i].folder.fd, err);
+    }
+    while (r < 0 && given->opened_count > before)
+        close(given->opened[--given->opened_count]);
+    return r;
+}
+
+/* Where a file system cannot be seen through other ids, viv-vmm has to keep the host's, with no
+ * rights but those over files, on the threads of the folders alone. */
+static int share_folders(struct arena *arena, struct inherited *given, struct error *err)
+{
+    struct proto_machine *wanted = &given->wanted;
+    size_t size = wanted->shares.count * sizeof(*wanted->shares.items);
+    struct proto_share *given_shares = wanted->shares.items;
+    struct error mapped = ERROR_NONE;
+
+    if (!size)
+        return 0;
+    wanted->shares.items = arena_memdup(arena, given_shares, size);
+    if (mount_folders(given, wanted->shares.items, given->user_namespace, &mapped) == 0)
+        return 0;
+    cleanup_close(&given->user_namespace);
+    given->cage.user_namespace.set = false;
+    wanted->shares.items = arena_memdup(arena, given_shares, size);
+    return mount_folders(given, wanted->shares.items, -1, err);
+}
+
+/* Root: ids out of a range that nobody else has, in a user namespace that viv-vmm joins once it has
+ * opened everything with root's rights. */
+static int prepare_cage(struct arena *arena, const struct engine_machine_config *config,
+        struct inherited *given, struct error *err)
+{
+    struct id_map map = {0, config->id_first, IDRANGE_SIZE};
+    struct id_maps maps = {&map, 1};
+
+    int r = attach_taps(arena, given, err);
+    if (r < 0 || (geteuid() == 0 && !config->id_first))
+        return r;
+    given->wanted.cage = &given->cage;
+    if (geteuid() != 0)
+        return 0;
+    given->user_namespace = sys_userns_new(&maps, &maps, err);
+    if (given->user_namespace < 0)
+        return given->user_namespace;
+    given->cage.user_namespace = (struct opt_i64){true, given->user_namespace};
+    return share_folders(arena, given, err);
+}
+
+static int write_map(const char *file, const char *text)
+{
+    return io_write_file_at(AT_FDCWD, file, text);
+}
+
+/* An ordinary user: the one id that needs no one's help to be mapped. In the child. */
+static bool map_own_id(uid_t uid, gid_t gid)
+{
+    char users[32], groups[32];
+
+    snprintf(users, sizeof(users), "0 %u 1", uid);
+    snprintf(groups, sizeof(groups), "0 %u 1", gid);
+    return write_map("/proc/self/setgroups", "deny") == 0 &&
+           write_map("/proc/self/uid_map", users) == 0 &&
+           write_map("/proc/self/gid_map", groups) == 0;
 }
 
 /* ---- starting ---- */
@@ -68,11 +216,14 @@ static int write_description(struct inherited *given, struct error *err)
     return 0;
 }
 
-static int prepare(const struct engine_machine_config *config, struct engine_machine *machine,
-        struct inherited *given, struct error *err)
+static int prepare(struct arena *arena, const struct engine_machine_config *config,
+        struct engine_machine *machine, struct inherited *given, struct error *err)
 {
     given->wanted = *config->description;
-    int r = make_report(machine, given, err);
+    int r = prepare_cage(arena, config, given, err);
+
+    if (r == 0)
+        r = make_report(machine, given, err);
 
     if (r == 0 && config->control)
         r = make_control(machine, given, err);
@@ -85,19 +236,66 @@ static void keep_open(struct opt_i64 *fd, void *data)
     (void)fcntl((int)fd->value, F_SETFD, 0);
 }
 
-/* In the child. */
-static void run_program(const char *program, bool end_with_host, struct inherited *given)
+/* Who the child is: an ordinary user is mapped in a namespace of his own. */
+struct starter {
+    const char *program;
+    bool end_with_host;
+    uid_t uid;
+    gid_t gid;
+};
+
+/* In the child. Signals wait until viv-vmm listens to them: as the first of its PID namespace it
+ * would never see those that come before. */
+static void run_program(const struct starter *starter, struct inherited *given)
 {
     char from[32];
     char *argv[] = {(char *)(uintptr_t)PROGRAM, from, NULL};
+    sigset_t set;
 
-    if (end_with_host)
+    sigemptyset(&set);
+    sigaddset(&set, SIGTERM);
+    sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGHUP);
+    sigprocmask(SIG_BLOCK, &set, NULL);
+    if (starter->end_with_host)
         (void)sys_prctl(PR_SET_PDEATHSIG, SIGTERM, 0, 0, 0);
+    if (given->wanted.cage && starter->uid != 0 && !map_own_id(starter->uid, starter->gid))
+        _exit(126);
     proto_machine_visit_fds(&given->wanted, keep_open, NULL);
     (void)fcntl(given->description, F_SETFD, 0);
     snprintf(from, sizeof(from), "fd:%d", given->description);
-    (void)sys_execve(program, argv, environ);
+    (void)sys_execve(starter->program, argv, environ);
     _exit(127);
+}
+
+static pid_t clone_program(const struct starter *starter, struct inherited *given, int *ret_pidfd)
+{
+    struct clone_args args = {
+            .flags = CLONE_PIDFD, .pidfd = (uintptr_t)ret_pidfd, .exit_signal = SIGCHLD};
+
+    if (given->wanted.cage)
+        args.flags |= NAMESPACES | (starter->uid != 0 ? (uint64_t)CLONE_NEWUSER : 0);
+    pid_t pid = sys_clone3(&args);
+    if (pid == 0)
+        run_program(starter, given);
+    return pid;
+}
+
+/* Not everybody may have namespaces. Without them viv-vmm still gives up its rights and system
+ * calls. */
+static bool may_not(int r)
+{
+    return r == -EPERM || r == -ENOSPC || r == -EUSERS || r == -EINVAL;
+}
+
+static int start_plain(const struct starter *starter, const struct engine_machine_config *config,
+        struct inherited *given, int *ret_pidfd, struct error *err)
+{
+    given->wanted.cage = NULL;
+    given->wanted.shares = config->description->shares;
+    cleanup_close(&given->description);
+    int r = write_description(given, err);
+    return r < 0 ? r : clone_program(starter, given, ret_pidfd);
 }
 
 int engine_machine_start(struct arena *arena, const struct engine_machine_config *config,
@@ -105,21 +303,23 @@ int engine_machine_start(struct arena *arena, const struct engine_machine_config
 {
     _cleanup_engine_machine_ struct engine_machine machine = ENGINE_MACHINE_NONE;
     _cleanup_(close_inherited) struct inherited given = {
-            .description = -1, .report = -1, .control = -1};
-    const char *program;
-    int r = install_find_program(arena, PROGRAM, &program, err);
+            .description = -1, .report = -1, .control = -1, .user_namespace = -1};
+    struct starter starter = {
+            .end_with_host = config->end_with_host, .uid = geteuid(), .gid = getegid()};
+    int r = install_find_program(arena, PROGRAM, &starter.program, err);
 
     if (r == 0)
-        r = prepare(config, &machine, &given, err);
+        r = prepare(arena, config, &machine, &given, err);
     if (r < 0)
         return r;
-    struct clone_args args = {
-            .flags = CLONE_PIDFD, .pidfd = (uintptr_t)&machine.pidfd, .exit_signal = SIGCHLD};
-    pid_t pid = sys_clone3(&args);
+    pid_t pid = clone_program(&starter, &given, &machine.pidfd);
+    machine.caged = given.wanted.cage;
+    if (given.wanted.cage && may_not(pid)) {
+        machine.caged = false;
+        pid = start_plain(&starter, config, &given, &machine.pidfd, err);
+    }
     if (pid < 0)
-        return error_sys(err, -pid, "start %s", program);
-    if (pid == 0)
-        run_program(program, config->end_with_host, &given);
+        return error_sys(err, -pid, "start %s", starter.program);
     machine.pid = pid;
     *ret = machine;
     machine = (struct engine_machine)ENGINE_MACHINE_NONE;

@@ -19,6 +19,7 @@ struct engine_machine {
     int pidfd;
     int report;  /* the line about its end comes here */
     int control; /* our end of the control socket; -1: there is none */
+    bool caged;  /* in a sandbox of its own; else it has only given up rights and system calls */
 };
 
 #define ENGINE_MACHINE_NONE                                                                        \
@@ -31,10 +32,17 @@ struct engine_machine_config {
     const struct proto_machine *description;
     bool control;       /* with a control socket (SOCK_SEQPACKET) */
     bool end_with_host; /* asked to end when the calling thread ends */
+    uint32_t id_first;  /* root: a range of ids (idrange.h) that viv-vmm gets for itself; 0: none */
 };
 
 /*
- * Starts viv-vmm, a child of the caller. `*ret` is closed by engine_machine_close(). -ENOENT when
+ * Starts viv-vmm, a child of the caller, in a sandbox of its own: new namespaces of all kinds, and,
+ * once it has opened what the description names, an empty root, an id out of its range and no
+ * capability (vmm/cage.h). Taps are attached to here, and folders to be shared are given as mounts
+ * through its ids, since neither can be had from inside. Root needs `id_first` for that; an
+ * ordinary user gets it where user namespaces are allowed.
+ *
+ * `*ret` is closed by engine_machine_close(). -ENOENT when
  * viv-vmm is not installed. What is wrong with the description shows at its end.
  */
 int engine_machine_start(struct arena *arena, const struct engine_machine_config *config,

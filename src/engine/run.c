@@ -96,6 +96,24 @@ static bool is_machine(const struct running *running)
     return str_equal(running->run->meta.isolation, "vm");
 }
 
+/* viv-vmm's own, given back with the sandbox. */
+static int take_machine_ids(struct running *running, uint32_t *ret, struct error *err)
+{
+    struct engine *engine = running->engine;
+    uint32_t first = (uint32_t)running->life.id_first;
+    int r = 0;
+
+    if (engine->host.rootless)
+        return 0;
+    if (!first)
+        r = idrange_take(&engine->store, running->run->meta.name, &first, err);
+    if (r < 0)
+        return r;
+    running->life.id_first = first;
+    *ret = first;
+    return 0;
+}
+
 static int make_machine(struct running *running, struct error *err)
 {
     const struct engine_run *run = running->run;
@@ -112,7 +130,9 @@ static int make_machine(struct running *running, struct error *err)
     _cleanup_close_ int status = ends[1];
     config.status_fd = status;
     config.networks = running->networks;
-    r = vm_make(&running->request, &config, &run->apply, &running->making, err);
+    r = take_machine_ids(running, &config.id_first, err);
+    if (r == 0)
+        r = vm_make(&running->request, &config, &run->apply, &running->making, err);
     if (r == 0 && running->networks)
         r = sandbox_networks_note_init(running->networks, running->making.run.child, err);
     return r;

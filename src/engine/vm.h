@@ -23,6 +23,7 @@ struct vm_config {
     const char *root;      /* an erofs image, the root below an overlay; with root_fd its name */
     int root_fd;           /* the image, opened; -1: by its path */
     const char *templates; /* the folder of templates (template.h); NULL: none are used */
+    uint32_t id_first;     /* root: the ids that viv-vmm gets (idrange.h) */
     struct sandbox_networks *networks; /* engine/network.h; NULL: none */
     bool pasta;                        /* asked for, and refused */
     bool interactive;                  /* standard input is passed on */

@@ -124,7 +124,8 @@ static int start_apply(const struct step *step, struct plan_run *run, struct err
     struct proto_machine machine = vm->machine;
     struct proto_vsock vsock = *machine.vsock;
     struct engine_machine started = ENGINE_MACHINE_NONE;
-    struct engine_machine_config config = {.description = &machine, .end_with_host = true};
+    struct engine_machine_config config = {
+            .description = &machine, .end_with_host = true, .id_first = vm->config->id_first};
     int saved[3], own[3];
 
     vsock.fd = (struct opt_i64){true, run->fds[vm->listen_slot]};
@@ -159,10 +160,23 @@ static int start_apply(const struct step *step, struct plan_run *run, struct err
 
 static void start_describe(const struct step *step, struct step_text *text)
 {
-    (void)step;
-    step_call(text, "clone3({flags=CLONE_PIDFD, exit_signal=SIGCHLD}, 88)");
+    bool root = !vm_of(step)->request->host->rootless;
+
+    step_call(text,
+            "clone3({flags=%sCLONE_NEWNS|CLONE_NEWPID|CLONE_NEWNET|CLONE_NEWIPC|CLONE_NEWUTS|"
+            "CLONE_NEWCGROUP|CLONE_PIDFD, exit_signal=SIGCHLD}, 88)",
+            root ? "" : "CLONE_NEWUSER|");
     step_call(text, "execve(\"viv-vmm\", [\"viv-vmm\", \"fd:<description>\"], <environment>)");
-    step_why(text, "Starts the process that is the machine; it ends with this one.");
+    step_call(text, "pivot_root(\".\", \".\")");
+    if (root)
+        step_call(text, "setns(<user namespace>, CLONE_NEWUSER)");
+    step_call(text, "prctl(PR_SET_NO_NEW_PRIVS, 1)");
+    step_call(text, "capset({effective=0, permitted=0, inheritable=0})");
+    step_call(text, "seccomp(SECCOMP_SET_MODE_FILTER, 0, <of each thread>)");
+    step_why(text,
+            "Starts the process that is the machine; it ends with this one. Once it has opened "
+            "what it needs, it is in a sandbox of its own: an empty root, ids that are nobody "
+            "else's, no capability, and the few system calls that each thread makes.");
 }
 
 static const struct step_ops start_ops = {

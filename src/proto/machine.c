@@ -50,6 +50,11 @@ static const struct field vsock_fields[] = {
 };
 static const struct record vsock_record = RECORD(struct proto_vsock, vsock_fields);
 
+static const struct field cage_fields[] = {
+        FIELD_AS(struct proto_cage, user_namespace, "userNamespace", FIELD_OPT_I64),
+};
+static const struct record cage_record = RECORD(struct proto_cage, cage_fields);
+
 static const struct field console_fields[] = {
         FIELD(struct proto_console, kind, FIELD_STR),
         FIELD(struct proto_console, input, FIELD_OPT_I64),
@@ -78,6 +83,7 @@ static const struct field machine_fields[] = {
         FIELD_OF(struct proto_machine, snapshot, "snapshot", FIELD_RECORD, &file_record),
         FIELD_AS(struct proto_machine, snapshot_verified, "snapshotVerified", FIELD_BOOL),
         FIELD(struct proto_machine, portable, FIELD_BOOL),
+        FIELD_OF(struct proto_machine, cage, "cage", FIELD_POINTER, &cage_record),
         FIELD_AS(struct proto_machine, control_fd, "controlFd", FIELD_OPT_I64),
 };
 const struct record proto_machine_record = RECORD(struct proto_machine, machine_fields);
@@ -173,6 +179,8 @@ void proto_machine_visit_fds(
     visit_fd(&visitor, &machine->console.output);
     visit_devices(&visitor, machine);
     visit_fd(&visitor, &machine->snapshot.fd);
+    if (machine->cage)
+        visit_fd(&visitor, &machine->cage->user_namespace);
     visit_fd(&visitor, &machine->report_fd);
     visit_fd(&visitor, &machine->control_fd);
 }

@@ -64,6 +64,12 @@ struct proto_console {
     struct opt_i64 output;
 };
 
+/* What viv-vmm's own sandbox is made of: it has been started in namespaces of its own. */
+struct proto_cage {
+    struct opt_i64
+            user_namespace; /* joined: its id 0 is what viv-vmm becomes; absent: it is in it */
+};
+
 struct proto_machine {
     const char *name;
     const char *accel; /* "auto", "kvm", "emu"; NULL: auto */
@@ -86,6 +92,7 @@ struct proto_machine {
                                    were, what stands behind the devices is what is said here */
     bool snapshot_verified;     /* its memory's checksums were compared before */
     bool portable;              /* show the guest only CPU features that both accelerators have */
+    struct proto_cage *cage;    /* NULL: none of its own, as when it is started by hand */
     struct opt_i64 control_fd;  /* commands: a SOCK_SEQPACKET socket, see control.h */
 };
 

@@ -200,6 +200,7 @@ static int build_vcpus(struct machine *machine, struct error *err)
     if (r < 0)
         return r;
     machine->has_vcpus = true;
+    machine->vcpus.confine = machine->config.confine;
     machine->vcpus.on_stop = on_vcpu_stop;
     machine->vcpus.data = machine;
     return 0;
@@ -357,6 +358,7 @@ static int build(struct machine *machine, struct error *err)
             .mmio = &machine->mmio,
             .ioapic = &machine->ioapic,
             .loop = machine->config.loop,
+            .confine = machine->config.confine,
     };
     int r = open_snapshot(machine, err);
 

@@ -12,6 +12,7 @@
 #include "proto/control.h"
 #include "proto/machine.h"
 #include "vm/accel.h"
+#include "vm/confine.h"
 
 struct machine;
 
@@ -39,6 +40,7 @@ struct machine_config {
     const struct proto_machine *description; /* outlives the machine */
     const struct accel_ops *accel;
     struct loop *loop;
+    confine_fn *confine; /* for the machine's own threads; NULL: not confined */
 
     /* Called once, on the loop's thread, when the machine has ended; its vCPUs stand still. */
     void (*on_end)(void *data, const struct machine_end *end);

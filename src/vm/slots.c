@@ -30,6 +30,8 @@ static int take_slot(struct slots *slots, const struct slots_config *config, boo
         int r = worker_init(&slot->worker, err);
         if (r < 0)
             return r;
+        slot->worker.kind = THREAD_DISK;
+        slot->worker.confine = config->confine;
         slot->has_worker = true;
     }
     *ret_slot = slot;
@@ -339,6 +341,7 @@ static int build_share(struct slots *slots, const struct slots_config *config,
         r = fs_new(&place, wanted->tag, share, &fs, err);
     if (r < 0)
         return r;
+    slot->worker.kind = THREAD_SHARE;
     slot->worker.begin = fs_begin;
     slot->worker.data = fs;
     return put_in_slot(slots, config, fs_device(fs), fs, free_fs, err);

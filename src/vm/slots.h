@@ -43,6 +43,7 @@ struct slots_config {
     struct bus *mmio;
     struct ioapic *ioapic;
     struct loop *loop;
+    confine_fn *confine; /* for the devices' threads; NULL: they are not confined */
 };
 
 /* On failure what was made is given back by slots_free(), as always. */

@@ -69,6 +69,8 @@ static void *run_vcpu(void *data)
     struct error err = ERROR_NONE;
 
     free(data);
+    if (vcpus->confine)
+        vcpus->confine(THREAD_VCPU);
     while (may_run(vcpus)) {
         enum accel_stop stop = vcpus->ops->run(vcpus->list[self.index], &err);
         if (stop == ACCEL_KICKED)

@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "vm/accel.h"
+#include "vm/confine.h"
 
 struct vcpus {
     const struct accel_ops *ops;
@@ -19,6 +20,7 @@ struct vcpus {
 
     pthread_mutex_t lock;
     pthread_cond_t changed;
+    confine_fn *confine; /* for each thread, before it runs; NULL: not confined */
     bool paused, stopping;
     unsigned parked; /* threads that stand still */
 

@@ -35,6 +35,8 @@ static void *run(void *data)
 
     if (worker->begin)
         worker->begin(worker->data);
+    if (worker->confine)
+        worker->confine(worker->kind);
     loop_run(worker->loop);
     return NULL;
 }

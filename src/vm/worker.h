@@ -9,6 +9,7 @@
 
 #include "base/error.h"
 #include "base/loop.h"
+#include "vm/confine.h"
 
 struct worker {
     struct loop *loop;
@@ -16,6 +17,8 @@ struct worker {
     int stop_fd;               /* eventfd */
     void (*begin)(void *data); /* called first on the thread; NULL: nothing to do */
     void *data;
+    enum thread_kind kind;
+    confine_fn *confine; /* called next; NULL: not confined */
     bool runs;
 };
 

@@ -7,6 +7,7 @@
  *     1  viv-vmm failed                  3  reset   4  panic   5  triple fault
  */
 #include <fcntl.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -14,7 +15,9 @@
 #include "base/io.h"
 #include "vm/choose.h"
 #include "vm/machine.h"
+#include "vmm/cage.h"
 #include "vmm/control.h"
+#include "vmm/filter.h"
 
 #define DESCRIPTION_MAX ((size_t)1 << 20)
 
@@ -74,8 +77,11 @@ static int listen_to_signals(struct vmm *vmm, struct error *err)
 
 static int run(struct vmm *vmm, const struct proto_machine *description, struct error *err)
 {
-    struct machine_config config = {
-            .description = description, .loop = vmm->loop, .on_end = on_end, .data = vmm};
+    struct machine_config config = {.description = description,
+            .loop = vmm->loop,
+            .confine = filter_confine,
+            .on_end = on_end,
+            .data = vmm};
     char because[512];
     int r = accel_choose(
             description->accel, "/run/viv", &config.accel, because, sizeof(because), err);
@@ -91,9 +97,13 @@ static int run(struct vmm *vmm, const struct proto_machine *description, struct 
         r = control_init(
                 &vmm->control, vmm->loop, (int)description->control_fd.value, vmm->machine, err);
     if (r == 0)
-        r = machine_start(vmm->machine, err);
+        r = cage_enter(description, err);
     if (r == 0)
+        r = machine_start(vmm->machine, err);
+    if (r == 0) {
+        filter_confine(THREAD_LOOP);
         r = loop_run(vmm->loop);
+    }
     return r;
 }
 
@@ -143,6 +153,8 @@ int main(int argc, char **argv)
     struct vmm vmm = {0};
     struct error err = ERROR_NONE;
 
+    (void)mallopt(
+            M_ARENA_MAX, 1); /* one heap: threads here allocate little, and each costs memory */
     if (argc != 2) {
         fprintf(stderr, "usage: viv-vmm FILE|fd:NUMBER\n");
         return EXIT_USAGE;

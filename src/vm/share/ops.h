@@ -20,6 +20,7 @@ struct share {
     bool read_only;
     enum share_cache cache;
     bool mounted;
+    bool starts_anew;  /* with the next request: that has the thread for it */
     bool writeback;    /* the guest's kernel gathers writes */
     bool impersonates; /* may make files as other users */
 

@@ -376,10 +376,22 @@ static void fetch(struct share *share, uint32_t opcode)
     memset(share->request + share->request_length, 0, GUARD);
 }
 
+static void start_anew(struct share *share)
+{
+    share->starts_anew = false;
+    if (share->session)
+        fuse_session_destroy(share->session);
+    share->session = NULL;
+    on_destroy(share);
+    (void)make_session(share, NULL); /* without one no request is answered */
+}
+
 uint64_t share_serve(struct share *share, const struct virtq_chain *chain)
 {
     struct fuse_in_header in;
 
+    if (share->starts_anew)
+        start_anew(share);
     share->chain = chain;
     share->replied = 0;
     share->in_place = false;
@@ -472,16 +484,12 @@ void share_begin(struct share *share)
 
 void share_reset(struct share *share)
 {
-    if (share->session)
-        fuse_session_destroy(share->session);
-    share->session = NULL;
-    on_destroy(share);
-    (void)make_session(share, NULL); /* without one no request is answered */
+    share->starts_anew = true;
 }
 
 bool share_is_mounted(const struct share *share)
 {
-    return share->mounted;
+    return share->mounted && !share->starts_anew;
 }
 
 void share_free(struct share *share)

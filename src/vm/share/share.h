@@ -44,7 +44,7 @@ void share_free(struct share *share);
 /* To be called once on the thread that serves: its umask and its rights become the share's. */
 void share_begin(struct share *share);
 
-/* The guest starts anew: everything it knew or had open is forgotten. */
+/* The guest starts anew: everything it knew or had open is forgotten before the next request. */
 void share_reset(struct share *share);
 
 /* Whether the guest has begun to use it: then it knows files by their numbers. */

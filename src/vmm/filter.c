@@ -1,0 +1,202 @@
+#include "vmm/filter.h"
+
+#include <errno.h>
+#include <linux/audit.h>
+#include <linux/capability.h>
+#include <linux/fs.h>
+#include <linux/if_tun.h>
+#include <linux/kvm.h>
+#include <linux/seccomp.h>
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "base/cleanup.h"
+#include "sys/creds.h"
+#include "sys/filter.h"
+
+#define CODE_MAX 512
+#define CALL_FCHMODAT2 452 /* Linux 6.6 */
+#define IOCTL_KIND(request) ((request)&0xff00U)
+
+/* ---- the lists ---- */
+
+/* libc and the threads' loops. */
+static const int common_calls[] = {SYS_read, SYS_write, SYS_readv, SYS_writev, SYS_futex,
+        SYS_epoll_wait, SYS_epoll_pwait, SYS_epoll_ctl, SYS_timerfd_create, SYS_timerfd_settime,
+        SYS_close, SYS_clock_gettime, SYS_clock_nanosleep, SYS_nanosleep, SYS_gettimeofday,
+        SYS_rt_sigprocmask, SYS_rt_sigreturn, SYS_rt_sigaction, SYS_sigaltstack, SYS_sched_yield,
+        SYS_madvise, SYS_munmap, SYS_mremap, SYS_brk, SYS_gettid, SYS_getpid, SYS_tgkill,
+        SYS_getrandom, SYS_restart_syscall, SYS_rseq, SYS_set_robust_list, SYS_exit,
+        SYS_exit_group};
+
+/* Sockets of vsock and passt, snapshots that are written to a descriptor. */
+static const int loop_calls[] = {SYS_connect, SYS_accept4, SYS_shutdown, SYS_sendto, SYS_recvfrom,
+        SYS_sendmsg, SYS_recvmsg, SYS_getsockopt, SYS_setsockopt, SYS_fcntl, SYS_dup, SYS_fstat,
+        SYS_newfstatat, SYS_lseek, SYS_pread64, SYS_pwrite64, SYS_preadv, SYS_pwritev,
+        SYS_ftruncate, SYS_fallocate, SYS_fsync, SYS_fdatasync, SYS_eventfd2, SYS_memfd_create};
+
+/* A driver's reset shuts its streams. */
+static const int vcpu_calls[] = {SYS_shutdown};
+
+static const int disk_calls[] = {SYS_preadv, SYS_pwritev, SYS_pread64, SYS_pwrite64, SYS_fdatasync,
+        SYS_fsync, SYS_fallocate, SYS_ftruncate, SYS_lseek, SYS_fstat, SYS_newfstatat,
+        SYS_io_uring_enter};
+
+static const int share_calls[] = {SYS_openat2, SYS_fstat, SYS_newfstatat, SYS_fstatfs,
+        SYS_readlinkat, SYS_mkdirat, SYS_mknodat, SYS_symlinkat, SYS_linkat, SYS_unlinkat,
+        SYS_renameat2, SYS_fchownat, SYS_fchmod, CALL_FCHMODAT2, SYS_ftruncate, SYS_utimensat,
+        SYS_fsetxattr, SYS_fgetxattr, SYS_flistxattr, SYS_fremovexattr, SYS_getdents64, SYS_lseek,
+        SYS_preadv, SYS_pwritev, SYS_pread64, SYS_pwrite64, SYS_fsync, SYS_fdatasync, SYS_fallocate,
+        SYS_copy_file_range, SYS_fcntl, SYS_setfsuid, SYS_setfsgid, SYS_geteuid, SYS_getegid,
+        SYS_getuid, SYS_getgid, SYS_eventfd2};
+
+#define CAP(number) (UINT64_C(1) << (number))
+#define FILE_CAPS                                                                                  \
+    (CAP(CAP_CHOWN) | CAP(CAP_DAC_OVERRIDE) | CAP(CAP_FOWNER) | CAP(CAP_FSETID) |                  \
+            CAP(CAP_SETUID) | CAP(CAP_SETGID))
+
+static const struct profile {
+    const int *calls;
+    size_t count;
+    uint64_t capabilities;
+    bool sockets, kvm, tap;
+    uint32_t otherwise;
+} profiles[] = {
+        [THREAD_LOOP] = {loop_calls, ARRAY_SIZE(loop_calls), 0, true, true, true,
+                SECCOMP_RET_ERRNO | EPERM},
+        [THREAD_VCPU] = {vcpu_calls, ARRAY_SIZE(vcpu_calls), 0, false, true, false,
+                SECCOMP_RET_KILL_PROCESS},
+        [THREAD_DISK] = {disk_calls, ARRAY_SIZE(disk_calls), 0, false, false, false,
+                SECCOMP_RET_KILL_PROCESS},
+        [THREAD_SHARE] = {share_calls, ARRAY_SIZE(share_calls), FILE_CAPS, false, false, false,
+                SECCOMP_RET_KILL_PROCESS},
+};
+
+/* ---- the filter ---- */
+
+struct code {
+    struct sock_filter lines[CODE_MAX];
+    unsigned short count;
+};
+
+static void add(struct code *code, uint16_t what, uint32_t k, uint8_t yes, uint8_t no)
+{
+    if (code->count < CODE_MAX)
+        code->lines[code->count++] = (struct sock_filter){what, yes, no, k};
+}
+
+static void add_return(struct code *code, uint32_t what)
+{
+    add(code, BPF_RET | BPF_K, what, 0, 0);
+}
+
+static void add_calls(struct code *code, const int *calls, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        add(code, BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)calls[i], 0, 1);
+        add_return(code, SECCOMP_RET_ALLOW);
+    }
+}
+
+/* The low half: all arguments that are looked at are ints to the kernel. */
+static void add_load_argument(struct code *code, size_t index)
+{
+    size_t offset = offsetof(struct seccomp_data, args) + index * sizeof(uint64_t);
+
+    add(code, BPF_LD | BPF_W | BPF_ABS, (uint32_t)offset, 0, 0);
+}
+
+static void add_load_number(struct code *code)
+{
+    add(code, BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr), 0, 0);
+}
+
+/* Memory is never made executable. */
+static void add_memory_rule(struct code *code, int call)
+{
+    add(code, BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)call, 0, 4);
+    add_load_argument(code, 2);
+    add(code, BPF_JMP | BPF_JSET | BPF_K, PROT_EXEC, 1, 0);
+    add_return(code, SECCOMP_RET_ALLOW);
+    add_return(code, SECCOMP_RET_ERRNO | EPERM);
+}
+
+static void add_socket_rule(struct code *code)
+{
+    add(code, BPF_JMP | BPF_JEQ | BPF_K, SYS_socket, 0, 4);
+    add_load_argument(code, 0);
+    add(code, BPF_JMP | BPF_JEQ | BPF_K, AF_UNIX, 0, 1);
+    add_return(code, SECCOMP_RET_ALLOW);
+    add_return(code, SECCOMP_RET_ERRNO | EAFNOSUPPORT);
+}
+
+/* Of the terminal's, tap's and file systems' requests none but the one that a driver's start makes:
+ * among the others is one that types into a terminal. */
+static void add_ioctl_rule(struct code *code, const struct profile *profile)
+{
+    if (!profile->kvm)
+        return;
+    add(code, BPF_JMP | BPF_JEQ | BPF_K, SYS_ioctl, 0, profile->tap ? 7 : 5);
+    add_load_argument(code, 1);
+    if (profile->tap) {
+        add(code, BPF_JMP | BPF_JEQ | BPF_K, TUNSETOFFLOAD, 0, 1);
+        add_return(code, SECCOMP_RET_ALLOW);
+    }
+    add(code, BPF_ALU | BPF_AND | BPF_K, 0xff00U, 0, 0);
+    add(code, BPF_JMP | BPF_JEQ | BPF_K, IOCTL_KIND(KVM_RUN), 0, 1);
+    add_return(code, SECCOMP_RET_ALLOW);
+    add_return(code, SECCOMP_RET_ERRNO | ENOTTY);
+}
+
+static void compile(const struct profile *profile, struct code *code)
+{
+    add(code, BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, arch), 0, 0);
+    add(code, BPF_JMP | BPF_JEQ | BPF_K, AUDIT_ARCH_X86_64, 1, 0);
+    add_return(code, SECCOMP_RET_KILL_PROCESS);
+    add_load_number(code);
+    add_calls(code, common_calls, ARRAY_SIZE(common_calls));
+    add_calls(code, profile->calls, profile->count);
+    /* libc looks at a file of /proc when it trims a heap, and does without it */
+    add(code, BPF_JMP | BPF_JEQ | BPF_K, SYS_openat, 0, 1);
+    add_return(code, SECCOMP_RET_ERRNO | EPERM);
+    add_memory_rule(code, SYS_mmap);
+    add_memory_rule(code, SYS_mprotect);
+    if (profile->sockets)
+        add_socket_rule(code);
+    add_ioctl_rule(code, profile);
+    add_return(code, profile->otherwise);
+}
+
+/* The sanitizers' runtime makes calls of its own, and looks at /proc. */
+#if defined(__SANITIZE_ADDRESS__)
+#define WITH_FILTERS 0
+#else
+#define WITH_FILTERS 1
+#endif
+
+void filter_confine(enum thread_kind kind)
+{
+    struct code code = {.count = 0};
+    uint64_t effective, permitted, inheritable;
+    int r = sys_capget(0, &effective, &permitted, &inheritable);
+
+    if (r == 0) {
+        uint64_t kept = permitted & profiles[kind].capabilities;
+        r = sys_capset(kept, kept, 0);
+    }
+    if (r == 0 && WITH_FILTERS) {
+        compile(&profiles[kind], &code);
+        r = sys_seccomp_filter(0, &(struct sock_fprog){code.count, code.lines});
+    }
+    if (r == 0)
+        return;
+    fprintf(stderr, "viv-vmm: cannot confine a thread: %s\n", strerror(-r));
+    _exit(1);
+}
