@@ -28,6 +28,17 @@ def status(path):
     return dict(re.findall(r"^(\w+):\t(.*)$", (pathlib.Path(path) / "status").read_text(), re.M))
 
 
+def own_memory(pid, guest):
+    """KiB that a viv-vmm needs beside its guest's memory, whose mapping is at least that large."""
+    beside = 0
+    for mapping in re.split(r"(?m)^(?=[0-9a-f]+-[0-9a-f]+ )",
+                            pathlib.Path(f"/proc/{pid}/smaps").read_text())[1:]:
+        begin, end = (int(number, 16) for number in mapping.split()[0].split("-"))
+        if end - begin < guest:
+            beside += int(re.search(r"^Pss: +(\d+) kB", mapping, re.M)[1])
+    return beside
+
+
 @contextlib.contextmanager
 def machine(script, *more):
     """A machine whose guest has said "up", as (its console, the pid of viv-vmm)."""
@@ -55,6 +66,8 @@ def test_it_is_nobody_nowhere_with_no_rights():
             check(int(found["Uid"].split()[0]) >= 524288, found["Uid"])
             equal(set(found["Uid"].split()), {found["Uid"].split()[0]})
             equal(found["Groups"].strip(), "")
+        check(own_memory(pid, 200 << 20) < 32 << 10, f"{own_memory(pid, 200 << 20)} KiB")
+        print("KiB beside the guest's memory:", own_memory(pid, 200 << 20))
         equal(os.listdir(f"/proc/{pid}/root"), [])
         for kind in ("mnt", "pid", "net", "ipc", "uts", "cgroup", "user"):
             check(os.readlink(f"/proc/{pid}/ns/{kind}") != os.readlink(f"/proc/self/ns/{kind}"), kind)
