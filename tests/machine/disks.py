@@ -32,10 +32,10 @@ def test_a_flush_survives_a_kill():
               "done; echo flushed $i; i=$((i + 1)); done")
     wanted = random.randrange(5, 40)
     with Background(program("viv-vmm"), describe(script, disks=disks)) as machine:
-        machine.wait_for(f"flushed {wanted}\r", 120)
+        machine.wait_for(f"flushed {wanted}\n", 120)
         machine.process.kill()
         machine.process.wait()
-        told = [int(number) for number in re.findall(r"flushed (\d+)\r", machine.out())]
+        told = [int(number) for number in re.findall(r"flushed (\d+)\n", machine.out())]
     run("qemu-img", "check", "-q", "d.qcow2").ok()
     run("qemu-img", "convert", "-f", "qcow2", "-O", "raw", "d.qcow2", "copy.raw").ok()
     for name in ("d.raw", "copy.raw"):
