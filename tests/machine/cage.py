@@ -44,7 +44,7 @@ def machine(script, *more):
     """A machine whose guest has said "up", as (its console, the pid of viv-vmm)."""
     with Background(*boot_arguments(f"{script} echo up; read x; echo end $x", *more),
                     stdin=subprocess.PIPE) as viv:
-        viv.wait_for("up", 40)
+        viv.wait_for("up", 120)
         yield viv, children(viv.process.pid)[0]
         viv.process.stdin.write(b"now\n")
         viv.process.stdin.flush()
@@ -113,7 +113,7 @@ def test_an_ordinary_users_machine_is_caged_too():
         os.chown(name, 54321, 54321)
     with Background("setpriv", "--reuid", "54321", "--regid", "54321", "--clear-groups",
                     *argv) as viv:
-        viv.wait_for("up", 40)
+        viv.wait_for("up", 120)
         pid = children(viv.process.pid)[0]
         equal(os.listdir(f"/proc/{pid}/root"), [])
         for task in pathlib.Path(f"/proc/{pid}/task").iterdir():
