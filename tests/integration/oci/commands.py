@@ -230,6 +230,21 @@ def test_delete():
 
 
 @ROOT_ONLY
+def test_kill_and_delete_by_a_regular_expression():
+    with container() as one, container() as two, container() as other:
+        pattern = f"^({one}|{two})$"
+        oci("kill", "--regex", pattern, "KILL").ok()
+        eventually(lambda: [status(one), status(two)] == ["stopped", "stopped"])
+        equal(status(other), "running")
+        oci("delete", "-r", pattern).ok()
+        check(gone(one) and gone(two) and not gone(other))
+        fails(oci("delete", "--regex", "oci"), 1, "not stopped")
+        fails(oci("kill", "--regex", "(", "KILL"), 1, "invalid regular expression")
+        oci("delete", "--force", "--regex", f"^{other}").ok()
+        check(gone(other))
+
+
+@ROOT_ONLY
 def test_exec():
     with container() as name:
         equal(oci("exec", name, "echo", "-n", "x").ok().out, "x")
