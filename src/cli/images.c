@@ -5,6 +5,7 @@
 #include "base/json.h"
 #include "cli/command.h"
 #include "cli/imagecommands.h"
+#include "cli/inspect.h"
 #include "cli/registry.h"
 #include "observe/format.h"
 #include "observe/images.h"
@@ -190,44 +191,21 @@ int cli_history(struct cli *cli, int argc, char **argv, struct error *err)
 
 /* ---- image inspect, exists ------------------------------------------------------------------- */
 
-static const struct option_row inspect_rows[] = {
-        OPTION('f', "format", OPTION_TEXT, struct images_flags, choice.format, "FORMAT",
-                "json, or a template"),
-};
-static const struct option_table inspect_table = OPTION_TABLE("Options", inspect_rows);
-static const struct option_command inspect_command = {.name = "viv image inspect",
-        .usage = "IMAGE…",
-        .about = "Shows everything about images, as JSON.",
-        .least = 1,
-        .most = SIZE_MAX,
-        .tables = {&inspect_table}};
+static int inspect_one(
+        struct engine *engine, const char *name, struct json_object **ret, struct error *err)
+{
+    struct image_store *store;
+    int r = engine_images(engine, NULL, &store, err);
+
+    return r < 0 ? r : image_inspect(store, name, ret, err);
+}
 
 int cli_image_inspect(struct cli *cli, int argc, char **argv, struct error *err)
 {
-    _cleanup_engine_ struct engine engine = {0};
-    _cleanup_json_ struct json_object *array = json_object_new_array();
-    struct images_flags flags = {0};
-    struct image_store *store;
-    struct strv images = {0};
-    const char *image;
-    int r = cli_parse(cli, &inspect_command, argc, argv, &flags, &images, err);
+    static const struct inspect_kind kind = {
+            "viv image inspect", "IMAGE…", "Shows everything about images, as JSON.", inspect_one};
 
-    if (r != 0)
-        return r < 0 ? r : 0;
-    r = registry_open(cli, NULL, &engine, &store, err);
-    strv_foreach (image, &images) {
-        struct json_object *object;
-        if (r == 0)
-            r = image_inspect(store, image, &object, err);
-        if (r < 0)
-            return r;
-        json_object_array_add(array, object);
-    }
-    const char *format = flags.choice.format;
-    if (format && !str_equal(format, "json"))
-        return format_each(cli->arena, format, array, stdout, err);
-    printf("%s\n", json_text_pretty(array));
-    return 0;
+    return inspect_run(cli, &kind, argc, argv, err);
 }
 
 static const struct option_command exists_command = {.name = "viv image exists",

@@ -3,6 +3,7 @@
 
 #include "base/cleanup.h"
 #include "cli/command.h"
+#include "cli/inspect.h"
 #include "engine/connect.h"
 #include "observe/format.h"
 #include "observe/networks.h"
@@ -172,46 +173,12 @@ static int ls(struct cli *cli, int argc, char **argv, struct error *err)
     return r < 0 ? r : networks_print(&engine, &choice, stdout, err);
 }
 
-struct inspect_flags {
-    const char *format;
-};
-
-static const struct option_row inspect_rows[] = {
-        OPTION('f', "format", OPTION_TEXT, struct inspect_flags, format, "json|TEMPLATE",
-                "how to print"),
-};
-static const struct option_table inspect_table = OPTION_TABLE("inspect", inspect_rows);
-static const struct option_command inspect_command = {.name = "viv network inspect",
-        .usage = "NAME…",
-        .about = "Shows everything about networks, and who is on them, as JSON.",
-        .least = 1,
-        .most = SIZE_MAX,
-        .tables = {&inspect_table}};
-
 static int inspect(struct cli *cli, int argc, char **argv, struct error *err)
 {
-    _cleanup_engine_ struct engine engine = {0};
-    _cleanup_json_ struct json_object *array = json_object_new_array();
-    struct strv names = {0};
-    const char *name;
-    struct inspect_flags flags = {0};
-    int r = cli_parse(cli, &inspect_command, argc, argv, &flags, &names, err);
+    static const struct inspect_kind kind = {"viv network inspect", "NAME…",
+            "Shows everything about networks, and who is on them, as JSON.", networks_inspect};
 
-    if (r != 0)
-        return r < 0 ? r : 0;
-    r = engine_open(cli->arena, cli->root, &engine, err);
-    strv_foreach (name, &names) {
-        struct json_object *object;
-        if (r == 0)
-            r = networks_inspect(&engine, name, &object, err);
-        if (r < 0)
-            return r;
-        json_object_array_add(array, object);
-    }
-    if (flags.format && !str_equal(flags.format, "json"))
-        return format_each(cli->arena, flags.format, array, stdout, err);
-    printf("%s\n", json_text_pretty(array));
-    return 0;
+    return inspect_run(cli, &kind, argc, argv, err);
 }
 
 /* ---- rm, prune ------------------------------------------------------------------------------- */

@@ -4,6 +4,7 @@
 
 #include "base/json.h"
 #include "cli/command.h"
+#include "cli/inspect.h"
 #include "engine/images.h"
 #include "observe/format.h"
 #include "observe/listing.h"
@@ -57,23 +58,6 @@ int cli_ps(struct cli *cli, int argc, char **argv, struct error *err)
 
 /* ---- inspect --------------------------------------------------------------------------------- */
 
-struct inspect_flags {
-    const char *format;
-};
-
-static const struct option_row inspect_rows[] = {
-        OPTION('f', "format", OPTION_TEXT, struct inspect_flags, format, "FORMAT",
-                "json, or a template"),
-};
-static const struct option_table inspect_table = OPTION_TABLE("Options", inspect_rows);
-static const struct option_command inspect_command = {.name = "viv inspect",
-        .usage = "SANDBOX|IMAGE…",
-        .about = "Shows everything about sandboxes: configuration, state, how they ended; or about "
-                 "images, where no sandbox has the name.",
-        .least = 1,
-        .most = SIZE_MAX,
-        .tables = {&inspect_table}};
-
 static int inspect_one(
         struct engine *engine, const char *name, struct json_object **ret, struct error *err)
 {
@@ -89,29 +73,12 @@ static int inspect_one(
 
 int cli_inspect(struct cli *cli, int argc, char **argv, struct error *err)
 {
-    _cleanup_engine_ struct engine engine = {0};
-    _cleanup_json_ struct json_object *array = json_object_new_array();
-    struct inspect_flags flags = {0};
-    struct strv names = {0};
-    const char *name;
-    int r = cli_parse(cli, &inspect_command, argc, argv, &flags, &names, err);
+    static const struct inspect_kind kind = {"viv inspect", "SANDBOX|IMAGE…",
+            "Shows everything about sandboxes: configuration, state, how they ended; or about "
+            "images, where no sandbox has the name.",
+            inspect_one};
 
-    if (r != 0)
-        return r < 0 ? r : 0;
-    r = engine_open(cli->arena, cli->root, &engine, err);
-    if (r < 0)
-        return r;
-    strv_foreach (name, &names) {
-        struct json_object *object;
-        r = inspect_one(&engine, name, &object, err);
-        if (r < 0)
-            return r;
-        json_object_array_add(array, object);
-    }
-    if (flags.format && !str_equal(flags.format, "json"))
-        return format_each(cli->arena, flags.format, array, stdout, err);
-    printf("%s\n", json_text_pretty(array));
-    return 0;
+    return inspect_run(cli, &kind, argc, argv, err);
 }
 
 /* ---- stats ----------------------------------------------------------------------------------- */

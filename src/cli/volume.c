@@ -1,6 +1,7 @@
 /* volume: create, ls, inspect, rm, prune, exists. */
 #include "base/cleanup.h"
 #include "cli/command.h"
+#include "cli/inspect.h"
 #include "engine/volumes.h"
 #include "observe/format.h"
 
@@ -194,46 +195,23 @@ static int ls(struct cli *cli, int argc, char **argv, struct error *err)
             cli->arena, flags.quiet ? "{{.Name}}" : flags.format, &list, rows, stdout, err);
 }
 
-struct inspect_flags {
-    const char *format;
-};
+static int inspect_one(
+        struct engine *engine, const char *name, struct json_object **ret, struct error *err)
+{
+    struct volume volume;
+    int r = volume_find(engine, name, &volume, err);
 
-static const struct option_row inspect_rows[] = {
-        OPTION('f', "format", OPTION_TEXT, struct inspect_flags, format, "FORMAT",
-                "json, or a template"),
-};
-static const struct option_table inspect_table = OPTION_TABLE("inspect", inspect_rows);
-static const struct option_command inspect_command = {.name = "viv volume inspect",
-        .usage = "NAME…",
-        .about = "Shows everything about volumes.",
-        .least = 1,
-        .most = SIZE_MAX,
-        .tables = {&inspect_table}};
+    if (r == 0)
+        *ret = volume_json(&volume);
+    return r;
+}
 
 static int inspect(struct cli *cli, int argc, char **argv, struct error *err)
 {
-    _cleanup_engine_ struct engine engine = {0};
-    _cleanup_json_ struct json_object *rows = json_object_new_array();
-    struct inspect_flags flags = {0};
-    struct strv names = {0};
-    const char *name;
-    int r = cli_parse(cli, &inspect_command, argc, argv, &flags, &names, err);
+    static const struct inspect_kind kind = {
+            "viv volume inspect", "NAME…", "Shows everything about volumes.", inspect_one};
 
-    if (r != 0)
-        return r < 0 ? r : 0;
-    r = engine_open(cli->arena, cli->root, &engine, err);
-    strv_foreach (name, &names) {
-        struct volume volume;
-        if (r == 0)
-            r = volume_find(&engine, name, &volume, err);
-        if (r < 0)
-            return r;
-        json_object_array_add(rows, volume_json(&volume));
-    }
-    if (flags.format && !str_equal(flags.format, "json"))
-        return format_each(cli->arena, flags.format, rows, stdout, err);
-    printf("%s\n", json_text_pretty(rows));
-    return 0;
+    return inspect_run(cli, &kind, argc, argv, err);
 }
 
 /* ---- rm, prune, exists ----------------------------------------------------------------------- */
@@ -352,7 +330,7 @@ static const struct option_command volume_command = {.name = "viv volume",
         .about = "Directories that outlive sandboxes.",
         .order = OPTIONS_FIRST,
         .most = SIZE_MAX,
-        .tables = {&create_table, &ls_table, &inspect_table, &rm_table, &prune_table}};
+        .tables = {&create_table, &ls_table, &inspect_options, &rm_table, &prune_table}};
 
 int cli_volume(struct cli *cli, int argc, char **argv, struct error *err)
 {

@@ -1,0 +1,47 @@
+#include "cli/inspect.h"
+
+#include "observe/format.h"
+
+struct inspect_flags {
+    const char *format;
+};
+
+static const struct option_row inspect_rows[] = {
+        OPTION('f', "format", OPTION_TEXT, struct inspect_flags, format, "FORMAT",
+                "json, or a template"),
+};
+const struct option_table inspect_options = OPTION_TABLE("inspect", inspect_rows);
+static const struct option_table inspect_table = OPTION_TABLE("Options", inspect_rows);
+
+int inspect_run(
+        struct cli *cli, const struct inspect_kind *kind, int argc, char **argv, struct error *err)
+{
+    _cleanup_engine_ struct engine engine = {0};
+    _cleanup_json_ struct json_object *array = json_object_new_array();
+    const struct option_command command = {.name = kind->command,
+            .usage = kind->usage,
+            .about = kind->about,
+            .least = 1,
+            .most = SIZE_MAX,
+            .tables = {&inspect_table}};
+    struct inspect_flags flags = {0};
+    struct strv names = {0};
+    const char *name;
+    int r = cli_parse(cli, &command, argc, argv, &flags, &names, err);
+
+    if (r != 0)
+        return r < 0 ? r : 0;
+    r = engine_open(cli->arena, cli->root, &engine, err);
+    strv_foreach (name, &names) {
+        struct json_object *object;
+        if (r == 0)
+            r = kind->inspect(&engine, name, &object, err);
+        if (r < 0)
+            return r;
+        json_object_array_add(array, object);
+    }
+    if (flags.format && !str_equal(flags.format, "json"))
+        return format_each(cli->arena, flags.format, array, stdout, err);
+    printf("%s\n", json_text_pretty(array));
+    return 0;
+}
