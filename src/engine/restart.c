@@ -58,8 +58,9 @@ bool restart_at_boot(const struct sandbox_meta *meta, int record_fd)
 
 void restart_stop(int record_fd)
 {
-    _cleanup_close_ int fd =
-            openat(record_fd, RESTART_STOPPED, O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+    int fd = openat(record_fd, RESTART_STOPPED, O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+
+    cleanup_close(&fd);
 }
 
 bool restart_is_stopped(int record_fd)

@@ -128,6 +128,7 @@ static int make_machine(struct running *running, struct error *err)
         return error_sys(err, errno, "make a pipe for the machine's end");
     running->status_fd = ends[0];
     _cleanup_close_ int status = ends[1];
+    config.root_fd = root;
     config.status_fd = status;
     config.networks = running->networks;
     r = take_machine_ids(running, &config.id_first, err);

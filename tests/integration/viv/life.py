@@ -177,3 +177,17 @@ def test_renamed_while_it_runs():
                 fails(b.viv("rename", "other", "new"), 125, "already")
                 fails(b.viv("rename", "other", "a/b"), 125, "only letters")
                 b.viv("rm", "-f", "new", "other").ok()
+
+
+def test_its_processes_are_listed():
+    with box() as b:
+        name = b.start(script="sleep 999 & sleep 998; true")
+        eventually(lambda: "sleep 998" in b.viv("top", name).ok().out)
+        rows = [line.split(None, 5) for line in b.viv("top", name).ok().lines()]
+        equal(rows[0], ["UID", "PID", "PPID", "STIME", "TIME", "CMD"])
+        found = {row[5]: row for row in rows[1:]}
+        equal(set(found), {"sh -c sleep 999 & sleep 998; true", "sleep 999", "sleep 998"})
+        first = found["sh -c sleep 999 & sleep 998; true"]
+        equal((int(first[1]), found["sleep 999"][2]), (b.pid(name), first[1]))
+        b.viv("stop", "-t", "0", name).ok()
+        fails(b.viv("top", name), 125, "not running")
