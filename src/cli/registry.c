@@ -14,6 +14,18 @@
 
 #define SECRET_MAX 4096
 
+static const struct option_row registry_rows[] = {
+        OPTION(0, "authfile", OPTION_TEXT, struct registry_flags, authfile, "FILE",
+                "where passwords are kept (see viv-login(1))"),
+        OPTION(0, "cert-dir", OPTION_TEXT, struct registry_flags, cert_dir, "DIR",
+                "certificates: ca.crt, client.cert, client.key"),
+        OPTION(0, "creds", OPTION_TEXT, struct registry_flags, creds, "USER:PASSWORD",
+                "who to be, whatever is kept"),
+        OPTION(0, "tls-verify", OPTION_SWITCH, struct registry_flags, tls_verify, NULL,
+                "--tls-verify=false: any certificate, and plain http"),
+};
+const struct option_table registry_table = OPTION_TABLE("Registry", registry_rows);
+
 int registry_access(struct cli *cli, const struct registry_flags *flags, struct progress *progress,
         struct image_access *ret, struct error *err)
 {
@@ -64,7 +76,6 @@ static const struct option_row pull_rows[] = {
                 "of a list of images, this one (this machine's)"),
         OPTION(0, "policy", OPTION_CHOICE, struct pull_flags, policy, "always|missing|never|newer",
                 "when the image is there already (always)"),
-        REGISTRY_ROWS(struct pull_flags, registry),
 };
 static const struct option_table pull_table = OPTION_TABLE("Options", pull_rows);
 static const struct option_command pull_command = {.name = "viv pull",
@@ -74,7 +85,7 @@ static const struct option_command pull_command = {.name = "viv pull",
                  "oci:DIR[:TAG], oci-archive:FILE[:TAG], docker-archive:FILE[:NAME], dir:DIR.",
         .least = 1,
         .most = SIZE_MAX,
-        .tables = {&pull_table}};
+        .tables = {&pull_table, &registry_table}};
 
 static enum image_pull_policy policy_of(const char *word)
 {
@@ -144,7 +155,6 @@ static const struct option_row push_rows[] = {
                 "gzip|zstd", "for layers that are not compressed (gzip)"),
         OPTION(0, "digestfile", OPTION_TEXT, struct push_flags, digestfile, "FILE",
                 "write the manifest's digest into this file too"),
-        REGISTRY_ROWS(struct push_flags, registry),
 };
 static const struct option_table push_table = OPTION_TABLE("Options", push_rows);
 static const struct option_command push_command = {.name = "viv push",
@@ -153,7 +163,7 @@ static const struct option_command push_command = {.name = "viv push",
                  "as a source, and prints the digest of its manifest.",
         .least = 1,
         .most = 2,
-        .tables = {&push_table}};
+        .tables = {&push_table, &registry_table}};
 
 static int write_digest(const char *path, const char *digest, struct error *err)
 {
@@ -353,7 +363,6 @@ static const struct option_row search_rows[] = {
         OPTION(0, "limit", OPTION_COUNT, struct search_flags, limit, "N", "at most so many (25)"),
         OPTION(0, "format", OPTION_CHOICE, struct search_flags, format, "table|json",
                 "how to print"),
-        REGISTRY_ROWS(struct search_flags, registry),
 };
 static const struct option_table search_table = OPTION_TABLE("Options", search_rows);
 static const struct option_command search_command = {.name = "viv search",
@@ -361,7 +370,7 @@ static const struct option_command search_command = {.name = "viv search",
         .about = "Looks for images, in registries that offer it.",
         .least = 1,
         .most = 1,
-        .tables = {&search_table}};
+        .tables = {&search_table, &registry_table}};
 
 static void print_hits(struct cli *cli, const struct image_hit *hits, size_t count, bool json)
 {

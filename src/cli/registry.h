@@ -13,16 +13,8 @@ struct registry_flags {
     bool quiet;
 };
 
-/* The rows for a struct that has these as its member. */
-#define REGISTRY_ROWS(type_, member_)                                                              \
-    OPTION(0, "authfile", OPTION_TEXT, type_, member_.authfile, "FILE",                            \
-            "where passwords are kept (see viv-login(1))"),                                        \
-            OPTION(0, "cert-dir", OPTION_TEXT, type_, member_.cert_dir, "DIR",                     \
-                    "certificates: ca.crt, client.cert, client.key"),                              \
-            OPTION(0, "creds", OPTION_TEXT, type_, member_.creds, "USER[:PASSWORD]",               \
-                    "who to be, whatever is kept"),                                                \
-            OPTION(0, "tls-verify", OPTION_SWITCH, type_, member_.tls_verify, NULL,                \
-                    "--tls-verify=false: any certificate, and plain http")
+/* Their rows, for a command's struct that begins with them. `quiet` is the command's own row. */
+extern const struct option_table registry_table;
 
 /* Fills what image/ wants to know; strings live in the arena. `progress` may be NULL. */
 int registry_access(struct cli *cli, const struct registry_flags *flags, struct progress *progress,
