@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
+#include <sys/sysinfo.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -248,6 +249,22 @@ int guest_exec(struct guest *guest, const struct agent_exec *exec, struct arena 
 
 /* ---- calls ----------------------------------------------------------------------------------- */
 
+/* The machine's memory was chosen when it was made. */
+static int check_memory(const struct spec_resources *resources, struct error *err)
+{
+    const struct opt_i64 *limit = &resources->memory.limit;
+    struct sysinfo info;
+
+    if (!limit->set || limit->value <= 0 || sysinfo(&info) < 0 ||
+            (uint64_t)limit->value <= (uint64_t)info.totalram * info.mem_unit)
+        return 0;
+    return error_set(err, EINVAL,
+            "--memory: the machine has %llu MiB, which cannot grow while it runs: start it anew "
+            "with "
+            "more",
+            (unsigned long long)(info.totalram * info.mem_unit >> 20));
+}
+
 static int update(struct guest *guest, const struct agent_call *call, struct error *err)
 {
     struct spec_resources resources = {0};
@@ -255,6 +272,8 @@ static int update(struct guest *guest, const struct agent_call *call, struct err
             strlen(call->resources ? call->resources : "{}"), "resources", &guest->arena,
             &resources, NULL, err);
 
+    if (r == 0)
+        r = check_memory(&resources, err);
     return r < 0 ? r : container_update(&guest->workload, &resources, err);
 }
 

@@ -206,6 +206,7 @@ def test_update():
     for kind in KINDS:
         BOX["shared"].viv("update", "--pids-limit", "33", kind).ok()
     equal(BOX["shared"].viv("exec", "vm", "cat", "/sys/fs/cgroup/pids.max").ok().out, "33\n")
+    fails(BOX["shared"].viv("update", "--memory", "4g", "vm"), 1, "cannot grow while it runs")
 
 
 def test_pause():
@@ -338,6 +339,18 @@ def test_killed_at_any_place_leaves_nothing():
                 equal(box.viv("wait", victim).ok().out, "137\n")
             for pid in (shim, vmm[0], monitor):
                 eventually(lambda: not lives(pid), 20, f"{victim} was killed: {pid}")
+
+
+def test_an_ordinary_user():
+    """Needs no right of the host's; limits hold inside, whatever the host lets the user set."""
+    home = work() / "home"
+    home.mkdir()
+    os.chown(home, 54321, 54321)
+    done = as_user(program("viv"), "--root", home / "run", "run", "--rm", *KINDS["vm"], "-m", "64m",
+                   "busybox", "--", "sh", "-c", "id -u; cat /sys/fs/cgroup/memory.max; exit 3",
+                   uid=54321, timeout=150, env={"HOME": str(home), "XDG_RUNTIME_DIR": str(home),
+                                                "VIV_DATA_ROOT": str(home / "data")})
+    equal((done.status, done.out), (3, "0\n67108864\n"), str(done))
 
 
 # ---- what cannot be ------------------------------------------------------------------------------
