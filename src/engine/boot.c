@@ -166,8 +166,10 @@ int engine_boot(struct engine *engine, const struct proto_machine *machine,
             .console = -1,
             .terminal.fd = -1};
     struct loop *loop = NULL;
-    int r = loop_new(&loop, err);
+    int r = engine_machine_check_memory(machine->memory, err);
 
+    if (r == 0)
+        r = loop_new(&loop, err);
     if (r == 0)
         r = start(&boot, machine, err);
     if (r == 0)

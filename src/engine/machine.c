@@ -298,6 +298,19 @@ static int start_plain(const struct starter *starter, const struct engine_machin
     return r < 0 ? r : clone_program(starter, given, ret_pidfd);
 }
 
+int engine_machine_check_memory(uint64_t wanted, struct error *err)
+{
+    long pages = sysconf(_SC_PHYS_PAGES);
+    uint64_t present = (uint64_t)pages * (uint64_t)sysconf(_SC_PAGESIZE);
+
+    if (pages <= 0 || wanted <= present)
+        return 0;
+    return error_set(err, ENOMEM,
+            "the machine would have %llu MiB of memory, and this host has %llu MiB: choose less "
+            "with --memory",
+            (unsigned long long)(wanted >> 20), (unsigned long long)(present >> 20));
+}
+
 int engine_machine_start(struct arena *arena, const struct engine_machine_config *config,
         struct engine_machine *ret, struct error *err)
 {

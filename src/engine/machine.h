@@ -35,6 +35,9 @@ struct engine_machine_config {
     uint32_t id_first;  /* root: a range of ids (idrange.h) that viv-vmm gets for itself; 0: none */
 };
 
+/* Whether this host has so many bytes of memory at all. -ENOMEM. */
+int engine_machine_check_memory(uint64_t wanted, struct error *err);
+
 /*
  * Starts viv-vmm, a child of the caller, in a sandbox of its own: new namespaces of all kinds, and,
  * once it has opened what the description names, an empty root, an id out of its range and no

@@ -6,6 +6,7 @@
 
 #include "base/install.h"
 #include "base/path.h"
+#include "engine/machine.h"
 #include "engine/vm_mounts.h"
 #include "engine/vm_network.h"
 #include "spec/check.h"
@@ -188,19 +189,6 @@ static uint32_t cpus_of(const struct spec_resources *resources)
     return cpus > PROTO_CPUS_MAX ? PROTO_CPUS_MAX : (uint32_t)cpus;
 }
 
-static int check_memory(uint64_t wanted, struct error *err)
-{
-    long pages = sysconf(_SC_PHYS_PAGES);
-    uint64_t present = (uint64_t)pages * (uint64_t)sysconf(_SC_PAGESIZE);
-
-    if (pages <= 0 || wanted <= present)
-        return 0;
-    return error_set(err, ENOMEM,
-            "the machine would have %llu MiB of memory, and this host has %llu MiB: choose less "
-            "with --memory",
-            (unsigned long long)(wanted >> 20), (unsigned long long)(present >> 20));
-}
-
 static int make_machine(struct vm *vm, struct error *err)
 {
     const struct spec_resources *resources = &vm->request->spec->linux.resources;
@@ -220,7 +208,7 @@ static int make_machine(struct vm *vm, struct error *err)
             .read_only = true};
     machine->vsock = arena_new(vm->arena, struct proto_vsock);
     machine->vsock->cid = 3;
-    return check_memory(machine->memory, err);
+    return engine_machine_check_memory(machine->memory, err);
 }
 
 int vm_describe(struct vm *vm, struct error *err)

@@ -111,6 +111,45 @@ def test_bad_input_says_what_to_do():
         fails(run(program("viv-vmm"), description), 1, text)
 
 
+def test_damaged_disks_say_what_is_wrong():
+    run("qemu-img", "create", "-q", "-f", "qcow2", "good", "8M").ok()
+    good = pathlib.Path("good").read_bytes()
+
+    def put(offset, value):
+        return good[:offset] + value + good[offset + len(value):]
+    for data, text in [(good[:300], "the file is cut short"), (b"", "not a qcow2 image"),
+                       (put(4, b"\0\0\0\x09"), "qcow2 version 9; 2 and 3 are known"),
+                       (put(20, b"\0\0\0\x03"), "qcow2 header is damaged: cluster size"),
+                       (put(24, b"\xff" * 8), "qcow2 header is damaged: size of the disk"),
+                       (put(40, b"\xff" * 8), "its L1 table lies outside it")]:
+        pathlib.Path("bad").write_bytes(data)
+        description = describe("true", disks=[{"file": {"path": str(pathlib.Path("bad").resolve())},
+                                               "format": "qcow2"}])
+        fails(run(program("viv-vmm"), description), 1, text)
+
+
+def test_what_the_host_does_not_have_is_told():
+    with open("huge", "wb") as file:
+        file.truncate(1 << 30)
+    fails(run(program("viv-vmm"), describe("true", initrd={"path": str(work() / "huge")})), 1,
+          "1073741824 bytes do not fit beside the kernel into 256 MiB of guest memory")
+    fails(viv("boot", "--kernel", kernel() / "vmlinuz", "-m", "400g"), 125, "and this host has ")
+
+
+@needs(root=True)
+@private("mnt")
+def test_without_kvm_it_says_what_to_do():
+    description = describe("true", accel="kvm")
+    run("mount", "-t", "tmpfs", "none", "/dev").ok()
+    fails(run(program("viv-vmm"), description), 1, "or use --accel emu")
+    pathlib.Path("/dev/kvm").write_text("")
+    pathlib.Path("/dev/kvm").chmod(0o600)
+    description.chmod(0o644)
+    for folder in [description.parent, *description.parent.parents][:3]:
+        folder.chmod(folder.stat().st_mode | 0o055)
+    fails(as_user(program("viv-vmm"), description), 1, "become a member of the group kvm")
+
+
 def test_a_killed_machine_lets_go_of_its_disk():
     pathlib.Path("d.raw").write_bytes(bytes(1 << 20))
     disk = {"file": {"path": str(pathlib.Path("d.raw").resolve())}}
