@@ -51,6 +51,10 @@ static void add_machine(struct buf *key, struct arena *arena, const struct proto
                 .serial = machine->disks.items[i].serial,
                 .read_only = machine->disks.items[i].read_only,
         };
+    shape.nets.items = arena_new_array(arena, struct proto_net, shape.nets.count);
+    for (size_t i = 0; i < shape.nets.count; i++)
+        shape.nets.items[i] = (struct proto_net){
+                .mac = machine->nets.items[i].mac, .mtu = machine->nets.items[i].mtu};
     shape.shares.items = arena_new_array(arena, struct proto_share, shape.shares.count);
     for (size_t i = 0; i < shape.shares.count; i++)
         shape.shares.items[i] = (struct proto_share){.tag = machine->shares.items[i].tag};
@@ -68,8 +72,8 @@ void template_init(struct template *template, const char *folder, const char *pr
     _cleanup_buf_ struct buf key = {0};
 
     *template = (struct template){0};
-    if (!folder || machine->nets.count || !add_file(&key, machine->kernel.path) ||
-            !add_file(&key, machine->initrd.path) || !add_file(&key, program))
+    if (!folder || !add_file(&key, machine->kernel.path) || !add_file(&key, machine->initrd.path) ||
+            !add_file(&key, program))
         return;
     add_machine(&key, &arena, machine);
     snprintf(template->key, sizeof(template->key), "%016" PRIx64 "%016" PRIx64,

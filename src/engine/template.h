@@ -29,8 +29,7 @@ struct template
 };
 
 /*
- * Works out the key of a machine; `program` is viv-vmm's path. Touches nothing. A machine with
- * networks has none, since a guest reads its address once, when it boots. Files that cannot be
+ * Works out the key of a machine; `program` is viv-vmm's path. Touches nothing. Files that cannot be
  * looked at are found out later, by who opens them: no template then.
  */
 void template_init(struct template *template, const char *folder, const char *program,

@@ -18,6 +18,13 @@ static void drop_network_namespace(struct spec *spec)
     spec->linux.namespaces.count = kept;
 }
 
+/* The same in each machine, so that one can go on from another's template; the agent gives the
+ * interface its own. */
+static const char *device_address(struct arena *arena, size_t number)
+{
+    return arena_printf(arena, "02:56:49:56:00:%02zx", number + 1);
+}
+
 int vm_network_describe(struct vm *vm, struct error *err)
 {
     const struct sandbox_interface *interfaces;
@@ -36,7 +43,7 @@ int vm_network_describe(struct vm *vm, struct error *err)
     machine->nets.count = count;
     for (size_t i = 0; i < count; i++)
         machine->nets.items[i] =
-                (struct proto_net){.mac = interfaces[i].lease.mac, .mtu = interfaces[i].mtu};
+                (struct proto_net){.mac = device_address(vm->arena, i), .mtu = interfaces[i].mtu};
     drop_network_namespace(&vm->guest_spec);
     return 0;
 }
@@ -107,8 +114,10 @@ void vm_network_send(const struct vm *vm, struct arena *arena, struct agent_crea
     for (size_t i = 0; i < count; i++) {
         const struct link_inside *inside = &interfaces[i].inside;
         struct agent_interface *to = &into->interfaces.items[i];
-        *to = (struct agent_interface){
-                .mac = interfaces[i].lease.mac, .name = inside->name, .mtu = interfaces[i].mtu};
+        *to = (struct agent_interface){.device = device_address(arena, i),
+                .mac = interfaces[i].lease.mac,
+                .name = inside->name,
+                .mtu = interfaces[i].mtu};
         for (size_t j = 0; j < LINK_ADDRESSES_MAX; j++) {
             const struct link_address *address = &inside->addresses[j];
             if (address->address.family)

@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <net/if.h>
+#include <net/if_arp.h>
 #include <stdio.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
@@ -31,7 +32,22 @@ static int find_by_mac(const char *mac, char name[IFNAMSIZ])
     return -ENODEV;
 }
 
-/* Its name and the size of its packets, while it is down. */
+static int set_mac(int sock, const char *name, const char *mac)
+{
+    struct ifreq request = {.ifr_hwaddr.sa_family = ARPHRD_ETHER};
+    unsigned bytes[6];
+
+    if (sscanf(mac, "%2x:%2x:%2x:%2x:%2x:%2x", &bytes[0], &bytes[1], &bytes[2], &bytes[3],
+                &bytes[4], &bytes[5]) != 6)
+        return -EINVAL;
+    for (size_t i = 0; i < ARRAY_SIZE(bytes); i++)
+        request.ifr_hwaddr.sa_data[i] = (char)bytes[i];
+    snprintf(request.ifr_name, sizeof(request.ifr_name), "%s", name);
+    return ioctl(sock, SIOCSIFHWADDR, &request) < 0 ? -errno : 0;
+}
+
+/* Its address, its name and the size of its packets, while it is down. A machine that goes on
+ * from a template has the device of that one's boot, and an address of its own. */
 static int prepare(const char *found, const struct agent_interface *interface, struct error *err)
 {
     _cleanup_close_ int sock = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
@@ -43,6 +59,9 @@ static int prepare(const char *found, const struct agent_interface *interface, s
     snprintf(request.ifr_newname, sizeof(request.ifr_newname), "%s", interface->name);
     if (!str_equal(found, interface->name) && ioctl(sock, SIOCSIFNAME, &request) < 0)
         return error_sys(err, errno, "name the interface %s %s", found, interface->name);
+    int r = set_mac(sock, interface->name, interface->mac);
+    if (r < 0)
+        return error_sys(err, -r, "give %s the address %s", interface->name, interface->mac);
     if (!interface->mtu)
         return 0;
     request = (struct ifreq){.ifr_mtu = (int)interface->mtu};
@@ -94,10 +113,10 @@ int guest_set_up_interface(const struct agent_interface *interface, struct error
 {
     struct link_inside inside;
     char found[IFNAMSIZ];
-    int r = find_by_mac(interface->mac, found);
+    int r = find_by_mac(interface->device, found);
 
     if (r < 0)
-        return error_sys(err, -r, "find the network device %s", interface->mac);
+        return error_sys(err, -r, "find the network device %s", interface->device);
     if (str_empty(interface->name) || strlen(interface->name) >= IFNAMSIZ)
         return error_set(err, EINVAL, "an interface's name has 1 to %d bytes", IFNAMSIZ - 1);
     r = read_inside(interface, &inside, err);

@@ -124,6 +124,7 @@ static const struct field file_fields[] = {
 static const struct record file_record = RECORD(struct agent_file, file_fields);
 
 static const struct field interface_fields[] = {
+        FIELD_REQUIRED(struct agent_interface, device, FIELD_STR),
         FIELD_REQUIRED(struct agent_interface, mac, FIELD_STR),
         FIELD_REQUIRED(struct agent_interface, name, FIELD_STR),
         FIELD(struct agent_interface, mtu, FIELD_U32),

@@ -109,7 +109,8 @@ struct agent_file {
 
 /* One network device: found by its Ethernet address. */
 struct agent_interface {
-    const char *mac;
+    const char *device; /* the address that the device was made with: says which one is meant */
+    const char *mac;    /* the one that it is to have */
     const char *name;
     uint32_t mtu;          /* 0: the kernel's */
     struct strv addresses; /* "10.1.2.3/24" */

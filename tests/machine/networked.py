@@ -17,7 +17,8 @@ def test_a_machine_beside_a_container():
     with host() as h:
         h.outside_server()
         container = h.serve("--network", "bridge")
-        machine = h.start("--network", "bridge", "-p", "8080:80", *VM, script=SERVE % "80")
+        machine = h.start("--network", "bridge", "-p", "8080:80", "--tmpfs", "/www", *VM,
+                          script=SERVE % "80")
         inside = lambda *argv: h.viv("exec", machine, *argv, timeout=60).ok().out.strip()
         eventually(lambda: "here" in inside("sh", "-c", "wget -qO- http://127.0.0.1/ || true"), 20)
         equal(inside("wget", "-qO-", f"http://{container}/"), f"here {container}")
@@ -27,7 +28,15 @@ def test_a_machine_beside_a_container():
         equal(inside("wget", "-qO-", f"http://{OUTSIDE}/"), HERE)
         contains(inside("ip", "-o", "addr", "show", "eth0"), h.address(machine))
         contains(inside("cat", "/etc/hosts"), f"{h.address(machine)}\t{machine}")
-        h.viv("rm", "-f", machine, container).ok()
+        # another goes on from the first one's template, with an address of its own
+        second = h.start("--network", "bridge", "--tmpfs", "/www", *VM, script=SERVE % "80")
+        eventually(lambda: h.viv("exec", container, "wget", "-qO-", f"http://{second}/").out.strip()
+                   == f"here {second}", 20)
+        equal(inside("wget", "-qO-", f"http://{second}/"), f"here {second}")
+        macs = [h.viv("exec", name, "cat", "/sys/class/net/eth0/address").ok().out
+                for name in (machine, second)]
+        check(macs[0] != macs[1], lambda: str(macs))
+        h.viv("rm", "-f", machine, second, container).ok()
 
 
 @private("net")
