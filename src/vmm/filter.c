@@ -40,7 +40,8 @@ static const int common_calls[] = {SYS_read, SYS_write, SYS_readv, SYS_writev, S
 static const int loop_calls[] = {SYS_connect, SYS_accept4, SYS_shutdown, SYS_sendto, SYS_recvfrom,
         SYS_sendmsg, SYS_recvmsg, SYS_getsockopt, SYS_setsockopt, SYS_fcntl, SYS_dup, SYS_fstat,
         SYS_newfstatat, SYS_lseek, SYS_pread64, SYS_pwrite64, SYS_preadv, SYS_pwritev,
-        SYS_ftruncate, SYS_fallocate, SYS_fsync, SYS_fdatasync, SYS_eventfd2, SYS_memfd_create};
+        SYS_ftruncate, SYS_fallocate, SYS_fsync, SYS_fdatasync, SYS_eventfd2, SYS_memfd_create,
+        SYS_mincore};
 
 /* A driver's reset shuts its streams. */
 static const int vcpu_calls[] = {SYS_shutdown};

@@ -2,6 +2,7 @@
 import pathlib
 import re
 import shutil
+import socket
 
 from lib import *
 from lib.guest import *
@@ -155,6 +156,10 @@ def test_named_machines_are_written_and_go_on():
     with Background(program("viv"), *boot_argv, "--name", "m") as machine:
         eventually(lambda: "at 20 " in machine.out(), 150, machine.err)
         fails(viv(*boot_argv, "--name", "m"), 125, "a machine of that name runs")
+        with socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET) as control:
+            control.connect(str(work() / "data/machines/m/control.sock"))
+            control.send(b'{"command":"stats"}')
+            contains(control.recv(1 << 16).decode(), '"resident":')
         viv(*data, "snapshot", "m", "file").ok()
         viv(*data, "snapshot", "--stop", "m").ok()
         equal(machine.wait(30), 0)
