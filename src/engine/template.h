@@ -29,8 +29,8 @@ struct template
 };
 
 /*
- * Works out the key of a machine; `program` is viv-vmm's path. Touches nothing. Files that cannot be
- * looked at are found out later, by who opens them: no template then.
+ * Works out the key of a machine; `program` is viv-vmm's path. Touches nothing. Files that cannot
+ * be looked at are found out later, by who opens them: no template then.
  */
 void template_init(struct template *template, const char *folder, const char *program,
         const struct proto_machine *machine);
