@@ -214,6 +214,7 @@ def test_explain_touches_nothing():
     equal(sorted(str(path) for path in data().rglob("*")), before)
 
 
+@timeout(600)  # the root and its layers are made once, and kept in tests/.cache
 @needs(root=True, programs=["mmdebstrap"])
 def test_debian_in_five_layers():
     layout = debian_layout()
