@@ -1,4 +1,5 @@
 """Restart policies, and what is told when the process that watches is killed."""
+import contextlib
 import json
 import os
 import pathlib
@@ -118,6 +119,15 @@ def test_a_killed_monitor_leaves_the_truth():
         b.viv("rm", "w").ok()
 
 
+def watches(waiting):
+    """Whether a process that waits has got so far."""
+    for entry in pathlib.Path(f"/proc/{waiting.pid}/fd").iterdir():
+        with contextlib.suppress(OSError):
+            if "inotify" in os.readlink(entry):
+                return True
+    return False
+
+
 def test_wait_has_conditions():
     with box() as b:
         b.start("--restart", "always", name="r", script="sleep 0.2; exit 6")
@@ -126,6 +136,7 @@ def test_wait_has_conditions():
         equal(b.viv("wait", "--condition", "running", "r").ok().out, "0\n")
         with Background(program("viv"), "--root", b.store, "wait", "--condition", "removed",
                         "r") as waiting:
+            eventually(lambda: watches(waiting))
             b.viv("rm", "-f", "r").ok()
             equal(waiting.wait(), 0)
         # one with --rm tells its status to who waits
@@ -135,6 +146,7 @@ def test_wait_has_conditions():
         equal(b.viv("wait", "c").ok().out, "0\n")
         with Background(program("viv"), "--root", b.store, "wait", "--condition", "next-exit",
                         "c") as waiting:
+            eventually(lambda: watches(waiting))
             b.viv("start", "c").ok()
             equal(waiting.wait(), 0)
 
