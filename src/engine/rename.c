@@ -7,6 +7,7 @@
 
 #include "base/cleanup.h"
 #include "base/path.h"
+#include "engine/connect.h"
 #include "engine/events.h"
 #include "engine/idrange.h"
 #include "engine/records.h"
@@ -64,6 +65,8 @@ int engine_rename(struct engine *engine, const char *name, const char *new_name,
     if (r == 0 && !sandbox.kept)
         record_rename_id(engine->store.fd, sandbox.meta.id, new_name);
     sandbox.meta.name = new_name;
+    if (r == 0 && sandbox.container.dir_fd >= 0 && net_wants_anything(&sandbox.meta.network))
+        sandbox_rename_leases(engine, sandbox.meta.id, new_name, NULL);
     if (r == 0)
         event_of(engine, &sandbox.meta, "rename", "oldName", old);
     return r;

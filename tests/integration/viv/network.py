@@ -142,6 +142,11 @@ def test_names():
         # who shares no network with it, does not find it
         h.viv("network", "create", "--internal", "far").ok()
         fails(h.sh("nslookup web", "--network", "far"), 1)
+        # a new name is one at once
+        h.viv("rename", "web", "shop").ok()
+        equal(h.out("wget -qO- http://shop/", "--network", "back"), "here web")
+        fails(h.sh("nslookup web", "--network", "back"), 1)
+        h.viv("rename", "shop", "web").ok()
         # who shares its namespace, knows names as it does
         equal(h.out("wget -qO- http://web/; wget -qO- http://127.0.0.1/", "--network",
                     "container:web"), "here web\nhere web")
