@@ -47,14 +47,14 @@ static int grow(struct inodes *inodes)
 
     if (old >= INODES_MAX)
         return -ENFILE;
-    struct inode **list = realloc(inodes->list, capacity * sizeof(*list));
+    struct inode **list = realloc(inodes->list, capacity * sizeof(struct inode *));
     if (!list)
         return -ENOMEM;
     inodes->list = list;
-    struct inode **buckets = calloc(capacity, sizeof(*buckets));
+    struct inode **buckets = calloc(capacity, sizeof(struct inode *));
     if (!buckets)
         return -ENOMEM;
-    memset(list + old, 0, (capacity - old) * sizeof(*list));
+    memset(list + old, 0, (capacity - old) * sizeof(struct inode *));
     free(inodes->buckets);
     inodes->buckets = buckets;
     inodes->capacity = capacity;
@@ -134,14 +134,14 @@ int inodes_fd(struct inodes *inodes, struct inode *inode)
 {
     struct inode *chain[DEPTH_MAX];
     unsigned depth = 0;
+    struct inode *known = inode; /* the nearest above whose descriptor is open */
     int fd = -1;
 
-    for (struct inode *at = inode; at->fd < 0; at = at->parent) {
-        if (!at->name || !at->parent || depth == DEPTH_MAX)
+    for (; known->fd < 0; known = known->parent) {
+        if (!known->name || !known->parent || depth == DEPTH_MAX)
             return -ESTALE;
-        chain[depth++] = at;
+        chain[depth++] = known;
     }
-    struct inode *known = depth ? chain[depth - 1]->parent : inode;
     known->request = inodes->request;
     fd = known->fd;
     while (depth > 0 && fd >= 0) {
