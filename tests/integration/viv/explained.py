@@ -9,7 +9,6 @@ from lib import *
 from box import box
 
 TIMEOUT = 120
-ALSO_IN = ["v2"]
 ORDINARY = 54321  # a user without subordinate ids
 
 # Calls that isolate, or that prepare the sandbox's root.

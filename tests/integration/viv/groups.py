@@ -10,7 +10,7 @@ import time
 from lib import *
 from box import CGROUPS, box
 
-TIMEOUT = 120
+TIMEOUT = 240
 ALSO_IN = ["v2"]
 
 V2 = (CGROUPS / "cgroup.controllers").exists()
