@@ -142,8 +142,14 @@ static void add_socket_rule(struct code *code)
  * among the others is one that types into a terminal. */
 static void add_ioctl_rule(struct code *code, const struct profile *profile)
 {
-    if (!profile->kvm)
+    if (!profile->kvm) { /* a worker tells the guest that it is done */
+        add(code, BPF_JMP | BPF_JEQ | BPF_K, SYS_ioctl, 0, 4);
+        add_load_argument(code, 1);
+        add(code, BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)KVM_SIGNAL_MSI, 0, 1);
+        add_return(code, SECCOMP_RET_ALLOW);
+        add_return(code, SECCOMP_RET_ERRNO | ENOTTY);
         return;
+    }
     add(code, BPF_JMP | BPF_JEQ | BPF_K, SYS_ioctl, 0, profile->tap ? 7 : 5);
     add_load_argument(code, 1);
     if (profile->tap) {
