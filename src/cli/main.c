@@ -227,7 +227,7 @@ static int run(struct cli *cli, int argc, char **argv, struct error *err)
         print_commands();
         return 0;
     }
-    cli->root = &global.root;
+    cli->root = arena_memdup(cli->arena, &global.root, sizeof(global.root));
     static const struct cli_group all = {"viv", NULL, commands, ARRAY_SIZE(commands)};
     const struct cli_command *command = find_command(&all, rest.words[0], err);
     return command ? command->run(cli, (int)rest.count, rest.words, err) : -EINVAL;

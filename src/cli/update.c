@@ -63,7 +63,6 @@ int cli_update(struct cli *cli, int argc, char **argv, struct error *err)
     if (r != 0)
         return r < 0 ? r : 0;
     struct run_build build = {cli->arena, &flags, &input, &spec, &choices};
-    static const struct spec_resources nothing;
     struct updating updating = {.resources = &spec.linux.resources};
     r = run_resources_apply(&build, err);
     if (r == 0)
@@ -71,6 +70,8 @@ int cli_update(struct cli *cli, int argc, char **argv, struct error *err)
     if (r == 0 && flags.restart)
         r = run_restart_read(
                 cli->arena, flags.restart, &updating.restart, &updating.restart_max, err);
-    updating.limits = memcmp(&nothing, updating.resources, sizeof(nothing)) != 0;
+    _cleanup_json_ struct json_object *said =
+            record_write(&spec_resources_record, updating.resources);
+    updating.limits = json_object_object_length(said) > 0;
     return r < 0 ? r : cli_each(cli, &names, each_update, &updating, err);
 }

@@ -1,10 +1,12 @@
 """viv pull and push against Debian's docker-registry: what others wrote, what others read, being let
 in, and a clear message for everything that can be wrong."""
+import contextlib
 import json
 import os
 import pathlib
 import pty
 import subprocess
+import tempfile
 import threading
 
 from lib import *
@@ -24,31 +26,37 @@ def nothing_left(b):
         equal(found, [], folder)
 
 
-def podman(*args, **more):
-    state = work() / "podman"
-    return run(*PODMAN, "--root", state / "root", "--runroot", state / "run", "--storage-driver",
-               "vfs", *args, timeout=100, **more)
+@contextlib.contextmanager
+def others():
+    """podman and buildah with folders of their own; that of their state must have a short name."""
+    with tempfile.TemporaryDirectory(prefix="viv-", dir="/run") as state:
+        storage = ["--root", work() / "podman", "--runroot", state, "--storage-driver", "vfs"]
+
+        def podman(*args):
+            return run(*PODMAN, *storage, *args, timeout=100).ok()
+
+        def buildah(*args):
+            return run("buildah", *storage, *args, timeout=100).ok()
+        yield podman, buildah
 
 
 @needs(root=True, programs=["skopeo", "buildah", "podman"])
 def test_what_others_wrote_and_read():
     """skopeo, buildah and podman push; viv pulls, runs and pushes; skopeo and podman pull that."""
-    with Registry() as registry, box() as b:
+    with Registry() as registry, box() as b, others() as (podman, buildah):
         registries_conf(registry.host)
         host = registry.host
         tar = work() / "root.tar"
         tar.write_bytes(tar_of(image()))
-        podman("import", "-q", "--change", "CMD=[\"echo\",\"podman\"]", tar, f"{host}/by/podman:1").ok()
-        podman("push", "-q", "--tls-verify=false", "--format", "v2s2", f"{host}/by/podman:1").ok()
+        podman("import", "-q", "--change", "CMD=[\"echo\",\"podman\"]", tar, f"{host}/by/podman:1")
+        podman("push", "-q", "--tls-verify=false", "--format", "v2s2", f"{host}/by/podman:1")
         name = "buildah-" + unique()
-        storage = ["--root", work() / "podman/root", "--runroot", work() / "podman/run",
-                   "--storage-driver", "vfs"]
-        run("buildah", *storage, "from", "--name", name, "scratch").ok()
-        run("buildah", *storage, "add", name, tar, "/").ok()
-        run("buildah", *storage, "config", "--cmd", "echo buildah", "--env", "PATH=/bin", name).ok()
-        run("buildah", *storage, "commit", "-q", "--tls-verify=false", "--format", "oci", name,
-            f"docker://{host}/by/buildah:1").ok()
-        run("buildah", *storage, "rm", name).ok()
+        buildah("from", "--name", name, "scratch")
+        buildah("add", name, tar, "/")
+        buildah("config", "--cmd", "echo buildah", "--env", "PATH=/bin", name)
+        buildah("commit", "-q", "--tls-verify=false", "--format", "oci", name,
+                f"docker://{host}/by/buildah:1")
+        buildah("rm", name)
         for form in ("gzip", "zstd"):
             layout = Layout(unique("skopeo-"))
             item = layout.image(tar_of(image()), config={"Cmd": ["echo", form]})
@@ -69,8 +77,8 @@ def test_what_others_wrote_and_read():
         equal(shown["Digest"], digest)
         skopeo("copy", "-q", "--src-tls-verify=false", f"docker://{host}/ours/v2s2:1",
                f"dir:{work()}/read")
-        podman("pull", "-q", "--tls-verify=false", f"{host}/ours/oci:1").ok()
-        equal(podman("image", "inspect", "-f", "{{.Id}}", f"{host}/ours/oci:1").ok().out.strip(),
+        podman("pull", "-q", "--tls-verify=false", f"{host}/ours/oci:1")
+        equal(podman("image", "inspect", "-f", "{{.Id}}", f"{host}/ours/oci:1").out.strip(),
               b.viv("image", "inspect", "-f", "{{.Id}}", f"{host}/by/gzip:1").ok().out[7:].strip())
         equal(b.viv("system", "check").ok().out, "")
 

@@ -17,7 +17,8 @@ static struct {
     struct share *share;
     char top[64];
     int folder; /* of the host, to look into */
-    char request[4096], answer[8192];
+    char request[4096] __attribute__((aligned(8)));
+    char answer[8192] __attribute__((aligned(8)));
     size_t length;
     struct virtq_chain chain;
     uint64_t answered;
