@@ -13,7 +13,7 @@ A file starts with `from lib import *` (as in tests/integration/lib/self.py, whi
     ALONE = True          # no other test runs meanwhile (for what is measured, or machine-wide)
     BUILDS = ["plain"]    # which builds it runs on (both if not given): "plain", "asan"
     RIG = "v2"            # it needs this running rig and talks to it: left out of `make check`
-    ALSO_IN = ["v2"]      # it runs here, and once more inside each of these rigs
+    ALSO_IN = ["v2"]      # it runs here, and once more inside each of these rigs; "v2 plain": one build
 
     @needs(root=True, programs=["crun"])        # otherwise the test is skipped, with the reason
     def test_hostname_is_its_own():

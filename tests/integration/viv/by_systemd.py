@@ -54,7 +54,8 @@ def test_an_ordinary_users_scope():
 
 def test_a_subtree_that_was_given_to_an_ordinary_user():
     """Without systemd's help, in a scope with Delegate=yes."""
-    script = (f"systemd-run --user --scope -q -p Delegate=yes {VIV} --root /tmp/d1 run --rm -m 64m busybox -- "
+    script = (f"systemd-run --user --scope -q -p Delegate=yes {VIV} --root /tmp/d1 --data-root /tmp/d1/d "
+              "run --rm -m 64m busybox -- "
               "cat /sys/fs/cgroup/memory.max; rm -rf /tmp/d1")
     done = rig("systemd").sh(script, user="rig")
     equal((done.ok().out.strip(), done.err), (str(64 << 20), ""))
