@@ -60,6 +60,7 @@ int cli_snapshot(struct cli *cli, int argc, char **argv, struct error *err);
 int cli_start(struct cli *cli, int argc, char **argv, struct error *err);
 int cli_stats(struct cli *cli, int argc, char **argv, struct error *err);
 int cli_stop(struct cli *cli, int argc, char **argv, struct error *err);
+int cli_cp(struct cli *cli, int argc, char **argv, struct error *err);
 int cli_top(struct cli *cli, int argc, char **argv, struct error *err);
 int cli_unpause(struct cli *cli, int argc, char **argv, struct error *err);
 int cli_update(struct cli *cli, int argc, char **argv, struct error *err);

@@ -26,6 +26,7 @@ static const struct cli_command commands[] = {
         {"ps", "Sandboxes", "list sandboxes", cli_ps},
         {"inspect", "Sandboxes", "show everything about sandboxes, as JSON", cli_inspect},
         {"events", "Sandboxes", "show what happens to sandboxes", cli_events},
+        {"cp", "Sandboxes", "copy files into and out of a sandbox", cli_cp},
         {"top", "Sandboxes", "list the processes of a sandbox", cli_top},
         {"stats", "Sandboxes", "show what sandboxes use", cli_stats},
         {"update", "Sandboxes", "change the limits of a running sandbox", cli_update},

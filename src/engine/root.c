@@ -239,19 +239,63 @@ int engine_root_is_here(const struct sandbox *sandbox, struct error *err)
             sandbox->meta.name, sandbox->meta.name);
 }
 
-int engine_root_open_of(
-        struct engine *engine, const struct sandbox *sandbox, int *ret_fd, struct error *err)
+/* What the configuration says about the root. */
+static int load_root(struct engine *engine, const struct sandbox *sandbox, struct spec_root *ret,
+        struct error *err)
 {
     _cleanup_json_ struct json_object *json = NULL;
-    struct spec_root root = {0};
-    struct spec spec = {.root = &root};
-
     int r = engine_root_is_here(sandbox, err);
+
     if (r == 0)
         r = json_parse_file_at(sandbox->record_fd, "config.json", &json, err);
     if (r < 0)
         return r;
     const char *path = json_get_str(json_get(json, "root"), "path");
-    root.path = arena_strdup(engine->arena, path ? path : "");
-    return engine_root_open(engine, &sandbox->meta, &spec, ret_fd, err);
+    *ret = (struct spec_root){.path = arena_strdup(engine->arena, path ? path : "")};
+    ret->readonly = json_object_get_boolean(json_get(json_get(json, "root"), "readonly"));
+    return 0;
+}
+
+int engine_root_open_of(
+        struct engine *engine, const struct sandbox *sandbox, int *ret_fd, struct error *err)
+{
+    struct spec_root root = {0};
+    struct spec spec = {.root = &root};
+    int r = load_root(engine, sandbox, &root, err);
+
+    return r < 0 ? r : engine_root_open(engine, &sandbox->meta, &spec, ret_fd, err);
+}
+
+static int mount_to_write(
+        struct engine *engine, const struct sandbox_meta *meta, int *ret_fd, struct error *err)
+{
+    struct rootfs_overlay layers;
+    struct image_root root;
+    bool made;
+    int r = take_root(engine, meta, &root, &made, err);
+
+    if (r < 0)
+        return error_prefix(err, "the root");
+    describe(meta, &root, &layers);
+    layers.passing = false; /* a volatile upper folder can be mounted once only */
+    struct overlay_mount mount = {
+            .layers = &layers, .userns_fd = -1, .user_marks = engine->host.rootless};
+    return overlay_mount(&mount, ret_fd, err);
+}
+
+int engine_root_open_to_write(
+        struct engine *engine, const struct sandbox *sandbox, int *ret_fd, struct error *err)
+{
+    struct spec_root root = {0};
+    struct spec spec = {.root = &root};
+    int r = load_root(engine, sandbox, &root, err);
+
+    if (r == 0 && root.readonly)
+        r = error_set(err, EROFS, "the root of sandbox \"%s\" is read-only (--read-only)",
+                sandbox->meta.name);
+    if (r < 0)
+        return r;
+    return is_layered(&sandbox->meta)
+                   ? mount_to_write(engine, &sandbox->meta, ret_fd, err)
+                   : engine_root_open(engine, &sandbox->meta, &spec, ret_fd, err);
 }

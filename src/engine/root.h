@@ -38,3 +38,8 @@ int engine_root_open(struct engine *engine, const struct sandbox_meta *meta,
         const struct spec *spec, int *ret_fd, struct error *err);
 int engine_root_open_of(
         struct engine *engine, const struct sandbox *sandbox, int *ret_fd, struct error *err);
+
+/* The same to write to, of a sandbox that does not run, and that cannot be started meanwhile
+ * because the caller holds the lock on its record. -EROFS. */
+int engine_root_open_to_write(
+        struct engine *engine, const struct sandbox *sandbox, int *ret_fd, struct error *err);

@@ -196,6 +196,23 @@ int image_import(struct image_store *store, int fd, const struct image_change *c
 /* Writes a folder as one tar, for `export`. */
 int image_export(int dirfd, int fd, struct error *err);
 
+/*
+ * For `cp`: one file, link or folder as a tar, by an O_PATH descriptor (see tarout_add_node), and a
+ * tar into a folder that is in use (see layer_copy). Both stand somebody hostile who changes things
+ * meanwhile.
+ */
+struct image_copying {
+    bool owners; /* as in the archive, with set-user-id bits and capabilities; else the caller's */
+    bool inside; /* links on the way are followed inside the folder; else they are refused */
+};
+struct image_copied {
+    uint64_t bytes;
+    uint64_t left_out; /* devices */
+};
+int image_copy_out(int node_fd, const char *as, int fd, struct error *err);
+int image_copy_in(int fd, int dir_fd, const struct image_copying *how, struct image_copied *ret,
+        struct error *err);
+
 /* --- Roots of containers and machines ----------------------------------------------------------
  */
 

@@ -68,6 +68,8 @@ static int run(int fd, int root_fd, const struct unpack_ops *ops,
     unpack.tar = tar;
     unpack.result = &result;
     place_start(&unpack.place, root_fd, ops->makes);
+    if (options->resolve)
+        unpack.place.resolve = options->resolve;
     mode_t mask = umask(0);
     r = walk(tar, ops, &unpack, err);
     umask(mask);
@@ -83,6 +85,12 @@ int layer_unpack(int fd, int root_fd, const struct layer_options *options, struc
         struct error *err)
 {
     return run(fd, root_fd, &unpack_make, options, ret, err);
+}
+
+int layer_copy(int fd, int root_fd, const struct layer_options *options, struct layer_result *ret,
+        struct error *err)
+{
+    return run(fd, root_fd, &unpack_copy, options, ret, err);
 }
 
 int layer_compare(int fd, int root_fd, const struct layer_options *options,

@@ -20,6 +20,8 @@ struct layer_options {
     bool owners_ignored; /* keep the files our own; leave devices out */
     bool user_marks;     /* user.overlay.opaque instead of trusted.overlay.opaque */
     uint64_t limit;      /* bytes it may unpack to; 0: by its compressed size */
+    uint64_t resolve;    /* how openat2(2) finds the folders of entries; 0: links lead inside the
+                            root, and not onto another mount */
 };
 
 struct layer_result {
@@ -27,6 +29,7 @@ struct layer_result {
     uint64_t tar_bytes;        /* its size */
     uint64_t bytes;            /* content of the files */
     uint64_t entries;          /* files and folders made */
+    uint64_t left_out;         /* devices that layer_copy() did not make */
 };
 
 /*
@@ -35,6 +38,16 @@ struct layer_result {
  * made so far stays: the caller throws the folder away.
  */
 int layer_unpack(int fd, int root_fd, const struct layer_options *options, struct layer_result *ret,
+        struct error *err);
+
+/*
+ * Unpacks into a folder that is in use, by the rules of copying: names mean nothing but themselves,
+ * and what is there is replaced, but no folder by something else or the other way round (-EEXIST).
+ * A folder that is there keeps its owner, mode and time. Devices are left out. With
+ * `owners_ignored` nothing keeps a set-user-id or set-group-id bit, or capabilities. Somebody
+ * hostile may change the folder meanwhile: see extract.c.
+ */
+int layer_copy(int fd, int root_fd, const struct layer_options *options, struct layer_result *ret,
         struct error *err);
 
 /* Compares the folder with the archive; -EBADMSG tells the first difference. */

@@ -14,6 +14,7 @@ void place_start(struct place *place, int root_fd, bool make)
 {
     place->root_fd = root_fd;
     place->make = make;
+    place->resolve = RESOLVE;
     place->parent_fd = -1;
     place->made = 0;
 }
@@ -59,7 +60,8 @@ static int clean_path(const char *path, char *clean, struct error *err)
 
 static int open_parent(struct place *place, const char *parent)
 {
-    return sys_openat2(place->root_fd, *parent ? parent : ".", O_PATH | O_DIRECTORY, 0, RESOLVE);
+    return sys_openat2(
+            place->root_fd, *parent ? parent : ".", O_PATH | O_DIRECTORY, 0, place->resolve);
 }
 
 /* Makes "a", "a/b" … as they are missing, each below what the one before resolved to. */

@@ -5,14 +5,16 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "base/error.h"
 
 #define PLACE_MAX 4096
 
 struct place {
-    int root_fd; /* the caller's */
-    bool make;   /* make parents that are missing */
+    int root_fd;      /* the caller's */
+    bool make;        /* make parents that are missing */
+    uint64_t resolve; /* how openat2(2) finds parents: see layer_options */
     char parent[PLACE_MAX];
     int parent_fd; /* -1: none is remembered */
     char clean[PLACE_MAX];

@@ -3,11 +3,13 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <linux/magic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
+#include <sys/vfs.h>
 #include <sys/xattr.h>
 #include <unistd.h>
 
@@ -375,6 +377,7 @@ int tarout_add_codec(struct tarout *out, const char *path, struct codec_reader *
 struct tree {
     struct tarout *out;
     bool layer;
+    bool live; /* of a sandbox that may be running: with mounts of the kernel's in it */
     unsigned depth;
 };
 
@@ -410,21 +413,22 @@ static bool xattr_wanted(const char *name)
                                      : str_equal(name, "security.capability");
 }
 
-static int add_xattrs(struct item *item, int dirfd, const char *name, struct error *err)
+/* `fd` is an O_PATH descriptor, which /proc turns into a path that cannot be exchanged. */
+static int add_xattrs(struct item *item, int fd, struct error *err)
 {
     _cleanup_free_ char *names = malloc(XATTR_MAX);
     _cleanup_free_ char *value = malloc(XATTR_MAX);
-    char path[512];
+    char path[64];
 
     if (!names || !value)
         return error_set(err, ENOMEM, "out of memory");
-    snprintf(path, sizeof(path), "/proc/self/fd/%d/%s", dirfd, name);
-    ssize_t length = llistxattr(path, names, XATTR_MAX);
+    snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+    ssize_t length = listxattr(path, names, XATTR_MAX);
     for (ssize_t at = 0; at < length; at += (ssize_t)strlen(names + at) + 1) {
         char key[300];
         if (!xattr_wanted(names + at))
             continue;
-        ssize_t size = lgetxattr(path, names + at, value, XATTR_MAX);
+        ssize_t size = getxattr(path, names + at, value, XATTR_MAX);
         snprintf(key, sizeof(key), "SCHILY.xattr.%s", names + at);
         if (size >= 0)
             add_record(&item->records, key, value, (size_t)size);
@@ -481,13 +485,23 @@ static int put_sparse(struct tarout *out, struct item *item, int fd, const struc
     return r < 0 ? r : put_padding(out, extents->data, err);
 }
 
-static int put_file(struct tree *tree, struct item *item, int dirfd, const char *name,
-        const struct stat *st, struct error *err)
+/* What the descriptor stands for was seen to be a regular file: opening a device or a FIFO that
+ * took its name meanwhile could do anything. */
+static int reopen_file(int fd)
+{
+    char path[64];
+
+    snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+    return open(path, O_RDONLY | O_NONBLOCK | O_NOCTTY | O_CLOEXEC);
+}
+
+static int put_file(
+        struct tree *tree, struct item *item, int node, const struct stat *st, struct error *err)
 {
     _cleanup_arena_ struct arena arena = {0};
     struct extents extents = {0};
 
-    _cleanup_close_ int fd = openat(dirfd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
+    _cleanup_close_ int fd = reopen_file(node);
     if (fd < 0)
         return error_sys(err, errno, "open \"%s\"", item->path);
     if (st->st_blocks * BLOCK < st->st_size) {
@@ -535,22 +549,43 @@ static char type_letter(mode_t mode)
 
 static int add_tree(struct tree *tree, int dirfd, const char *prefix, struct error *err);
 
-static int put_folder(struct tree *tree, struct item *item, int dirfd, const char *name,
-        const char *path, struct error *err)
+/* What is there is the kernel's answer to whoever asks, and no file to be kept. */
+static bool is_kernels(int fd)
 {
-    _cleanup_close_ int fd = openat(dirfd, name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    static const long kinds[] = {PROC_SUPER_MAGIC, SYSFS_MAGIC, CGROUP_SUPER_MAGIC,
+            CGROUP2_SUPER_MAGIC, DEVPTS_SUPER_MAGIC, DEBUGFS_MAGIC, TRACEFS_MAGIC, SECURITYFS_MAGIC,
+            BPF_FS_MAGIC, SELINUX_MAGIC, EFIVARFS_MAGIC, PSTOREFS_MAGIC, BINFMTFS_MAGIC,
+            NSFS_MAGIC};
+    struct statfs fs;
 
-    int r = fd < 0 ? error_sys(err, errno, "open \"%s\"", path) : put_header(tree->out, item, err);
-    return r < 0 ? r : add_tree(tree, fd, path, err);
+    if (fstatfs(fd, &fs) < 0)
+        return false;
+    for (size_t i = 0; i < ARRAY_SIZE(kinds); i++)
+        if ((long)fs.f_type == kinds[i])
+            return true;
+    return false;
 }
 
-static int put_other(struct tree *tree, struct item *item, int dirfd, const char *name,
-        const struct stat *st, struct error *err)
+/* The node is let go of: a deep tree would take two descriptors for each level otherwise. */
+static int put_folder(
+        struct tree *tree, struct item *item, int *node, const char *path, struct error *err)
+{
+    _cleanup_close_ int fd = openat(*node, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+    int r = fd < 0 ? error_sys(err, errno, "open \"%s\"", path) : put_header(tree->out, item, err);
+    cleanup_close(node);
+    if (r < 0 || (tree->live && is_kernels(fd)))
+        return r;
+    return add_tree(tree, fd, path, err);
+}
+
+static int put_other(
+        struct tree *tree, struct item *item, int node, const struct stat *st, struct error *err)
 {
     char target[4096];
 
     if (S_ISLNK(st->st_mode)) {
-        ssize_t length = readlinkat(dirfd, name, target, sizeof(target) - 1);
+        ssize_t length = readlinkat(node, "", target, sizeof(target) - 1);
         if (length < 0)
             return error_sys(err, errno, "read the link \"%s\"", item->path);
         target[length] = '\0';
@@ -559,8 +594,8 @@ static int put_other(struct tree *tree, struct item *item, int dirfd, const char
     return put_header(tree->out, item, err);
 }
 
-static int add_node(struct tree *tree, int dirfd, const char *name, const char *path,
-        const struct stat *st, struct error *err)
+static int add_node(
+        struct tree *tree, int *node, const char *path, const struct stat *st, struct error *err)
 {
     char slash[8200];
     struct item item = {.path = path,
@@ -576,28 +611,30 @@ static int add_node(struct tree *tree, int dirfd, const char *name, const char *
         item.type = '1';
         return put_header(tree->out, &item, err);
     }
-    int r = add_xattrs(&item, dirfd, name, err);
+    int r = S_ISLNK(st->st_mode) ? 0 : add_xattrs(&item, *node, err);
     if (r < 0) {
         buf_free(&item.records);
         return r;
     }
     if (S_ISREG(st->st_mode))
-        return put_file(tree, &item, dirfd, name, st, err);
+        return put_file(tree, &item, *node, st, err);
     if (!S_ISDIR(st->st_mode))
-        return put_other(tree, &item, dirfd, name, st, err);
+        return put_other(tree, &item, *node, st, err);
     snprintf(slash, sizeof(slash), "%s/", path);
     item.path = slash;
-    return put_folder(tree, &item, dirfd, name, path, err);
+    return put_folder(tree, &item, node, path, err);
 }
 
+/* Found once by its name; from then on it is its descriptor, whatever the name stands for. */
 static int add_child(
         struct tree *tree, int dirfd, const char *name, const char *prefix, struct error *err)
 {
     char path[8192];
     struct stat st;
 
-    if (fstatat(dirfd, name, &st, AT_SYMLINK_NOFOLLOW) < 0)
-        return errno == ENOENT ? 0 : error_sys(err, errno, "stat \"%s/%s\"", prefix, name);
+    _cleanup_close_ int node = openat(dirfd, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
+    if (node < 0 || fstat(node, &st) < 0)
+        return errno == ENOENT ? 0 : error_sys(err, errno, "open \"%s/%s\"", prefix, name);
     bool whiteout = tree->layer && tarout_is_whiteout(&st);
     if (snprintf(path, sizeof(path), "%s%s%s%s", prefix, *prefix ? "/" : "", whiteout ? ".wh." : "",
                 name) >= (int)sizeof(path))
@@ -606,7 +643,7 @@ static int add_child(
         return tarout_add_text(tree->out, path, "", 0, err);
     if (S_ISSOCK(st.st_mode))
         return 0;
-    return add_node(tree, dirfd, name, path, &st, err);
+    return add_node(tree, &node, path, &st, err);
 }
 
 static int compare(const void *a, const void *b)
@@ -652,7 +689,27 @@ static int add_tree(struct tree *tree, int dirfd, const char *prefix, struct err
 
 int tarout_add_tree(struct tarout *out, int dirfd, bool layer, struct error *err)
 {
-    struct tree tree = {out, layer, 0};
+    struct tree tree = {.out = out, .layer = layer};
 
     return add_tree(&tree, dirfd, "", err);
+}
+
+int tarout_add_node(struct tarout *out, int fd, const char *as, struct error *err)
+{
+    struct tree tree = {.out = out, .live = true};
+    struct stat st;
+
+    _cleanup_close_ int node = fcntl(fd, F_DUPFD_CLOEXEC, 3);
+    if (node < 0 || fstat(node, &st) < 0)
+        return error_sys(err, errno, "look at what is to be copied");
+    if (is_kernels(node))
+        return error_set(err, EOPNOTSUPP,
+                "it belongs to a file system of the kernel's (/proc, /sys …), whose files cannot "
+                "be copied: read it inside, with `viv exec`");
+    if (S_ISSOCK(st.st_mode))
+        return error_set(err, EOPNOTSUPP, "it is a socket, which cannot be copied");
+    if (*as)
+        return add_node(&tree, &node, as, &st, err);
+    _cleanup_close_ int folder = openat(node, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    return folder < 0 ? error_sys(err, errno, "open the folder") : add_tree(&tree, folder, "", err);
 }

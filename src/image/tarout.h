@@ -42,6 +42,14 @@ int tarout_add_codec(struct tarout *out, const char *path, struct codec_reader *
  */
 int tarout_add_tree(struct tarout *out, int dirfd, bool layer, struct error *err);
 
+/*
+ * One file, link or folder with what is in it, by an O_PATH descriptor, under the name `as`; "" for
+ * the content of a folder alone. It may be changed meanwhile by somebody hostile: each is looked up
+ * once, no link is followed, and only regular files are opened. File systems of the kernel's own
+ * (proc, sysfs, cgroup …) are left out: -EOPNOTSUPP when it is one itself.
+ */
+int tarout_add_node(struct tarout *out, int fd, const char *as, struct error *err);
+
 /* Whether a folder is opaque to overlayfs; whether a file is its whiteout. */
 struct stat;
 bool tarout_is_opaque(int fd);

@@ -242,7 +242,7 @@ static int make_folder(struct unpack *u, const struct tar_entry *entry, struct e
     return r < 0 ? r : unpack_remember(u, &entry->mtime, NULL, err);
 }
 
-static int write_content(struct unpack *u, int fd, const struct tar_entry *entry, struct error *err)
+int unpack_write(struct unpack *u, int fd, const struct tar_entry *entry, struct error *err)
 {
     const void *block;
     size_t length;
@@ -285,7 +285,7 @@ static int make_file(struct unpack *u, const struct tar_entry *entry, struct err
     if (fd < 0)
         return error_sys(err, errno, "make the file");
     u->result->entries++;
-    return write_content(u, fd, entry, err);
+    return unpack_write(u, fd, entry, err);
 }
 
 static int make_hardlink(struct unpack *u, const struct tar_entry *entry, struct error *err)
@@ -386,7 +386,7 @@ static int make_entry(struct unpack *u, const struct tar_entry *entry, struct er
 }
 
 /* From the deepest up, so that setting one does not need another. */
-static int make_finish(struct unpack *u, struct error *err)
+int unpack_finish(struct unpack *u, struct error *err)
 {
     for (size_t i = u->folder_count; i-- > 0;) {
         struct timespec times[2] = {{.tv_nsec = UTIME_NOW}, u->folders[i].mtime};
@@ -401,4 +401,4 @@ static int make_finish(struct unpack *u, struct error *err)
     return 0;
 }
 
-const struct unpack_ops unpack_make = {make_entry, make_finish, true};
+const struct unpack_ops unpack_make = {make_entry, unpack_finish, true};

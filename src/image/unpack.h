@@ -35,6 +35,7 @@ struct unpack_ops {
 };
 
 extern const struct unpack_ops unpack_make;
+extern const struct unpack_ops unpack_copy; /* extract.c */
 
 /* Frees what unpacking remembered. */
 void unpack_free(struct unpack *unpack);
@@ -42,6 +43,10 @@ void unpack_free(struct unpack *unpack);
 /* Keeps the place's path for the end; `why` NULL: a folder's time. */
 int unpack_remember(
         struct unpack *unpack, const struct timespec *mtime, const char *why, struct error *err);
+
+/* The content of the entry at hand into a file that is empty; the times of remembered folders. */
+int unpack_write(struct unpack *u, int fd, const struct tar_entry *entry, struct error *err);
+int unpack_finish(struct unpack *u, struct error *err);
 
 /* The name of the attribute that marks an opaque folder. */
 const char *unpack_opaque_name(const struct layer_options *options);

@@ -1,6 +1,8 @@
-/* Layers, compressed or not: unpacked into a folder, and compared with it. Nothing may appear
- * beside the folder, and what was unpacked must compare equal. */
+/* Layers, compressed or not: unpacked into a folder, compared with it, and copied over it by the
+ * rules of `cp`, with links followed inside and not at all. Nothing may appear beside the folder.
+ */
 #include <fcntl.h>
+#include <linux/openat2.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -35,6 +37,7 @@ static int open_outer(void)
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
+    static const uint64_t ways[] = {RESOLVE_IN_ROOT, RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS};
     struct layer_options options = {.owners_ignored = true, .user_marks = true, .limit = 8 << 20};
     struct layer_result result;
     struct error err = ERROR_NONE;
@@ -50,6 +53,13 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         abort();
     lseek(tar, 0, SEEK_SET);
     layer_compare(tar, root, &options, &result, &err);
+    for (size_t i = 0; i < ARRAY_SIZE(ways); i++) {
+        options.resolve = ways[i];
+        lseek(tar, 0, SEEK_SET);
+        layer_copy(tar, root, &options, &result, &err);
+        if (layer_count(outer_fd) != layer_count(root) + 1)
+            abort();
+    }
     io_remove_tree_at(outer_fd, "root");
     return 0;
 }

@@ -133,3 +133,23 @@ def test_images_and_what_sandboxes_leave():
     as_them("run", "--rm", "busybox", "--", "sh", "-c", script).ok()
     equal([os.listdir(home / folder) for folder in ("roots", "tmp")], [[], []])
     as_them("rmi", "-a").ok()
+
+
+@private("mnt")
+@needs(root=True, programs=["newuidmap"])
+def test_cp():
+    own_files("vivtest:700000:65536\n")
+    as_them("create", "--name", "c", "busybox", "--", "sleep", "1000").ok()
+    source = work() / "home/source"
+    source.mkdir()
+    (source / "f").write_text("x")
+    for path in (source, source / "f"):
+        os.chown(path, UID, UID)
+    for life in ("made", "runs"):
+        as_them("cp", source, f"c:/{life}").ok()
+        as_them("cp", f"c:/{life}", work() / f"home/{life}").ok()
+        st = (work() / f"home/{life}/f").stat()
+        equal((st.st_uid, st.st_gid), (UID, UID))
+        as_them("start", "c").ok()
+    equal(as_them("exec", "c", "stat", "-c", "%u", "/made/f", "/runs/f").ok().out, "0\n0\n")
+    as_them("rm", "-f", "c").ok()

@@ -1,6 +1,7 @@
 #include "image/layer.h"
 
 #include <fcntl.h>
+#include <linux/openat2.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
@@ -496,6 +497,101 @@ TEST(tarout_round_trip)
     CHECK(st.st_blocks * 512 < 1 << 20);
     close_place(&first);
     close_place(&second);
+}
+
+/* ---- copying into a folder that is in use -----------------------------------------------------
+ */
+
+static int copy(const struct member *members, size_t count, const struct place *place,
+        uint64_t resolve, struct layer_result *result, struct error *err)
+{
+    struct layer_options o = {.owners_ignored = true, .limit = UINT64_MAX, .resolve = resolve};
+    _cleanup_close_ int fd = make_tar(members, count);
+
+    return layer_copy(fd, place->root_fd, &o, result, err);
+}
+
+#define OUTSIDE (RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS)
+
+TEST(copy_replaces_what_is_there)
+{
+    static const struct member members[] = {{"kept/", '5', NULL, 0700, 0, NULL},
+            {"kept/.wh.f", '0', "w", 06755, 0, NULL}, {"f", '0', "new", 0644, 0, NULL},
+            {"hard", '1', "f", 0, 0, NULL}, {"pipe", '6', NULL, 0600, 0, NULL},
+            {"l", '2', "/nowhere", 0, 0, NULL}, {"n", '3', NULL, 0666, 5, NULL},
+            {"n0", '3', NULL, 0666, 0, NULL}};
+    struct place place = open_place();
+    struct layer_result result;
+    struct error err = ERROR_NONE;
+    struct stat st;
+
+    mkdirat(place.root_fd, "kept", 0755);
+    symlinkat("../victim", place.root_fd, "f");
+    symlinkat("../victim", place.root_fd, "pipe");
+    mkfifoat(place.root_fd, "l", 0600);
+    int r = copy(members, ARRAY_SIZE(members), &place, OUTSIDE, &result, &err);
+    if (r < 0)
+        test_report(__FILE__, __LINE__, "%s", err.text);
+    CHECK_INT(result.left_out, 2);
+    CHECK(fstatat(place.outer_fd, "victim", &st, 0) < 0);
+    CHECK_INT(fstatat(place.root_fd, "f", &st, AT_SYMLINK_NOFOLLOW), 0);
+    CHECK(S_ISREG(st.st_mode) && st.st_size == 3 && st.st_nlink == 2);
+    CHECK_INT(fstatat(place.root_fd, "kept", &st, 0), 0);
+    CHECK_INT(st.st_mode & 07777, 0755);
+    CHECK_INT(fstatat(place.root_fd, "kept/.wh.f", &st, 0), 0);
+    CHECK_INT(st.st_mode & 07777, 0755); /* no set-user-id bit without the owner */
+    CHECK_INT(fstatat(place.root_fd, "l", &st, AT_SYMLINK_NOFOLLOW), 0);
+    CHECK(S_ISLNK(st.st_mode));
+    close_place(&place);
+}
+
+TEST(copy_refuses_malice)
+{
+    static const struct {
+        struct member member;
+        const char *part;
+        uint64_t resolve;
+    } cases[] = {
+            {{"../out", '0', "x", 0, 0, NULL}, "the name has \"..\"", OUTSIDE},
+            {{"up/out", '0', "x", 0, 0, NULL}, "ELOOP", OUTSIDE},
+            {{"up/root/folder/x", '0', "x", 0, 0, NULL}, "ELOOP", OUTSIDE},
+            {{"up/", '5', NULL, 0755, 0, NULL}, "what is there is no folder", OUTSIDE},
+            {{"file/", '5', NULL, 0755, 0, NULL}, "what is there is no folder", OUTSIDE},
+            {{"folder", '0', "x", 0, 0, NULL}, "only a folder can replace", OUTSIDE},
+            {{"folder", '2', "x", 0, 0, NULL}, "only a folder can replace", OUTSIDE},
+            {{"h", '1', "up/victim", 0, 0, NULL}, "hard link to \"up/victim\"", OUTSIDE},
+            {{"h", '1', "../victim", 0, 0, NULL}, "the name has \"..\"", OUTSIDE},
+            {{"h", '1', "up/victim", 0, 0, NULL}, "ENOENT", RESOLVE_IN_ROOT},
+            {{".", '0', "x", 0, 0, NULL}, "it has no name", OUTSIDE},
+    };
+
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        struct place place = open_place();
+        struct layer_result result;
+        struct error err = ERROR_NONE;
+        struct stat st;
+        mknodat(place.outer_fd, "victim", S_IFREG | 0600, 0);
+        mkdirat(place.root_fd, "folder", 0755);
+        mknodat(place.root_fd, "file", S_IFREG | 0600, 0);
+        symlinkat("..", place.root_fd, "up");
+        int r = copy(&cases[i].member, 1, &place, cases[i].resolve, &result, &err);
+        bool escaped = fstatat(place.outer_fd, "out", &st, 0) == 0 ||
+                       fstatat(place.outer_fd, "victim", &st, 0) < 0 || st.st_nlink != 1;
+        close_place(&place);
+        if (r >= 0 || !strstr(err.text, cases[i].part) || escaped)
+            test_report(__FILE__, __LINE__, "case %zu: %d \"%s\"", i, r, err.text);
+    }
+}
+
+TEST(tarout_leaves_the_kernels_files)
+{
+    _cleanup_close_ int proc = open("/proc/self", O_PATH | O_CLOEXEC);
+    _cleanup_close_ int tar = memfd_create("tar", MFD_CLOEXEC);
+    _cleanup_tarout_ struct tarout *out = NULL;
+    struct error err = ERROR_NONE;
+
+    CHECK_INT(tarout_open(tar, &out, &err), 0);
+    CHECK_INT(tarout_add_node(out, proc, "x", &err), -EOPNOTSUPP);
 }
 
 TEST_MAIN()
