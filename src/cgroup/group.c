@@ -13,6 +13,7 @@
 #include "base/path.h"
 #include "cgroup/devices.h"
 #include "cgroup/flat.h"
+#include "cgroup/kthread.h"
 #include "cgroup/procs.h"
 #include "cgroup/systemd.h"
 #include "cgroup/writes.h"
@@ -201,7 +202,9 @@ static int v2_state(const char *dir)
 
     if (!asked.set)
         return -ENOENT;
-    return frozen.value ? 2 : asked.value ? 1 : 0;
+    if (!asked.value)
+        return frozen.value ? 2 : 0;
+    return frozen.value || cgroup_stopped_but_for_kthreads(dir) ? 2 : 1;
 }
 
 /* v1 gives up on processes that fork while it freezes: it is asked again, and now and then the
