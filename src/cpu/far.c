@@ -40,7 +40,8 @@ static void check_offset(struct cpu *cpu, const struct cpu_segment *code, uint64
         cpu_fault_code(cpu, VEC_GP, 0);
 }
 
-/* An LDT or TSS selector where a gate or task switch would be: those are not implemented. */
+/* A selector of a call gate, a task gate or a TSS raises #GP, as one that is no code segment: there
+ * are no hardware task switches. */
 static const struct op *far_jump(struct cpu *cpu, const struct op *op, uint64_t target, bool call)
 {
     uint16_t selector = (uint16_t)(target >> 32);
