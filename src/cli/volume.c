@@ -236,7 +236,7 @@ static int each_rm(struct engine *engine, const char *name, void *data, struct e
 {
     const struct rm_flags *flags = data;
 
-    return volume_remove(engine, name, flags->force, err);
+    return volume_remove_with_users(engine, name, flags->force, err);
 }
 
 static int rm(struct cli *cli, int argc, char **argv, struct error *err)
@@ -286,7 +286,7 @@ static int prune(struct cli *cli, int argc, char **argv, struct error *err)
         const char *name = json_get_str(row, "Name");
         if (!flags.all && !json_get_bool(row, "Anonymous", false))
             continue;
-        r = volume_remove(&engine, name, false, err);
+        r = volume_remove_with_users(&engine, name, false, err);
         if (r == 0)
             printf("%s\n", name);
         else if (r == -EBUSY)

@@ -17,7 +17,7 @@
 #include "engine/records.h"
 #include "engine/restart.h"
 #include "engine/vm_call.h"
-#include "engine/volumes.h"
+#include "engine/volume.h"
 #include "spec/signals.h"
 #include "sys/process.h"
 

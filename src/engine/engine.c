@@ -8,13 +8,10 @@
 #include "base/cleanup.h"
 #include "base/path.h"
 #include "base/str.h"
-#include "engine/attach.h"
+#include "engine/bury.h"
 #include "engine/idrange.h"
 #include "engine/images.h"
-#include "engine/network.h"
 #include "engine/records.h"
-#include "engine/session.h"
-#include "engine/volumes.h"
 
 const char *engine_data_root(struct arena *arena)
 {
@@ -62,7 +59,7 @@ int engine_open(
     if (r > 0) {
         idrange_sweep(&engine.store);
         record_sweep_ids(&engine);
-        sandbox_networks_sweep(&engine);
+        bury_networks(&engine);
     }
     if (r < 0) {
         store_close(&engine.store);
@@ -84,28 +81,6 @@ void engine_close(struct engine *engine)
 bool sandbox_has_run(const struct sandbox *sandbox)
 {
     return sandbox->container.dir_fd >= 0;
-}
-
-/*
- * The workload has ended and its monitor was killed before it could tidy up: gives back what the
- * sandbox holds, and takes away one that was run with --rm. 1 when it is gone.
- */
-static int bury(struct engine *engine, struct sandbox *sandbox)
-{
-    if (record_try_lock(sandbox->record_fd) < 0)
-        return 0; /* a monitor is at it */
-    sandbox_networks_bury(engine, &sandbox->meta);
-    int r = container_delete(&sandbox->container, true, NULL);
-    if (sandbox->life.id_first)
-        idrange_release(&engine->store, sandbox->meta.name, (uint32_t)sandbox->life.id_first);
-    if (r == 0)
-        cleanup_close(&sandbox->container.dir_fd);
-    if (sandbox->meta.remove) {
-        record_remove(engine, sandbox->meta.name, sandbox->meta.id, sandbox->kept, NULL);
-        volumes_drop(engine, &sandbox->meta);
-    }
-    record_unlock(sandbox->record_fd);
-    return sandbox->meta.remove;
 }
 
 /* The process has ended, and the end is not written down: either that is just being done, and it
@@ -174,7 +149,8 @@ int engine_find(struct engine *engine, const char *name, struct sandbox *ret, st
     }
     if (r < 0)
         return r;
-    if (sandbox.status == SPEC_STOPPED && sandbox_has_run(&sandbox) && bury(engine, &sandbox) > 0) {
+    if (sandbox.status == SPEC_STOPPED && sandbox_has_run(&sandbox) &&
+            sandbox_bury(engine, &sandbox) > 0) {
         sandbox_close(&sandbox);
         return no_such(name, err);
     }
@@ -192,26 +168,4 @@ void sandbox_close(struct sandbox *sandbox)
 int engine_list(struct engine *engine, struct strv *ret, struct error *err)
 {
     return record_list(engine, ret, err);
-}
-
-/* ---- attaching ------------------------------------------------------------------------------- */
-
-int engine_attach(struct engine *engine, const char *name, bool input, const char *detach_keys,
-        int *ret_status, struct error *err)
-{
-    _cleanup_sandbox_ struct sandbox sandbox = {.record_fd = -1};
-    _cleanup_close_ int sock = -1;
-    int r = engine_find(engine, name, &sandbox, err);
-
-    if (r < 0)
-        return r;
-    if (!sandbox_has_run(&sandbox) || sandbox.status == SPEC_STOPPED)
-        return error_set(err, ESRCH, "sandbox \"%s\" is not running", name);
-    r = attach_connect(sandbox.container.dir_fd, &sock, err);
-    if (r < 0)
-        return r;
-    struct session session = {sock, input && sandbox.meta.interactive,
-            input && sandbox.meta.tty && isatty(0), detach_keys};
-    r = session_run(&session, err);
-    return r < 0 ? r : engine_wait(engine, name, WAIT_NOT_RUNNING, ret_status, err);
 }

@@ -12,7 +12,6 @@
 #include "base/io.h"
 #include "base/loop.h"
 #include "engine/attach.h"
-#include "engine/health.h"
 #include "engine/slim.h"
 #include "sys/process.h"
 
@@ -323,18 +322,19 @@ int monitor_run(const struct monitor_config *config, int *ret_status, struct err
 {
     struct monitor monitor = {.config = config};
     _cleanup_close_ int listener = -1;
-    struct health *health = NULL;
+    void *companion = NULL;
 
     for (size_t i = 0; i < CLIENTS_MAX; i++)
         monitor.clients[i].fd = -1;
     int r = set_up(&monitor, &listener, err);
-    if (r == 0 && config->engine)
-        health = health_begin(monitor.loop, config->engine, config->meta, config->record_fd);
+    if (r == 0 && config->companion)
+        companion = config->companion->begin(monitor.loop, config->data);
     if (r == 0 && config->patient)
         process_slim();
     if (r == 0)
         r = loop_run(monitor.loop);
-    health_end(health);
+    if (companion)
+        config->companion->end(companion);
     for (size_t i = 0; i < CLIENTS_MAX; i++)
         cleanup_close(&monitor.clients[i].fd);
     loop_free(monitor.loop);

@@ -9,9 +9,16 @@
 #include <sys/types.h>
 
 #include "base/error.h"
+#include "base/loop.h"
 #include "container/streams.h"
-#include "engine/engine.h"
 #include "engine/logfile.h"
+
+/* What lives in the monitor's loop beside the workload (health checks). `begin` gets the config's
+ * `data`; what it returns is `end`'s, NULL when there is nothing to do. */
+struct monitor_companion {
+    void *(*begin)(struct loop *loop, void *data);
+    void (*end)(void *companion);
+};
 
 struct monitor_config {
     int dir_fd; /* the sandbox's folder in the store, where clients find its socket */
@@ -21,17 +28,15 @@ struct monitor_config {
     struct logfile *log; /* and into the log; NULL: none */
     bool listen;         /* clients may attach */
     int client;          /* a client that is there from the start (a connected socket); -1: none */
-    struct engine *engine; /* for health checks; NULL: none */
-    const struct sandbox_meta *meta;
-    int record_fd;
-    int64_t timeout_ns; /* then the workload is killed; 0: never */
-    bool patient;       /* this process only watches: it keeps as little memory as it can */
-    bool signals;       /* SIGINT, SIGTERM … sent to this process are passed on */
+    int64_t timeout_ns;  /* then the workload is killed; 0: never */
+    bool patient;        /* this process only watches: it keeps as little memory as it can */
+    bool signals;        /* SIGINT, SIGTERM … sent to this process are passed on */
 
     /* Called as soon as it has ended, while its control groups are still there: systemd takes away
      * a scope that is empty. NULL: nobody is. */
     void (*at_end)(void *data);
     void *data;
+    const struct monitor_companion *companion; /* NULL: none */
 };
 
 /* Returns when the workload has ended and its output has been carried away. `*ret_status` is its

@@ -4,6 +4,8 @@
 
 #include "net/request.h"
 
+#define NETFILE_PASTA_PID "pasta.pid" /* in the sandbox's folder, where pasta leaves its id */
+
 struct netfile {
     const char *name; /* below /etc */
     const char *text;

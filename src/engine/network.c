@@ -12,6 +12,7 @@
 #include "base/path.h"
 #include "container/host.h"
 #include "engine/netfiles.h"
+#include "engine/records.h"
 #include "net/firewall.h"
 #include "net/hold.h"
 #include "net/request.h"
@@ -22,8 +23,6 @@
 #include "sys/netlink.h"
 #include "sys/process.h"
 #include "sys/tap.h"
-
-#define PASTA_PID "pasta.pid" /* in the sandbox's folder */
 
 /* One network that the sandbox joins. */
 struct attachment {
@@ -50,14 +49,6 @@ struct sandbox_networks {
 };
 
 /* ---- looking up ------------------------------------------------------------------------------ */
-
-/* The sandbox's folder in the store, whose path stands in the plan. */
-static const char *folder_path(struct engine *engine, const char *name)
-{
-    _cleanup_free_ char *absolute = realpath(engine->store.root, NULL);
-
-    return path_join(engine->arena, absolute ? absolute : engine->store.root, name);
-}
 
 static uint64_t hash_text(uint64_t hash, const char *text)
 {
@@ -283,7 +274,7 @@ static void share_files(struct engine *engine, struct engine_run *run)
         if (!str_equal(meta->joins.items[i].kind, "network") ||
                 engine_find(engine, meta->joins.items[i].sandbox, &other, NULL) < 0)
             continue;
-        const char *folder = folder_path(engine, other.meta.name);
+        const char *folder = record_run_path(engine, other.meta.name);
         for (size_t j = 0; j < ARRAY_SIZE(names); j++) {
             const char *path = path_join(engine->arena, folder, names[j]);
             const char *destination = arena_printf(engine->arena, "/etc/%s", names[j]);
@@ -312,7 +303,7 @@ static int prepare_pasta(struct sandbox_networks *all, struct error *err)
         return error_set(err, ENOENT,
                 "an ordinary user's network is carried by pasta, which is not there: install the "
                 "package passt, or use --network none");
-    all->pasta.pid_file = path_join(all->arena, all->folder, PASTA_PID);
+    all->pasta.pid_file = path_join(all->arena, all->folder, NETFILE_PASTA_PID);
     strv_add(all->arena, words, "pasta");
     strv_add(all->arena, words, "--config-net");
     strv_add(all->arena, words, "--quiet");
@@ -388,7 +379,7 @@ int sandbox_networks_prepare(struct engine *engine, struct engine_run *run, bool
     *all = (struct sandbox_networks){.arena = engine->arena,
             .networks = {.fd = -1},
             .request = &run->meta.network,
-            .folder = folder_path(engine, run->meta.name),
+            .folder = record_run_path(engine, run->meta.name),
             .sandbox = run->meta.name,
             .id = run->meta.id};
     if (run->meta.network.pasta)
@@ -539,49 +530,4 @@ int sandbox_networks_note_init(struct sandbox_networks *all, int pid, struct err
         r = lease_note_init(
                 &all->networks, all->arena, &all->attached[i].interface.lease, pid, err);
     return r;
-}
-
-/* ---- sandboxes that exist -------------------------------------------------------------------- */
-
-/* viv-nft's path; when it is missing there are no rules either. */
-static const char *find_nft(struct arena *arena)
-{
-    const char *path = "viv-nft";
-
-    install_find_program(arena, "viv-nft", &path, NULL);
-    return path;
-}
-
-static int open_existing(struct engine *engine, struct networks *ret, struct error *err)
-{
-    return networks_open(engine->arena, engine->data_root, false, ret, err);
-}
-
-void sandbox_networks_bury(struct engine *engine, const struct sandbox_meta *meta)
-{
-    _cleanup_networks_ struct networks networks = {0};
-
-    if (!net_wants_anything(&meta->network))
-        return;
-    if (meta->network.pasta)
-        net_end_pasta(path_join(engine->arena, folder_path(engine, meta->name), PASTA_PID));
-
-    if (open_existing(engine, &networks, NULL) == 0 && networks.fd >= 0)
-        net_release_sandbox(&networks, find_nft(engine->arena), meta->id, NULL);
-}
-
-void sandbox_networks_sweep(struct engine *engine)
-{
-    _cleanup_networks_ struct networks networks = {0};
-    struct strv names = {0};
-    const char *name;
-
-    if (open_existing(engine, &networks, NULL) < 0 ||
-            networks_list(&networks, engine->arena, &names, NULL) < 0)
-        return;
-    strv_foreach (name, &names) {
-        _cleanup_close_ int lock = lease_lock(&networks, name, NULL);
-        if (lock >= 0)
-            net_sweep(&networks, find_nft(engine->arena), name, NULL);
-    }
 }

@@ -67,11 +67,3 @@ int sandbox_networks_note_init(struct sandbox_networks *all, int pid, struct err
 const char *sandbox_device_name(struct arena *arena, const char *id, const char *network);
 void sandbox_fill_inside(const struct network *network, const struct net_lease *lease, bool *routed,
         struct link_inside *ret);
-
-/* ---- sandboxes that exist -------------------------------------------------------------------- */
-
-/* Gives back what a sandbox holds whose monitor was killed; while it still has its folder. */
-void sandbox_networks_bury(struct engine *engine, const struct sandbox_meta *meta);
-
-/* Gives back what all dead sandboxes hold. */
-void sandbox_networks_sweep(struct engine *engine);

@@ -209,6 +209,13 @@ int record_open(struct engine *engine, const char *name, int *ret_fd, struct err
     return 0;
 }
 
+const char *record_run_path(struct engine *engine, const char *name)
+{
+    _cleanup_free_ char *absolute = realpath(engine->store.root, NULL);
+
+    return path_join(engine->arena, absolute ? absolute : engine->store.root, name);
+}
+
 int record_lock(int record_fd)
 {
     int r;

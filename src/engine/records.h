@@ -35,6 +35,9 @@ int record_reserve_run(struct engine *engine, const char *name, int *ret_run, st
 /* Opens the record of a kept sandbox. -ENOENT: there is none of that name. */
 int record_open(struct engine *engine, const char *name, int *ret_fd, struct error *err);
 
+/* The absolute path of its folder in the store, in the arena; it need not be there. */
+const char *record_run_path(struct engine *engine, const char *name);
+
 /* Waits for the lock, or takes it if nobody has it (0, else -EWOULDBLOCK); gives it back. */
 int record_lock(int record_fd);
 int record_try_lock(int record_fd);

@@ -8,9 +8,11 @@
 #include "base/io.h"
 #include "base/str.h"
 #include "cgroup/group.h"
+#include "engine/bury.h"
 #include "engine/connect.h"
 #include "engine/engine.h"
 #include "engine/events.h"
+#include "engine/health.h"
 #include "engine/idrange.h"
 #include "engine/monitor.h"
 #include "engine/network.h"
@@ -295,7 +297,7 @@ static int finish(struct running *running, int status, struct error *err)
     int given = sandbox_networks_give_back(running->networks, err);
     running->networks = NULL;
     if (sandbox_was_connected(running->run_fd))
-        sandbox_networks_bury(engine, meta);
+        bury_networks_of(engine, meta);
     int r = container_delete(&container, true, given < 0 ? NULL : err);
     if (running->life.id_first)
         idrange_release(&engine->store, container.state.id, (uint32_t)running->life.id_first);
@@ -318,9 +320,22 @@ static void count_oom_kills(void *data)
     cgroup_oom_kills(&running->making.state.cgroup, &running->oom_kills);
 }
 
+static void *begin_health(struct loop *loop, void *data)
+{
+    const struct running *running = data;
+
+    return health_begin(loop, running->engine, &running->run->meta, running->record_fd);
+}
+
+static void end_health(void *health)
+{
+    health_end(health);
+}
+
+static const struct monitor_companion health_companion = {begin_health, end_health};
+
 static int watch(struct running *running, int client_sock, struct error *err)
 {
-    const struct sandbox_meta *meta = &running->run->meta;
     bool streams = running->streams.output >= 0;
     struct monitor_config config = {
             .dir_fd = running->run_fd,
@@ -331,12 +346,10 @@ static int watch(struct running *running, int client_sock, struct error *err)
             .listen = streams,
             .client = client_sock,
             .signals = true,
-            .engine = running->engine,
-            .meta = meta,
-            .record_fd = running->record_fd,
             .patient = !running->foreground,
             .at_end = count_oom_kills,
             .data = running,
+            .companion = &health_companion,
     };
     int status = 0;
 

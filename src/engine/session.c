@@ -5,10 +5,12 @@
 #include <sys/ioctl.h>
 #include <unistd.h>
 
+#include "base/cleanup.h"
 #include "base/io.h"
 #include "base/loop.h"
 #include "base/str.h"
 #include "engine/attach.h"
+#include "engine/engine.h"
 #include "sys/tty.h"
 
 struct near_end {
@@ -151,4 +153,26 @@ int session_run(const struct session *session, struct error *err)
     sys_tty_restore(&end.saved);
     loop_free(end.loop);
     return r;
+}
+
+/* ---- attaching ------------------------------------------------------------------------------- */
+
+int engine_attach(struct engine *engine, const char *name, bool input, const char *detach_keys,
+        int *ret_status, struct error *err)
+{
+    _cleanup_sandbox_ struct sandbox sandbox = {.record_fd = -1};
+    _cleanup_close_ int sock = -1;
+    int r = engine_find(engine, name, &sandbox, err);
+
+    if (r < 0)
+        return r;
+    if (!sandbox_has_run(&sandbox) || sandbox.status == SPEC_STOPPED)
+        return error_set(err, ESRCH, "sandbox \"%s\" is not running", name);
+    r = attach_connect(sandbox.container.dir_fd, &sock, err);
+    if (r < 0)
+        return r;
+    struct session session = {sock, input && sandbox.meta.interactive,
+            input && sandbox.meta.tty && isatty(0), detach_keys};
+    r = session_run(&session, err);
+    return r < 0 ? r : engine_wait(engine, name, WAIT_NOT_RUNNING, ret_status, err);
 }

@@ -9,6 +9,7 @@
 #include "image/blobs.h"
 #include "image/catalog.h"
 #include "image/content.h"
+#include "image/ensure.h"
 #include "image/gc.h"
 #include "image/roots.h"
 #include "image/shelf.h"
@@ -72,7 +73,7 @@ static void check_layer(
     snprintf(text, sizeof(text), "%s", err.text);
     r = shelf_remove(check->store, diff_id, &err);
     if (r == 0)
-        r = shelf_unpack(check->store, digest, diff_id, &err);
+        r = ensure_unpacked(check->store, digest, diff_id, &err);
     find(check, "image %s: %s; %s%s", image, text, r < 0 ? "" : "unpacked again",
             r < 0 ? err.text : "");
 }

@@ -11,6 +11,7 @@
 #include "base/io.h"
 #include "base/path.h"
 #include "image/content.h"
+#include "image/ensure.h"
 #include "image/shelf.h"
 
 #define ID_MAX 200
@@ -129,7 +130,7 @@ static int ensure_layers(struct image_store *store, const struct root_info *info
     int r = 0;
 
     for (size_t i = 0; i < info->layers.count && r == 0; i++)
-        r = shelf_ensure(store, info->blobs.words[i], info->layers.words[i], err);
+        r = ensure_layer(store, info->blobs.words[i], info->layers.words[i], err);
     return r;
 }
 

@@ -10,7 +10,6 @@
 #include "base/io.h"
 #include "base/record.h"
 #include "image/blobs.h"
-#include "image/worker.h"
 
 static const struct field info_fields[] = {
         FIELD(struct shelf_info, boot, FIELD_STR),
@@ -103,15 +102,6 @@ int shelf_place(struct image_store *store, const char *path, const char *diff_id
     return error_sys(err, errno, "rename %s to %s in %s", path, to, store->options.root);
 }
 
-int shelf_unpack(
-        struct image_store *store, const char *digest, const char *diff_id, struct error *err)
-{
-    struct worker worker;
-
-    int r = worker_start(store, digest, -1, diff_id, &worker, err);
-    return r < 0 ? r : worker_finish(store, &worker, err);
-}
-
 int shelf_compare(
         struct image_store *store, const char *digest, const char *diff_id, struct error *err)
 {
@@ -142,30 +132,6 @@ int shelf_compare(
     info.boot = store->boot;
     shelf_path(diff_id, "/info", path);
     return write_info(store, path, &info, err);
-}
-
-int shelf_ensure(
-        struct image_store *store, const char *digest, const char *diff_id, struct error *err)
-{
-    _cleanup_arena_ struct arena arena = {0};
-    struct shelf_info info;
-    bool there = shelf_has(store, diff_id, &arena, &info);
-
-    if (there && str_equal(info.boot, store->boot))
-        return 0;
-    if (there) {
-        struct error reason = ERROR_NONE;
-        int r = shelf_compare(store, digest, diff_id, &reason);
-        if (r == 0)
-            return 0;
-        if (r != -EBADMSG) {
-            if (err)
-                *err = reason;
-            return r;
-        }
-    }
-    int r = shelf_remove(store, diff_id, err);
-    return r < 0 ? r : shelf_unpack(store, digest, diff_id, err);
 }
 
 int shelf_remove(struct image_store *store, const char *diff_id, struct error *err)

@@ -42,17 +42,8 @@ int shelf_prepare(
 int shelf_place(struct image_store *store, const char *path, const char *diff_id,
         const struct layer_result *result, struct error *err);
 
-/* Unpacks a blob of the store as this layer; nothing happens where it is there already. Compares
- * the diff id. */
-int shelf_unpack(
-        struct image_store *store, const char *digest, const char *diff_id, struct error *err);
-
 /* Compares a layer with its blob; -EBADMSG when they differ. Remembers that it was done. */
 int shelf_compare(
-        struct image_store *store, const char *digest, const char *diff_id, struct error *err);
-
-/* To be called before a layer is used: sees to it that it is there and sound. */
-int shelf_ensure(
         struct image_store *store, const char *digest, const char *diff_id, struct error *err);
 
 /* Takes the layer away; one that is not there is no error. */
