@@ -31,6 +31,7 @@ struct cli_group {
     const char *about;
     const struct cli_command *commands;
     size_t count;
+    const struct option_table *tables[OPTION_TABLES_MAX]; /* its commands' options, for its help */
 };
 int cli_run_group(
         struct cli *cli, const struct cli_group *group, int argc, char **argv, struct error *err);
@@ -71,6 +72,11 @@ int cli_wait(struct cli *cli, int argc, char **argv, struct error *err);
  * command is done), or negative. */
 int cli_parse(struct cli *cli, const struct option_command *command, int argc, char **argv,
         void *into, struct strv *ret_rest, struct error *err);
+
+/* The same, and opens the engine: for commands that go on with it at once. `into` is NULL for one
+ * without options of its own. */
+int cli_open(struct cli *cli, const struct option_command *command, int argc, char **argv,
+        void *into, struct strv *ret_rest, struct engine *engine, struct error *err);
 
 /* Does one thing to each of several sandboxes, prints their names, and goes on after errors, which
  * it tells; 1 if there was one. */

@@ -27,11 +27,10 @@ int inspect_run(
     struct inspect_flags flags = {0};
     struct strv names = {0};
     const char *name;
-    int r = cli_parse(cli, &command, argc, argv, &flags, &names, err);
+    int r = cli_open(cli, &command, argc, argv, &flags, &names, &engine, err);
 
     if (r != 0)
         return r < 0 ? r : 0;
-    r = engine_open(cli->arena, cli->root, &engine, err);
     strv_foreach (name, &names) {
         struct json_object *object;
         if (r == 0)

@@ -148,6 +148,14 @@ int cli_parse(struct cli *cli, const struct option_command *command, int argc, c
     return r;
 }
 
+int cli_open(struct cli *cli, const struct option_command *command, int argc, char **argv,
+        void *into, struct strv *ret_rest, struct engine *engine, struct error *err)
+{
+    int r = cli_parse(cli, command, argc, argv, into, ret_rest, err);
+
+    return r != 0 ? r : engine_open(cli->arena, cli->root, engine, err);
+}
+
 int cli_each(
         struct cli *cli, const struct strv *names, cli_each_fn fn, void *data, struct error *err)
 {
@@ -177,7 +185,7 @@ static const struct cli_command *find_command(
 
     for (size_t i = 0; i < group->count; i++) {
         names[i] = group->commands[i].name;
-        if (str_equal(group->commands[i].name, name))
+        if (str_equal(names[i], name) || (str_equal(names[i], "ls") && str_equal(name, "list")))
             return &group->commands[i];
     }
     const char *closest = str_closest(name, names, group->count);
@@ -195,6 +203,7 @@ int cli_run_group(
             .about = group->about,
             .order = OPTIONS_FIRST,
             .most = SIZE_MAX};
+    struct option_command help = own;
     struct strv rest = {0};
     int nothing = 0;
     int r = options_parse(&own, argc - 1, argv + 1, cli->arena, &nothing, &rest, err);
@@ -202,7 +211,8 @@ int cli_run_group(
     if (r < 0)
         return r;
     if (r == OPTIONS_HELP || rest.count == 0) {
-        print_help(&own);
+        memcpy(help.tables, group->tables, sizeof(help.tables));
+        print_help(&help);
         printf("\nCommands:\n");
         for (size_t i = 0; i < group->count; i++)
             printf("  %-10s %s\n", group->commands[i].name, group->commands[i].about);

@@ -1,11 +1,8 @@
 /* network: create, ls, inspect, rm, prune, connect, disconnect. */
-#include <unistd.h>
-
 #include "base/cleanup.h"
-#include "cli/command.h"
 #include "cli/inspect.h"
+#include "cli/named.h"
 #include "engine/connect.h"
-#include "observe/format.h"
 #include "observe/networks.h"
 
 /* ---- create ---------------------------------------------------------------------------------- */
@@ -61,18 +58,6 @@ static int read_option(const char *text, struct network_options *options, struct
             "-o %s: write mtu=BYTES (68 to 65535), isolate=true or isolate=false", text);
 }
 
-static void read_labels(struct arena *arena, const struct strv *list, struct record_map *labels)
-{
-    const char *text;
-
-    strv_foreach (text, list) {
-        const char *equals = strchr(text, '=');
-        struct record_pair *pair = RECORD_APPEND(arena, labels);
-        pair->key = equals ? arena_strndup(arena, text, (size_t)(equals - text)) : text;
-        pair->value = equals ? equals + 1 : "";
-    }
-}
-
 /* Each gateway belongs to the subnet that it is in. */
 static int read_subnets(struct arena *arena, const struct create_flags *flags,
         struct network *network, struct error *err)
@@ -120,7 +105,7 @@ static int create(struct cli *cli, int argc, char **argv, struct error *err)
     network.internal = flags.internal;
     network.ipv6_enabled = flags.ipv6;
     network.dns_enabled = !flags.disable_dns;
-    read_labels(cli->arena, &flags.label, &network.labels);
+    named_read_pairs(cli->arena, &flags.label, &network.labels);
     r = read_subnets(cli->arena, &flags, &network, err);
     strv_foreach (text, &flags.opt) {
         if (r == 0)
@@ -141,36 +126,54 @@ static int create(struct cli *cli, int argc, char **argv, struct error *err)
     return r;
 }
 
-/* ---- ls, inspect ----------------------------------------------------------------------------- */
+/* ---- ls, inspect, rm, prune ------------------------------------------------------------------ */
 
-struct ls_flags {
-    bool quiet;
-    struct strv filter;
-    const char *format;
-};
-
-static const struct option_row ls_rows[] = {
-        OPTION('q', "quiet", OPTION_FLAG, struct ls_flags, quiet, NULL, "names only"),
-        OPTION('f', "filter", OPTION_LIST, struct ls_flags, filter, "KEY=VALUE",
-                "only those with this name=, driver= or label="),
-        OPTION(0, "format", OPTION_TEXT, struct ls_flags, format, "json|TEMPLATE", "how to print"),
-};
+static const struct option_row ls_rows[] = {NAMED_LS_ROWS("name=, driver= or label=")};
 static const struct option_table ls_table = OPTION_TABLE("ls", ls_rows);
-static const struct option_command ls_command = {
-        .name = "viv network ls", .about = "Lists networks.", .tables = {&ls_table}};
+static const struct option_row rm_rows[] = {
+        OPTION('f', "force", OPTION_FLAG, struct named_flags, force, NULL,
+                "also from sandboxes that are on them"),
+};
+static const struct option_table rm_table = OPTION_TABLE("rm", rm_rows);
+static const struct option_row prune_rows[] = {
+        OPTION('f', "force", OPTION_FLAG, struct named_flags, force, NULL, "do not ask"),
+        OPTION(0, "filter", OPTION_LIST, struct named_flags, filters, "KEY=VALUE",
+                "only those that pass, as with ls"),
+};
+static const struct option_table prune_table = OPTION_TABLE("prune", prune_rows);
+
+/* The default network is there without having been made. */
+static bool spares(struct json_object *row, bool all)
+{
+    (void)all;
+    return str_equal(json_get_str(row, "Name"), NETWORK_DEFAULT);
+}
+
+static const struct named_commands named = {.name = "network",
+        .kind = &networks_kind,
+        .ls_about = "Lists networks.",
+        .rm_about = "Takes networks away, with their bridges and rules.",
+        .prune_about = "Takes away all networks that no sandbox is on, but the default one.",
+        .ls_table = &ls_table,
+        .rm_table = &rm_table,
+        .prune_table = &prune_table,
+        .question = "Take away all networks that no sandbox is on?",
+        .remove = network_remove,
+        .spares = spares};
 
 static int ls(struct cli *cli, int argc, char **argv, struct error *err)
 {
-    _cleanup_engine_ struct engine engine = {0};
-    struct ls_flags flags = {0};
-    struct strv rest = {0};
-    int r = cli_parse(cli, &ls_command, argc, argv, &flags, &rest, err);
+    return named_ls(cli, &named, argc, argv, err);
+}
 
-    if (r != 0)
-        return r < 0 ? r : 0;
-    struct networks_choice choice = {flags.quiet, flags.format, flags.filter};
-    r = engine_open(cli->arena, cli->root, &engine, err);
-    return r < 0 ? r : networks_print(&engine, &choice, stdout, err);
+static int rm(struct cli *cli, int argc, char **argv, struct error *err)
+{
+    return named_rm(cli, &named, argc, argv, err);
+}
+
+static int prune(struct cli *cli, int argc, char **argv, struct error *err)
+{
+    return named_prune(cli, &named, argc, argv, err);
 }
 
 static int inspect(struct cli *cli, int argc, char **argv, struct error *err)
@@ -181,42 +184,7 @@ static int inspect(struct cli *cli, int argc, char **argv, struct error *err)
     return inspect_run(cli, &kind, argc, argv, err);
 }
 
-/* ---- rm, prune ------------------------------------------------------------------------------- */
-
-struct rm_flags {
-    bool force;
-};
-
-static const struct option_row rm_rows[] = {
-        OPTION('f', "force", OPTION_FLAG, struct rm_flags, force, NULL,
-                "also from sandboxes that are on them; do not ask"),
-};
-static const struct option_table rm_table = OPTION_TABLE("rm, prune", rm_rows);
-static const struct option_command rm_command = {.name = "viv network rm",
-        .usage = "NAME…",
-        .about = "Takes networks away, with their bridges and rules.",
-        .least = 1,
-        .most = SIZE_MAX,
-        .tables = {&rm_table}};
-
-static int each_rm(struct engine *engine, const char *name, void *data, struct error *err)
-{
-    const struct rm_flags *flags = data;
-    int r = network_remove(engine, name, flags->force, err);
-
-    return r == -ENOENT && flags->force ? 0 : r;
-}
-
-static int rm(struct cli *cli, int argc, char **argv, struct error *err)
-{
-    struct rm_flags flags = {0};
-    struct strv names = {0};
-    int r = cli_parse(cli, &rm_command, argc, argv, &flags, &names, err);
-
-    if (r != 0)
-        return r < 0 ? r : 0;
-    return cli_each(cli, &names, each_rm, &flags, err);
-}
+/* ---- reload ---------------------------------------------------------------------------------- */
 
 static const struct option_command reload_command = {.name = "viv network reload",
         .about = "Loads the rules of all networks and published ports anew, for when somebody has "
@@ -226,59 +194,11 @@ static int reload(struct cli *cli, int argc, char **argv, struct error *err)
 {
     _cleanup_engine_ struct engine engine = {0};
     struct strv rest = {0};
-    int nothing = 0;
-    int r = cli_parse(cli, &reload_command, argc, argv, &nothing, &rest, err);
+    int r = cli_open(cli, &reload_command, argc, argv, NULL, &rest, &engine, err);
 
-    if (r != 0)
-        return r < 0 ? r : 0;
-    r = engine_open(cli->arena, cli->root, &engine, err);
-    return r < 0 ? r : networks_reload(&engine, err);
-}
-
-static const struct option_command prune_command = {.name = "viv network prune",
-        .about = "Takes away all networks that no sandbox is on, but the default one.",
-        .tables = {&rm_table}};
-
-static int confirm(struct error *err)
-{
-    char answer[8] = "";
-
-    if (!isatty(0))
-        return error_set(err, EINVAL, "nobody is there to answer: use --force");
-    fprintf(stderr, "All networks that no sandbox is on will be taken away. Go on? [y/N] ");
-    if (!fgets(answer, sizeof(answer), stdin) || (answer[0] != 'y' && answer[0] != 'Y'))
-        return error_set(err, ECANCELED, "nothing was taken away");
-    return 0;
-}
-
-static int prune(struct cli *cli, int argc, char **argv, struct error *err)
-{
-    _cleanup_engine_ struct engine engine = {0};
-    _cleanup_networks_ struct networks networks = {0};
-    struct rm_flags flags = {0};
-    struct strv names = {0};
-    const char *name;
-    int r = cli_parse(cli, &prune_command, argc, argv, &flags, &names, err);
-
-    if (r != 0)
-        return r < 0 ? r : 0;
-    r = flags.force ? 0 : confirm(err);
     if (r == 0)
-        r = engine_open(cli->arena, cli->root, &engine, err);
-    if (r == 0)
-        r = engine_networks(&engine, false, &networks, err);
-    if (r == 0)
-        r = networks_list(&networks, cli->arena, &names, err);
-    strv_foreach (name, &names) {
-        if (r < 0 || str_equal(name, NETWORK_DEFAULT))
-            continue;
-        r = network_remove(&engine, name, false, err);
-        if (r == 0)
-            printf("%s\n", name);
-        else if (r == -EBUSY)
-            r = 0;
-    }
-    return r;
+        r = networks_reload(&engine, err);
+    return r < 0 ? r : 0;
 }
 
 /* ---- connect, disconnect --------------------------------------------------------------------- */
@@ -347,13 +267,11 @@ static int disconnect(struct cli *cli, int argc, char **argv, struct error *err)
 {
     _cleanup_engine_ struct engine engine = {0};
     struct strv rest = {0};
-    int nothing = 0;
-    int r = cli_parse(cli, &disconnect_command, argc, argv, &nothing, &rest, err);
+    int r = cli_open(cli, &disconnect_command, argc, argv, NULL, &rest, &engine, err);
 
-    if (r != 0)
-        return r < 0 ? r : 0;
-    r = engine_open(cli->arena, cli->root, &engine, err);
-    return r < 0 ? r : sandbox_disconnect(&engine, rest.words[1], rest.words[0], err);
+    if (r == 0)
+        r = sandbox_disconnect(&engine, rest.words[1], rest.words[0], err);
+    return r < 0 ? r : 0;
 }
 
 /* ---- which of them --------------------------------------------------------------------------- */
@@ -368,28 +286,12 @@ static const struct cli_command commands[] = {
         {"connect", NULL, "put a sandbox on a network", connect_to},
         {"disconnect", NULL, "take a sandbox off a network", disconnect},
 };
-static const struct option_command network_command = {.name = "viv network",
-        .usage = "create|ls|inspect|rm|prune|reload|connect|disconnect …",
-        .about = "Networks of sandboxes.",
-        .order = OPTIONS_FIRST,
-        .most = SIZE_MAX,
-        .tables = {&create_table, &ls_table, &rm_table, &connect_table}};
 
 int cli_network(struct cli *cli, int argc, char **argv, struct error *err)
 {
-    const char *name = argc > 1 ? argv[1] : "";
+    static const struct cli_group group = {"viv network", "Networks of sandboxes.", commands,
+            ARRAY_SIZE(commands),
+            {&create_table, &ls_table, &inspect_options, &rm_table, &prune_table, &connect_table}};
 
-    if (str_equal(name, "list"))
-        name = "ls";
-    for (size_t i = 0; i < ARRAY_SIZE(commands); i++)
-        if (str_equal(commands[i].name, name))
-            return commands[i].run(cli, argc - 1, argv + 1, err);
-    if (str_equal(name, "--help") || str_equal(name, "-h")) {
-        char *help[] = {argv[0], argv[1], NULL};
-        struct strv rest = {0};
-        int nothing = 0; /* --help alone writes nowhere */
-        int r = cli_parse(cli, &network_command, 2, help, &nothing, &rest, err);
-        return r < 0 ? r : 0;
-    }
-    return error_set(err, EINVAL, "viv network %s: write %s", name, network_command.usage);
+    return cli_run_group(cli, &group, argc, argv, err);
 }

@@ -12,14 +12,10 @@ int cli_port(struct cli *cli, int argc, char **argv, struct error *err)
 {
     _cleanup_engine_ struct engine engine = {0};
     struct strv rest = {0};
-    int nothing = 0;
-    int r = cli_parse(cli, &port_command, argc, argv, &nothing, &rest, err);
+    int r = cli_open(cli, &port_command, argc, argv, NULL, &rest, &engine, err);
 
-    if (r != 0)
-        return r < 0 ? r : 0;
-    r = engine_open(cli->arena, cli->root, &engine, err);
-    if (r < 0)
-        return r;
-    return networks_print_ports(
-            &engine, rest.words[0], rest.count > 1 ? rest.words[1] : NULL, stdout, err);
+    if (r == 0)
+        r = networks_print_ports(
+                &engine, rest.words[0], rest.count > 1 ? rest.words[1] : NULL, stdout, err);
+    return r < 0 ? r : 0;
 }

@@ -12,13 +12,11 @@ int cli_rename(struct cli *cli, int argc, char **argv, struct error *err)
             .most = 2};
     _cleanup_engine_ struct engine engine = {0};
     struct strv rest = {0};
-    int nothing = 0;
-    int r = cli_parse(cli, &command, argc, argv, &nothing, &rest, err);
+    int r = cli_open(cli, &command, argc, argv, NULL, &rest, &engine, err);
 
-    if (r != 0)
-        return r < 0 ? r : 0;
-    r = engine_open(cli->arena, cli->root, &engine, err);
-    return r < 0 ? r : engine_rename(&engine, rest.words[0], rest.words[1], err);
+    if (r == 0)
+        r = engine_rename(&engine, rest.words[0], rest.words[1], err);
+    return r < 0 ? r : 0;
 }
 
 int cli_healthcheck(struct cli *cli, int argc, char **argv, struct error *err)
@@ -30,15 +28,11 @@ int cli_healthcheck(struct cli *cli, int argc, char **argv, struct error *err)
             .most = 2};
     _cleanup_engine_ struct engine engine = {0};
     struct strv rest = {0};
-    int nothing = 0;
     int code = 0;
-    int r = cli_parse(cli, &command, argc, argv, &nothing, &rest, err);
+    int r = cli_open(cli, &command, argc, argv, NULL, &rest, &engine, err);
 
-    if (r != 0)
-        return r < 0 ? r : 0;
-    if (!str_equal(rest.words[0], "run"))
+    if (r == 0 && !str_equal(rest.words[0], "run"))
         return error_set(err, EINVAL, "viv healthcheck %s: write run SANDBOX", rest.words[0]);
-    r = engine_open(cli->arena, cli->root, &engine, err);
     if (r == 0)
         r = health_check(&engine, rest.words[1], &code, err);
     return r < 0 ? r : code != 0;

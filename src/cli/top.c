@@ -11,11 +11,9 @@ int cli_top(struct cli *cli, int argc, char **argv, struct error *err)
             .most = 1};
     _cleanup_engine_ struct engine engine = {0};
     struct strv rest = {0};
-    int nothing = 0;
-    int r = cli_parse(cli, &command, argc, argv, &nothing, &rest, err);
+    int r = cli_open(cli, &command, argc, argv, NULL, &rest, &engine, err);
 
-    if (r != 0)
-        return r < 0 ? r : 0;
-    r = engine_open(cli->arena, cli->root, &engine, err);
-    return r < 0 ? r : processes_print(&engine, rest.words[0], stdout, err);
+    if (r == 0)
+        r = processes_print(&engine, rest.words[0], stdout, err);
+    return r < 0 ? r : 0;
 }

@@ -4,50 +4,8 @@
 
 #include "engine/connect.h"
 #include "engine/network.h"
-#include "observe/format.h"
 
 /* ---- list ------------------------------------------------------------------------------------ */
-
-static int check_filters(const struct strv *filters, struct error *err)
-{
-    const char *filter;
-
-    strv_foreach (filter, filters) {
-        if (!str_after(filter, "name=") && !str_after(filter, "driver=") &&
-                !str_after(filter, "label="))
-            return error_set(err, EINVAL, "--filter %s: write name=, driver= or label=", filter);
-    }
-    return 0;
-}
-
-static bool has_label(const struct network *network, const char *wanted)
-{
-    size_t length = strcspn(wanted, "=");
-
-    for (size_t i = 0; i < network->labels.count; i++) {
-        const struct record_pair *pair = &network->labels.items[i];
-        if (strlen(pair->key) == length && strncmp(pair->key, wanted, length) == 0 &&
-                (!wanted[length] || str_equal(pair->value, wanted + length + 1)))
-            return true;
-    }
-    return false;
-}
-
-static bool wanted(const struct network *network, const struct strv *filters)
-{
-    const char *filter;
-
-    strv_foreach (filter, filters) {
-        const char *name = str_after(filter, "name=");
-        const char *driver = str_after(filter, "driver=");
-        const char *label = str_after(filter, "label=");
-        if ((name && !strstr(network->name, name)) ||
-                (driver && !str_equal(network->driver, driver)) ||
-                (label && !has_label(network, label)))
-            return false;
-    }
-    return true;
-}
 
 static const char *subnets_text(struct arena *arena, const struct network *network)
 {
@@ -62,10 +20,7 @@ static const char *subnets_text(struct arena *arena, const struct network *netwo
 static struct json_object *row_json(struct arena *arena, const struct network *network)
 {
     struct json_object *row = json_object_new_object();
-    struct json_object *labels = json_object_new_object();
 
-    for (size_t i = 0; i < network->labels.count; i++)
-        json_add_str(labels, network->labels.items[i].key, network->labels.items[i].value);
     json_add_str(row, "ID", arena_strndup(arena, network->id, SANDBOX_SHORT_ID));
     json_add_str(row, "Name", network->name);
     json_add_str(row, "Driver", network->driver);
@@ -74,43 +29,58 @@ static struct json_object *row_json(struct arena *arena, const struct network *n
     json_add_str(row, "Created", network->created);
     json_object_object_add(row, "Internal", json_object_new_boolean(network->internal));
     json_object_object_add(row, "IPv6", json_object_new_boolean(network->ipv6_enabled));
-    json_object_object_add(row, "Labels", labels);
+    json_object_object_add(row, "Labels", named_pairs_json(&network->labels));
     return row;
 }
 
-static const char usual[] =
-        "{{.ID}}\t{{.Name}}\t{{.Driver}}\t{{.Interface}}\t{{.Subnets}}\t{{.Internal}}";
-static const char *const heading_names[] = {"ID", "NETWORK ID", "Interface", "BRIDGE", NULL};
-
-int networks_print(
-        struct engine *engine, const struct networks_choice *choice, FILE *out, struct error *err)
+static int load(struct engine *engine, const char *name, struct network *ret, struct error *err)
 {
-    const struct format_list list = {usual, heading_names};
-    _cleanup_json_ struct json_object *rows = json_object_new_array();
     _cleanup_networks_ struct networks networks = {0};
-    bool json = str_equal(choice->format, "json") && !choice->quiet;
-    struct strv names = {0};
-    const char *name;
-    int r = check_filters(&choice->filters, err);
+    int r = engine_networks(engine, false, &networks, err);
+
+    return r < 0 ? r : network_load(&networks, name, false, engine->arena, ret, err);
+}
+
+static int network_row(
+        struct engine *engine, const char *name, struct json_object **ret, struct error *err)
+{
+    struct network network;
+    int r = load(engine, name, &network, err);
 
     if (r == 0)
-        r = engine_networks(engine, false, &networks, err);
-    if (r == 0)
-        r = networks_list(&networks, engine->arena, &names, err);
-    if (r < 0)
-        return r;
-    strv_foreach (name, &names) {
-        struct network network;
-        if (network_load(&networks, name, false, engine->arena, &network, NULL) < 0 ||
-                !wanted(&network, &choice->filters))
-            continue;
-        json_object_array_add(rows,
-                json ? record_write(&network_record, &network) : row_json(engine->arena, &network));
-    }
-    if (choice->quiet)
-        return format_each(engine->arena, "{{.Name}}", rows, out, err);
-    return format_print(engine->arena, choice->format, &list, rows, out, err);
+        *ret = row_json(engine->arena, &network);
+    return r;
 }
+
+static int network_whole(
+        struct engine *engine, const char *name, struct json_object **ret, struct error *err)
+{
+    struct network network;
+    int r = load(engine, name, &network, err);
+
+    if (r == 0)
+        *ret = record_write(&network_record, &network);
+    return r;
+}
+
+static int network_names(struct engine *engine, struct strv *ret, struct error *err)
+{
+    _cleanup_networks_ struct networks networks = {0};
+    int r = engine_networks(engine, false, &networks, err);
+
+    return r < 0 ? r : networks_list(&networks, engine->arena, ret, err);
+}
+
+static const char *const headings[] = {"ID", "NETWORK ID", "Interface", "BRIDGE", NULL};
+
+const struct named_kind networks_kind = {
+        .filters = "name=TEXT, driver=bridge or label=KEY[=VALUE]",
+        .list = {"{{.ID}}\t{{.Name}}\t{{.Driver}}\t{{.Interface}}\t{{.Subnets}}\t{{.Internal}}",
+                headings},
+        .names = network_names,
+        .row = network_row,
+        .whole = network_whole,
+};
 
 /* ---- one of them ----------------------------------------------------------------------------- */
 

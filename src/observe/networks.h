@@ -1,20 +1,9 @@
 /* Networks as a list (`viv network ls`) and in full, and what a sandbox has of them. */
 #pragma once
 
-#include <stdio.h>
+#include "observe/named.h"
 
-#include "base/json.h"
-#include "engine/engine.h"
-
-struct networks_choice {
-    bool quiet;          /* names only */
-    const char *format;  /* see format.h */
-    struct strv filters; /* "name=", "driver=", "label=KEY[=VALUE]" */
-};
-
-/* Prints the chosen networks. */
-int networks_print(
-        struct engine *engine, const struct networks_choice *choice, FILE *out, struct error *err);
+extern const struct named_kind networks_kind;
 
 /* One network with who is on it; the object is the caller's. */
 int networks_inspect(

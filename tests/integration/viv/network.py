@@ -311,7 +311,7 @@ def test_bad_input():
                 (["network", "rm", "nosuch"], 1, 'no network "nosuch"'),
                 (["network", "inspect", "nosuch"], 125, 'no network "nosuch"'),
                 (["network", "connect", "tiny", "nosuch"], 125, 'no such sandbox: "nosuch"'),
-                (["network", "frob"], 125, "write create|ls"),
+                (["network", "frob"], 125, 'unknown command "frob"; `viv network --help` lists'),
                 (["port", "nosuch"], 125, "no such sandbox")):
             found = h.viv(*argv)
             equal((argv, found.status), (argv, status))
@@ -335,6 +335,21 @@ def test_bad_input():
         equal(h.leases(), {})
         h.viv("rm", "-f", first).ok()
         h.run("--network", "tiny", "busybox", "true").ok()
+
+
+@private("net")
+def test_what_nobody_is_on_goes():
+    with host() as h:
+        for name, label in (("used", "keep=1"), ("plain", "keep=1"), ("marked", "keep=0")):
+            h.viv("network", "create", "--label", label, name).ok()
+        on = h.start("--network", "used")
+        equal(h.viv("network", "ls", "-q", "--filter", "label=keep=1", "--filter", "name=pl").ok().out, "plain\n")
+        fails(h.viv("network", "prune", "--filter", "colour=red"), 125, "--filter colour=red: write name=TEXT")
+        equal(h.viv("network", "prune", "-f", "--filter", "label=keep=0").ok().lines(), ["marked"])
+        equal(h.viv("network", "prune").ok().lines(), ["plain"])
+        equal(h.viv("network", "list", "-q").ok().lines(), ["used"])
+        h.viv("rm", "-f", on).ok()
+        h.viv("network", "rm", "-f", "used", "gone").ok()
 
 
 @private("net")

@@ -118,7 +118,7 @@ def test_options_labels_and_lists():
         b.viv("volume", "create", "--ignore", "mem").ok()
         for words, part in ((["create", "../x"], "a name has"), (["create", "-o", "colour=red", "x"],
                                                                   "only type"),
-                            (["ls", "--filter", "x=y"], "dangling=true"), (["nosuch"], "write create"),
+                            (["ls", "--filter", "x=y"], "dangling=true"), (["nosuch"], 'unknown command "nosuch"; `viv volume --help` lists'),
                             (["inspect", "none"], "no such volume")):
             fails(b.viv("volume", *words), 125, part)
         equal(names(b, "--filter", "name=x"), [])
