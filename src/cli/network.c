@@ -1,5 +1,6 @@
 /* network: create, ls, inspect, rm, prune, connect, disconnect. */
 #include "base/cleanup.h"
+#include "cli/command.h"
 #include "cli/inspect.h"
 #include "cli/named.h"
 #include "engine/connect.h"

@@ -1,5 +1,6 @@
 /* volume: create, ls, inspect, rm, prune, exists. */
 #include "base/cleanup.h"
+#include "cli/command.h"
 #include "cli/inspect.h"
 #include "cli/named.h"
 #include "engine/volumes.h"

@@ -12,7 +12,7 @@ import time
 
 from .asserts import Failed, check
 
-__all__ = ["no_leaks", "snapshot", "descendants", "leaked"]
+__all__ = ["no_leaks", "snapshot", "descendants", "leaked", "ended"]
 
 KINDS = ["mnt", "pid", "net", "uts", "ipc", "user", "cgroup", "time"]
 
@@ -100,6 +100,12 @@ def _files(folders):
         for folder, names, files in os.walk(top):
             found |= {f"file {os.path.join(folder, name)}" for name in names + files}
     return found
+
+
+def ended(pid):
+    """Whether a process has ended, even if nobody has taken its status yet."""
+    fields = _text(f"/proc/{pid}/stat").rsplit(")", 1)[-1].split()
+    return len(fields) < 2 or fields[0] in "ZX"
 
 
 def _ended(pid):

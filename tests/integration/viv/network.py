@@ -231,8 +231,7 @@ def test_nothing_is_left_of_a_killed_monitor():
         pid = h.pid(name)
         os.kill(life["monitor"], signal.SIGKILL)
         os.kill(pid, signal.SIGKILL)
-        eventually(lambda: not any(os.path.exists(f"/proc/{ended}/ns/net")
-                                   for ended in (life["monitor"], pid)))
+        eventually(lambda: ended(life["monitor"]) and ended(pid))
         h.viv("ps", "-a").ok()
         after = run("ip", "-br", "link").ok().out
         check("vv" not in after.replace("viv", ""), after)
