@@ -19,6 +19,13 @@ void blob_path(const char *digest, char path[BLOB_PATH_SIZE])
     digest_to_path(digest, rest);
 }
 
+void blob_partial_path(const char *digest, char path[BLOB_PATH_SIZE])
+{
+    const char *hex = strchr(digest, ':');
+
+    snprintf(path, BLOB_PATH_SIZE, "partial/%s", hex ? hex + 1 : digest);
+}
+
 bool blob_present(struct image_store *store, const char *digest, int64_t size)
 {
     char path[BLOB_PATH_SIZE];
@@ -27,6 +34,17 @@ bool blob_present(struct image_store *store, const char *digest, int64_t size)
     blob_path(digest, path);
     return fstatat(store->root_fd, path, &st, AT_SYMLINK_NOFOLLOW) == 0 && S_ISREG(st.st_mode) &&
            (size < 0 || st.st_size == size);
+}
+
+/* What an interrupted download of it left is worth nothing any more. Those who keep leftovers look
+ * for the blob behind their rename(2), as this comes behind that of the blob: one of the two sees
+ * the other. */
+static void drop_partial(struct image_store *store, const char *digest)
+{
+    char path[BLOB_PATH_SIZE];
+
+    blob_partial_path(digest, path);
+    unlinkat(store->root_fd, path, 0);
 }
 
 int blob_open(struct image_store *store, const char *digest, struct error *err)
@@ -77,7 +95,10 @@ int blob_adopt(
     blob_path(digest, to);
     if (fsync(fd) < 0)
         return store_advise(store, error_sys(err, errno, "flush blob %s to the disk", digest), err);
-    return store_place(store, path, to, err);
+    int r = store_place(store, path, to, err);
+    if (r == 0)
+        drop_partial(store, digest);
+    return r;
 }
 
 int blob_place(struct image_store *store, const char *path, const char *digest, struct error *err)
@@ -85,9 +106,10 @@ int blob_place(struct image_store *store, const char *path, const char *digest, 
     char to[BLOB_PATH_SIZE];
 
     blob_path(digest, to);
-    if (renameat(store->root_fd, path, store->root_fd, to) == 0)
-        return 0;
-    return error_sys(err, errno, "rename %s to %s in %s", path, to, store->options.root);
+    if (renameat(store->root_fd, path, store->root_fd, to) < 0)
+        return error_sys(err, errno, "rename %s to %s in %s", path, to, store->options.root);
+    drop_partial(store, digest);
+    return 0;
 }
 
 int blob_sync_folders(struct image_store *store, struct error *err)

@@ -17,6 +17,10 @@
 /* "blobs/sha256/HEX" */
 void blob_path(const char *digest, char path[BLOB_PATH_SIZE]);
 
+/* "partial/HEX": where what is left of an interrupted download of it waits for the next one. It
+ * goes away when the blob gets its place. */
+void blob_partial_path(const char *digest, char path[BLOB_PATH_SIZE]);
+
 /* Whether it is there, with this size (negative: whichever). */
 bool blob_present(struct image_store *store, const char *digest, int64_t size);
 

@@ -167,7 +167,8 @@ static bool blob_came(struct image_store *store, const char *name)
     return blob_present(store, digest, -1);
 }
 
-/* Keeps honest-looking leftovers of downloads, and removes the folder. */
+/* Keeps honest-looking leftovers of downloads, and removes the folder. Whether the blob came is
+ * asked last, since whoever brings it looks for leftovers behind that (blobs.c). */
 static void save_partials(struct image_store *store, int folder_fd, const char *folder, bool keep)
 {
     int fd = openat(folder_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -178,11 +179,12 @@ static void save_partials(struct image_store *store, int folder_fd, const char *
     while (keep && dir && (entry = readdir(dir))) {
         if (!is_digest_name(entry->d_name) ||
                 fstatat(fd, entry->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0 || !S_ISREG(st.st_mode) ||
-                st.st_nlink != 1 || st.st_size == 0 || blob_came(store, entry->d_name))
+                st.st_nlink != 1 || st.st_size == 0)
             continue;
         char to[300];
         snprintf(to, sizeof(to), "partial/%s", entry->d_name);
-        renameat(fd, entry->d_name, store->root_fd, to);
+        if (renameat(fd, entry->d_name, store->root_fd, to) == 0 && blob_came(store, entry->d_name))
+            unlinkat(store->root_fd, to, 0);
     }
     io_remove_tree_at(store->root_fd, folder);
 }
@@ -208,6 +210,18 @@ void client_stop(struct client *client)
     client->socket = client->folder_fd = client->taken_fd = -1;
 }
 
+/* Of blobs that are there: somebody was killed between the two steps that end a download. */
+static void sweep_partials(struct image_store *store)
+{
+    int fd = openat(store->root_fd, "partial", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    _cleanup_closedir_ DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+    struct dirent *entry;
+
+    while (dir && (entry = readdir(dir)))
+        if (is_digest_name(entry->d_name) && blob_came(store, entry->d_name))
+            unlinkat(fd, entry->d_name, 0);
+}
+
 void client_sweep(struct image_store *store)
 {
     _cleanup_close_ int lock = store_lock(store, "locks/fetch", true, true, NULL);
@@ -226,6 +240,7 @@ void client_sweep(struct image_store *store)
         snprintf(path, sizeof(path), "fetch/%s", entry->d_name);
         save_partials(store, one, path, true);
     }
+    sweep_partials(store);
 }
 
 static int add_endpoint(struct client *client, const struct registry_endpoint *endpoint, bool push,
@@ -344,9 +359,9 @@ int client_get_text(struct client *client, enum wire_kind kind, const char *refe
 void client_claim_partial(struct client *client, const char *digest)
 {
     const char *hex = strchr(digest, ':') + 1;
-    char from[DIGEST_SIZE + 16];
+    char from[BLOB_PATH_SIZE];
 
-    snprintf(from, sizeof(from), "partial/%s", hex);
+    blob_partial_path(digest, from);
     if (renameat(client->store->root_fd, from, client->folder_fd, hex) == 0 && geteuid() == 0 &&
             fchownat(client->folder_fd, hex, NOBODY, NOBODY, AT_SYMLINK_NOFOLLOW) < 0)
         unlinkat(client->folder_fd, hex, 0); /* then it comes again from the start */

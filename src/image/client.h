@@ -62,5 +62,6 @@ void client_claim_partial(struct client *client, const char *digest);
 int client_take_file(
         struct client *client, const char *name, const char **ret_path, struct error *err);
 
-/* Moves what dead processes left in their folders to partial/. */
+/* Moves what dead processes left in their folders to partial/, and empties that of blobs that have
+ * come. */
 void client_sweep(struct image_store *store);

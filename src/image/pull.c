@@ -88,6 +88,7 @@ static int get_config(struct pull *pull, const struct descriptor *config, struct
 
     if (blob_present(pull->store, config->digest, config->size))
         return 0;
+    client_claim_partial(&pull->client, config->digest);
     int r = client_ask_and_wait(&pull->client, &request, -1, pull->arena, &answer, err);
     if (r < 0)
         return r;

@@ -6,6 +6,7 @@ import pathlib
 import shutil
 import signal
 import subprocess
+import threading
 import time
 
 from lib import *
@@ -240,6 +241,50 @@ def test_killed_at_any_moment():
             store("pull", name).ok()
             equal(store("check").ok().out, "", f"step {step}, afterwards")
             equal(store.leftovers(), [], f"step {step}")
+
+
+def test_a_killed_download_is_taken_up_whatever_it_was_of():
+    """The configuration too: what was left of it is gone on with, and is not left over."""
+    with Registry() as registry, Proxy(registry.host, cut=[100] + [0] * 5) as proxy:
+        pushed(registry.host)
+        name = f"{proxy.host}/lib/bb:1"
+        store = Store(proxy.host)
+        pull = background(store.argv("pull", name))
+        eventually(lambda: any(path.stat().st_size == 100
+                               for path in (store.root / "fetch").glob("*/" + "?" * 64)))
+        pull.kill()
+        pull.communicate()
+        eventually(lambda: not alive(descendants(without=[registry.pid])))
+        proxy.spoil["cut"] = []
+        proxy.log.clear()
+        store("pull", name).ok()
+        ranges = [headers["Range"] for _, _, headers in proxy.log if "Range" in headers]
+        equal(ranges, ["bytes=100-"])
+        equal(store.leftovers(), [])
+
+
+def test_leftovers_of_what_came_meanwhile():
+    """Leftovers of dead downloads, kept while another pull brings the same blobs, and while they
+    are there already: nothing stays of them."""
+    go = threading.Event()
+    with Registry() as registry, Proxy(registry.host, stall=go) as proxy:
+        pushed(registry.host)
+        name = f"{proxy.host}/lib/bb:1"
+        store = Store(proxy.host)
+        pull = background(store.argv("pull", name))
+        eventually(lambda: any("/blobs/" in path for _, path, _ in proxy.log))
+        digests = [path.name for path in (registry.folder / "data").glob("**/sha256/??/*")]
+        check(len(digests) == 3, f"blobs of the registry: {digests}")
+        for digest in digests:
+            (store.root / "partial" / digest).write_bytes(b"x")
+        go.set()
+        out, err = pull.communicate()
+        equal(pull.returncode, 0, f"{out} {err}")
+        equal(store.leftovers(), [])
+        for digest in digests:
+            (store.root / "partial" / digest).write_bytes(b"x")
+        store("pull", name).ok()
+        equal(store.leftovers(), [])
 
 
 def spoil(path):
