@@ -11,12 +11,14 @@ import fcntl
 import hashlib
 import http.client
 import http.server
+import io
 import json
 import os
 import pathlib
 import socket
 import stat
 import subprocess
+import tarfile
 import threading
 
 from .asserts import eventually
@@ -341,6 +343,22 @@ def registries_conf(*insecure, conf=""):
     os.environ["REGISTRY_AUTH_FILE"] = str(work() / "auth.json")
     if not (work() / "auth.json").exists():
         (work() / "auth.json").write_text("{}")
+
+
+def packed(*members):
+    """A tar made by hand, so that it may be wrong in any way; members: (name, content or None for a
+    folder, {attributes of TarInfo})."""
+    out = io.BytesIO()
+    with tarfile.open(fileobj=out, mode="w", format=tarfile.PAX_FORMAT) as archive:
+        for name, content, more in members:
+            info = tarfile.TarInfo(name)
+            info.type = tarfile.DIRTYPE if content is None else tarfile.REGTYPE
+            for key, value in more.items():
+                setattr(info, key, value)
+            data = content or b""
+            info.size = len(data) if info.type == tarfile.REGTYPE else 0
+            archive.addfile(info, io.BytesIO(data))
+    return out.getvalue()
 
 
 def tar_of(folder):

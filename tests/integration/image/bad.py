@@ -1,5 +1,4 @@
 """Bad input: a clear message for each, and nothing half-done left."""
-import io
 import json
 import os
 import tarfile
@@ -8,21 +7,6 @@ from lib import *
 from lib.registry import *
 
 TIMEOUT = 120
-
-
-def tar(*members):
-    """members: (name, content or None for a folder, {attributes of TarInfo})."""
-    out = io.BytesIO()
-    with tarfile.open(fileobj=out, mode="w", format=tarfile.PAX_FORMAT) as archive:
-        for name, content, more in members:
-            info = tarfile.TarInfo(name)
-            info.type = tarfile.DIRTYPE if content is None else tarfile.REGTYPE
-            for key, value in more.items():
-                setattr(info, key, value)
-            data = content or b""
-            info.size = len(data) if info.type == tarfile.REGTYPE else 0
-            archive.addfile(info, io.BytesIO(data))
-    return out.getvalue()
 
 
 def nothing_left(store):
@@ -47,10 +31,10 @@ def refused(layers, message, **more):
 
 
 def test_paths_that_lead_out():
-    refused([tar(("../out", b"x", {}))], 'entry "../out": the name has "..", which could lead out')
-    refused([tar(("l", b"", {"type": tarfile.SYMTYPE, "linkname": "/etc"}),
+    refused([packed(("../out", b"x", {}))], 'entry "../out": the name has "..", which could lead out')
+    refused([packed(("l", b"", {"type": tarfile.SYMTYPE, "linkname": "/etc"}),
                  ("l/../../out", b"x", {}))], 'the name has ".."')
-    refused([tar(("h", b"", {"type": tarfile.LNKTYPE, "linkname": "/etc/passwd"}))],
+    refused([packed(("h", b"", {"type": tarfile.LNKTYPE, "linkname": "/etc/passwd"}))],
             'entry "h": hard link to "/etc/passwd": open its folder "etc" inside the layer')
 
 
@@ -58,10 +42,10 @@ def test_links_write_inside_only():
     target = work() / "outside"
     target.mkdir()
     link = ("l", b"", {"type": tarfile.SYMTYPE, "linkname": str(target)})
-    refused([tar(link, ("l/file", b"x", {}))],
+    refused([packed(link, ("l/file", b"x", {}))],
             'its folder "l" is, or leads through, a link to nothing in the layer')
     layout = Layout()
-    layer = tar((str(target).lstrip("/"), None, {}), link, ("l/file", b"x", {}))
+    layer = packed((str(target).lstrip("/"), None, {}), link, ("l/file", b"x", {}))
     store = Store()
     store("pull", layout.index(layout.image(layer))).ok()
     equal(list(target.iterdir()), [])
@@ -69,9 +53,9 @@ def test_links_write_inside_only():
 
 
 def test_device_tricks():
-    refused([tar(("null", b"", {"type": tarfile.CHRTYPE}))],
+    refused([packed(("null", b"", {"type": tarfile.CHRTYPE}))],
             'entry "null": a character device 0:0 is overlayfs\'s mark of a deleted file')
-    refused([tar(("d", None, {"pax_headers": {"SCHILY.xattr.trusted.overlay.redirect": "/etc"}}))],
+    refused([packed(("d", None, {"pax_headers": {"SCHILY.xattr.trusted.overlay.redirect": "/etc"}}))],
             'entry "d/": attribute trusted.overlay.redirect means something to overlayfs')
 
 
@@ -80,7 +64,7 @@ def test_bombs():
     layout = Layout()
     block = gzip.compress(bytes(64 << 20), 9)
     bomb = block * 8  # half a gigabyte of zeros in half a megabyte
-    head = gzip.compress(tar(("zeros", b"", {"size": 0}))[:512], 9)
+    head = gzip.compress(packed(("zeros", b"", {"size": 0}))[:512], 9)
     item = layout.image(head + bomb, diff_ids=["sha256:" + "0" * 64],
                         kind="application/vnd.oci.image.layer.v1.tar+gzip")
     store = Store()
@@ -90,16 +74,16 @@ def test_bombs():
 
 def test_truncated_and_damaged_layers():
     import gzip
-    whole = gzip.compress(tar(("a", os.urandom(100000), {})), 1)
+    whole = gzip.compress(packed(("a", os.urandom(100000), {})), 1)
     kind = {"kind": "application/vnd.oci.image.layer.v1.tar+gzip"}
     refused([whole[:50000]], "the gzip data is damaged: it ends too early", **kind)
     damaged = bytearray(whole)
     damaged[300] ^= 255
     refused([bytes(damaged)], "the gzip data is damaged: ", **kind)
     refused([b"this is no archive at all" * 100], "not a valid tar archive")
-    refused([tar(("a", b"x", {}))], "unpacked it has the digest sha256:",
+    refused([packed(("a", b"x", {}))], "unpacked it has the digest sha256:",
             diff_ids=["sha256:" + "1" * 64])
-    refused([tar(("a", b"x", {}))], "lists 2 layers (rootfs.diff_ids), its manifest 1",
+    refused([packed(("a", b"x", {}))], "lists 2 layers (rootfs.diff_ids), its manifest 1",
             diff_ids=["sha256:" + "1" * 64] * 2)
 
 
@@ -199,14 +183,14 @@ def test_full_disk():
 def test_bad_archives():
     store = Store()
     bad = work() / "bad.tar"
-    bad.write_bytes(tar(("etc/passwd", b"x", {})))
+    bad.write_bytes(packed(("etc/passwd", b"x", {})))
     fails(store("load", bad), 1, "not an archive of images: it has neither manifest.json nor "
           "index.json")
     bad.write_bytes(os.urandom(5000))
     fails(store("load", bad), 1, "not a valid tar archive")
-    bad.write_bytes(tar(("manifest.json", b'[{"Config":"../../etc/passwd","Layers":[]}]', {})))
+    bad.write_bytes(packed(("manifest.json", b'[{"Config":"../../etc/passwd","Layers":[]}]', {})))
     fails(store("load", bad), 1, '"../../etc/passwd" is missing in it')
-    bad.write_bytes(tar(("manifest.json", b'[{"Config":"c","Layers":["l"]}]', {}),
+    bad.write_bytes(packed(("manifest.json", b'[{"Config":"c","Layers":["l"]}]', {}),
                         ("c", b"{}", {}),
                         ("l", b"", {"type": tarfile.SYMTYPE, "linkname": "/etc/passwd"})))
     fails(store("load", bad), 1, '"l" is missing in it')
@@ -219,7 +203,7 @@ def test_bad_archives():
 def test_the_worker_is_ended():
     """Somebody kills the process that unpacks: told as it is, and nothing stays."""
     layout = Layout()
-    big = tar(*[(f"f{i}", os.urandom(4096), {}) for i in range(20000)])
+    big = packed(*[(f"f{i}", os.urandom(4096), {}) for i in range(20000)])
     source = layout.index(layout.image(big))
     store = Store()
     pull = background(store.argv("pull", source))

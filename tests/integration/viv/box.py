@@ -58,6 +58,15 @@ class Box:
         return sorted({entry.name for folder in folders if folder.is_dir()
                        for entry in folder.iterdir() if entry.name[0] != "."})
 
+    def nothing_kept(self):
+        """The store of images has no image, no layer, no rest of a download, and is sound."""
+        store = pathlib.Path(os.environ["VIV_DATA_ROOT"], "images")
+        equal(self.viv("images", "-q").ok().out, "")
+        for folder in ("blobs/sha256", "layers", "tmp", "fetch", "partial", "roots"):
+            found = os.listdir(store / folder) if (store / folder).exists() else []
+            equal(found, [], folder)
+        equal(self.viv("system", "check").ok().out, "")
+
     def cgroup_dirs(self):
         """Every directory of ours in any hierarchy, the deepest first."""
         found = []

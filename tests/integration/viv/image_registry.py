@@ -17,15 +17,6 @@ TIMEOUT = 180
 PODMAN = ["podman", "--cgroup-manager", "cgroupfs", "--events-backend", "file"]
 
 
-def nothing_left(b):
-    """No image, no layer, no rest of a download."""
-    store = pathlib.Path(os.environ["VIV_DATA_ROOT"], "images")
-    equal(b.viv("images", "-q").ok().out, "")
-    for folder in ("layers", "tmp", "fetch", "partial", "roots"):
-        found = os.listdir(store / folder) if (store / folder).exists() else []
-        equal(found, [], folder)
-
-
 @contextlib.contextmanager
 def others():
     """podman and buildah with folders of their own; that of their state must have a short name."""
@@ -193,7 +184,7 @@ def test_bad_input():
             done = b.viv("pull", argument)
             fails(done, 125, message)
             check(done.err.startswith("viv: ") and done.err.count("\n") == 1, str(done))
-            nothing_left(b)
+            b.nothing_kept()
         fails(b.viv("pull", "--platform", "plan9", f"{host}/lib/bb:1"), 125, "plan9")
         b.viv("pull", "-q", "--platform", "linux/arm64", f"{host}/arm:1").ok()
         equal(b.viv("inspect", "-f", "{{.Architecture}}", f"{host}/arm:1").ok().out, "arm64\n")
@@ -218,7 +209,7 @@ def test_a_full_disk():
         run("mount", "-t", "tmpfs", "-o", "size=8m", "none", small).ok()
         os.environ["VIV_DATA_ROOT"] = str(small)
         fails(b.viv("pull", name), 125, "make room there or remove images (viv system prune)")
-        nothing_left(b)
+        b.nothing_kept()
         run("mount", "-o", "remount,size=64m", small).ok()
         b.viv("pull", "-q", name).ok()
         equal(b.viv("system", "check").ok().out, "")
