@@ -4,10 +4,12 @@
 
 #include "cli/command.h"
 #include "cli/detachkeys.h"
+#include "cli/runprocess.h"
+#include "cli/textfiles.h"
 
 struct exec_flags {
     bool interactive, tty, detach, privileged;
-    struct strv env;
+    struct strv env, env_file;
     const char *workdir, *user, *detach_keys;
 };
 
@@ -17,8 +19,10 @@ static const struct option_row exec_rows[] = {
         OPTION('i', "interactive", OPTION_FLAG, struct exec_flags, interactive, NULL,
                 "keep standard input open"),
         OPTION('t', "tty", OPTION_FLAG, struct exec_flags, tty, NULL, "give it a terminal"),
-        OPTION('e', "env", OPTION_LIST, struct exec_flags, env, "NAME=VALUE",
-                "an environment variable"),
+        OPTION('e', "env", OPTION_LIST, struct exec_flags, env, "NAME[=VALUE]",
+                "an environment variable; without a value, pass yours on"),
+        OPTION(0, "env-file", OPTION_LIST, struct exec_flags, env_file, "FILE",
+                "the variables in a file, one a line"),
         OPTION('w', "workdir", OPTION_TEXT, struct exec_flags, workdir, "DIR",
                 "working directory inside"),
         OPTION('u', "user", OPTION_TEXT, struct exec_flags, user, "USER[:GROUP]",
@@ -48,6 +52,23 @@ static int protect(struct cli *cli, struct engine *engine, const char *name, str
     return cli_protect(cli, err);
 }
 
+/* What -e and --env-file say, as `viv run` reads it. */
+static int read_env(
+        struct cli *cli, const struct exec_flags *flags, struct strv *ret, struct error *err)
+{
+    struct run_flags words = {.env = flags->env, .env_file = flags->env_file};
+    struct run_input input = {.environment = environ};
+    struct spec_process process = {0};
+    struct spec spec = {.process = &process};
+    struct run_build build = {.arena = cli->arena, .flags = &words, .input = &input, .spec = &spec};
+    int r = textfiles_read(cli->arena, "--env-file", &words.env_file, &input.env_files, err);
+
+    if (r == 0)
+        r = run_env_apply(&build, err);
+    *ret = process.env;
+    return r;
+}
+
 int cli_exec(struct cli *cli, int argc, char **argv, struct error *err)
 {
     _cleanup_engine_ struct engine engine = {0};
@@ -62,7 +83,6 @@ int cli_exec(struct cli *cli, int argc, char **argv, struct error *err)
         return error_set(err, ENOTTY, "-t: the input is not a terminal; leave -t out, or -i");
     struct engine_exec exec = {.name = rest.words[0],
             .args = {rest.words + 1, rest.count - 1, rest.count},
-            .env = flags.env,
             .cwd = flags.workdir,
             .user = flags.user,
             .interactive = flags.interactive,
@@ -70,6 +90,8 @@ int cli_exec(struct cli *cli, int argc, char **argv, struct error *err)
             .detach = flags.detach,
             .privileged = flags.privileged};
     r = detach_keys_read(cli->arena, flags.detach_keys, &exec.detach_keys, err);
+    if (r == 0)
+        r = read_env(cli, &flags, &exec.env, err);
     if (r == 0)
         r = engine_open(cli->arena, cli->root, &engine, err);
     if (r == 0)
@@ -83,11 +105,14 @@ int cli_exec(struct cli *cli, int argc, char **argv, struct error *err)
 
 struct attach_flags {
     bool no_stdin;
+    struct opt_bool sig_proxy;
     const char *detach_keys;
 };
 
 static const struct option_row attach_rows[] = {
         OPTION(0, "no-stdin", OPTION_FLAG, struct attach_flags, no_stdin, NULL, "only watch"),
+        OPTION(0, "sig-proxy", OPTION_SWITCH, struct attach_flags, sig_proxy, NULL,
+                "--sig-proxy=false: signals end the command, not the workload"),
         OPTION(0, "detach-keys", OPTION_TEXT, struct attach_flags, detach_keys, "KEYS",
                 "what leaves a terminal (ctrl-p,ctrl-q)"),
 };
@@ -109,12 +134,14 @@ int cli_attach(struct cli *cli, int argc, char **argv, struct error *err)
 
     if (r != 0)
         return r < 0 ? r : 0;
-    const char *keys;
-    r = detach_keys_read(cli->arena, flags.detach_keys, &keys, err);
+    struct engine_attach attach = {.name = rest.words[0],
+            .input = !flags.no_stdin,
+            .signals = !flags.sig_proxy.set || flags.sig_proxy.value};
+    r = detach_keys_read(cli->arena, flags.detach_keys, &attach.detach_keys, err);
     if (r == 0)
         r = engine_open(cli->arena, cli->root, &engine, err);
     if (r == 0)
-        r = engine_attach(&engine, rest.words[0], !flags.no_stdin, keys, &status, err);
+        r = engine_attach(&engine, &attach, &status, err);
     if (r == -ECANCELED)
         return 0;
     return r < 0 ? r : status;

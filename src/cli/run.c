@@ -5,10 +5,10 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
-#include "base/io.h"
 #include "base/path.h"
 #include "cli/command.h"
 #include "cli/resolve.h"
+#include "cli/textfiles.h"
 #include "observe/explain.h"
 #include "observe/summary.h"
 #include "observe/trace.h"
@@ -57,21 +57,6 @@ static struct option_command make_command(
         count++;
     command.tables[count] = own; /* run_flags_command leaves room, and a NULL behind */
     return command;
-}
-
-static int read_env_files(
-        struct cli *cli, const struct run_flags *flags, struct strv *ret, struct error *err)
-{
-    const char *path;
-
-    strv_foreach (path, &flags->env_file) {
-        _cleanup_buf_ struct buf text = {.max = 1 << 20};
-        int r = io_read_file_at(AT_FDCWD, path, &text);
-        if (r < 0)
-            return error_sys(err, -r, "--env-file %s", path);
-        strv_add(cli->arena, ret, buf_text(&text));
-    }
-    return 0;
 }
 
 static const char *absolute_dir(
@@ -132,7 +117,9 @@ static int build(struct cli *cli, struct run_flags *flags, const struct strv *re
         root = r == 0 ? "" : NULL; /* known when it is made */
     }
     if (r == 0)
-        r = read_env_files(cli, flags, &input.env_files, err);
+        r = textfiles_read(cli->arena, "--env-file", &flags->env_file, &input.env_files, err);
+    if (r == 0)
+        r = textfiles_read(cli->arena, "--label-file", &flags->label_file, &input.label_files, err);
     if (r == 0)
         r = run_flags_build(cli->arena, flags, &input, &ret->spec, &ret->choices, err);
     if (r < 0)
@@ -155,7 +142,19 @@ static int prepare(struct cli *cli, struct run_flags *flags, const struct strv *
     if (r == 0)
         r = resolve_run(cli, &ret->engine, ret->spec, &ret->choices, &ret->image, &ret->run, err);
     ret->run.told = &ret->told;
+    ret->run.cidfile = flags->cidfile;
     return r;
+}
+
+/* --replace: who has the name goes. */
+static int clear_name(struct prepared *prepared, const struct run_flags *flags, struct error *err)
+{
+    const struct engine_removal removal = {.force = true};
+
+    if (!flags->replace)
+        return 0;
+    int r = engine_remove(&prepared->engine, flags->name, &removal, err);
+    return r == -ENOENT ? 0 : r;
 }
 
 static void tell_all(struct prepared *prepared)
@@ -184,8 +183,11 @@ static int apply(struct cli *cli, struct prepared *prepared, const struct run_wo
         r = trace_init(&trace, prepared->choices.step, err);
         run->apply.watch = &trace.watch;
     }
+    run->keep_signals = words->flags.sig_proxy.set && !words->flags.sig_proxy.value;
     run->apply.faults.fail_at = words->fail_step.value;
     run->apply.faults.kill_at = words->kill_step.value;
+    if (r == 0)
+        r = clear_name(prepared, &words->flags, err);
     if (r == 0)
         r = engine_run(&prepared->engine, run, &status, err);
     trace_end(&trace);
@@ -229,6 +231,8 @@ int cli_create(struct cli *cli, int argc, char **argv, struct error *err)
     if (r != 0)
         return r < 0 ? r : 0;
     r = prepare(cli, &words.flags, &rest, &prepared, err);
+    if (r == 0)
+        r = clear_name(&prepared, &words.flags, err);
     if (r == 0)
         r = engine_create(&prepared.engine, &prepared.run, err);
     tell_all(&prepared);

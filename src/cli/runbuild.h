@@ -19,3 +19,12 @@ struct run_build {
 /* Splits "KEY=VALUE" at the first sign, -1 if there is none or nothing before it. */
 int run_split(struct arena *arena, const char *text, char sign, const char **ret_key,
         const char **ret_value);
+
+/*
+ * Reads the files of a flag line by line: `names` as they were given, `texts` what they hold. Blank
+ * lines and those that begin with "#" are left out. `where` is "--env-file NAME:LINE".
+ */
+typedef int (*run_line_fn)(
+        struct run_build *build, const char *line, const char *where, struct error *err);
+int run_lines(struct run_build *build, const char *flag, const struct strv *names,
+        const struct strv *texts, run_line_fn fn, struct error *err);

@@ -26,6 +26,8 @@ static const struct option_row rows[] = {
         RUN_ROW('t', "tty", OPTION_FLAG, tty, NULL, "Give it a terminal"),
         RUN_ROW(0, "detach-keys", OPTION_TEXT, detach_keys, "KEYS",
                 "Keys that leave it running, ctrl-p,ctrl-q when not said"),
+        RUN_ROW(0, "sig-proxy", OPTION_SWITCH, sig_proxy, NULL,
+                "--sig-proxy=false: signals end the command, not the workload"),
         RUN_ROW(0, "isolation", OPTION_CHOICE, isolation, "container|vm",
                 "On the host's kernel, or in a machine of its own"),
         RUN_ROW(0, "accel", OPTION_CHOICE, accel, "auto|kvm|emu",
@@ -52,8 +54,13 @@ static const struct option_row rows[] = {
         RUN_ROW(0, "stop-timeout", OPTION_TIME, stop_timeout, "TIME",
                 "How long 'stop' waits before it kills"),
         RUN_ROW('l', "label", OPTION_LIST, label, "KEY[=VALUE]", "Describe the sandbox"),
+        RUN_ROW(0, "label-file", OPTION_LIST, label_file, "FILE", "Labels of a file, one a line"),
         RUN_ROW(0, "annotation", OPTION_LIST, annotation, "KEY=VALUE",
                 "Describe it in the OCI configuration"),
+        RUN_ROW(0, "cidfile", OPTION_TEXT, cidfile, "FILE",
+                "Write the sandbox's id to this new file"),
+        RUN_ROW(0, "replace", OPTION_FLAG, replace, NULL,
+                "Take away the sandbox that has the name, if there is one"),
         RUN_ROW(0, "pidfile", OPTION_TEXT, pidfile, "FILE", "Write the process's id there"),
         RUN_ROW(0, "trace", OPTION_FLAG, trace, NULL, "Print each step, its time and result"),
         RUN_ROW(0, "step", OPTION_FLAG, step, NULL, "Stop before each step"),
@@ -88,6 +95,20 @@ static int check_name(const char *name, struct error *err)
     return 0;
 }
 
+/* A label without "=" has an empty value. */
+static int add_label(
+        struct run_build *build, const char *text, const char *where, struct error *err)
+{
+    const char *key = text;
+    const char *value = "";
+
+    if (!*text || *text == '=')
+        return error_set(err, EINVAL, "%s \"%s\": the key is missing", where, text);
+    run_split(build->arena, text, '=', &key, &value);
+    spec_map_set(build->arena, &build->choices->labels, key, value);
+    return 0;
+}
+
 static int read_labels(struct run_build *build, struct error *err)
 {
     const struct run_flags *flags = build->flags;
@@ -99,13 +120,12 @@ static int read_labels(struct run_build *build, struct error *err)
     for (size_t i = 0; image && i < image->labels.count; i++)
         spec_map_set(
                 build->arena, labels, image->labels.items[i].key, image->labels.items[i].value);
-    for (size_t i = 0; i < flags->label.count; i++) {
-        const char *text = flags->label.words[i];
-        if (!*text || *text == '=')
-            return error_set(err, EINVAL, "--label \"%s\": the key is missing", text);
-        bool pair = run_split(build->arena, text, '=', &key, &value) == 0;
-        spec_map_set(build->arena, labels, pair ? key : text, pair ? value : "");
-    }
+    int r = run_lines(
+            build, "--label-file", &flags->label_file, &build->input->label_files, add_label, err);
+    for (size_t i = 0; r == 0 && i < flags->label.count; i++)
+        r = add_label(build, flags->label.words[i], "--label", err);
+    if (r < 0)
+        return r;
     for (size_t i = 0; i < flags->annotation.count; i++) {
         if (run_split(build->arena, flags->annotation.words[i], '=', &key, &value) < 0)
             return error_set(err, EINVAL, "--annotation \"%s\": write KEY=VALUE",
@@ -164,6 +184,8 @@ static int apply_sandbox(struct run_build *build, struct error *err)
         return -EINVAL;
     if (flags->detach && flags->step)
         return error_set(err, EINVAL, "--step asks questions, and --detach has nobody to answer");
+    if (flags->replace && !flags->name)
+        return error_set(err, EINVAL, "--replace: say which one with --name");
     choices->name = flags->name;
     choices->detach = flags->detach;
     choices->rm = flags->rm;

@@ -34,9 +34,13 @@ struct run_flags {
     const char *platform;
     const char *authfile, *cert_dir, *creds;
     struct opt_bool tls_verify;
+    struct opt_bool sig_proxy;
     bool quiet;
     struct strv label;
+    struct strv label_file;
     struct strv annotation;
+    const char *cidfile;
+    bool replace;
     const char *stop_signal;
     struct opt_i64 stop_timeout; /* nanoseconds */
     const char *restart;
@@ -55,6 +59,8 @@ struct run_flags {
     const char *entrypoint;
     struct strv env;
     struct strv env_file;
+    struct strv unsetenv;
+    bool unsetenv_all;
     const char *workdir;
     const char *user;
     struct strv group_add;
@@ -90,6 +96,7 @@ struct run_flags {
     struct strv dns_search;
     struct strv dns_option;
     struct strv add_host;
+    bool no_hosts;
 
     /* the file system */
     bool read_only;
@@ -165,6 +172,7 @@ struct run_input {
     const struct spec *bundle;     /* --bundle's configuration; NULL: the default one is taken */
     struct strv arguments;         /* what options_parse() left */
     struct strv env_files;         /* the texts of the files of --env-file, in their order */
+    struct strv label_files;       /* of --label-file */
     char *const *environment;      /* the caller's, for `-e NAME`; may be NULL */
     const char *directory;         /* the caller's, for relative paths of -v; NULL: refused */
 };

@@ -33,6 +33,7 @@ static const struct option_row rows[] = {
                 "Look short names up in this domain; \".\" for none"),
         RUN_ROW(0, "dns-option", OPTION_LIST, dns_option, "OPTION", "As resolv.conf(5) has them"),
         RUN_ROW(0, "dns-opt", OPTION_LIST, dns_option, NULL, NULL),
+        RUN_ROW(0, "no-hosts", OPTION_FLAG, no_hosts, NULL, "Leave /etc/hosts as the root has it"),
         RUN_ROW(0, "add-host", OPTION_LIST, add_host, "NAME:ADDRESS",
                 "A line of /etc/hosts; the address may be host-gateway"),
 };
@@ -228,6 +229,11 @@ static int read_names(struct run_build *build, struct error *err)
     request->dns_search = flags->dns_search;
     request->dns_option = flags->dns_option;
     request->add_host = flags->add_host;
+    request->no_hosts = flags->no_hosts;
+    if (flags->no_hosts && flags->add_host.count)
+        return error_set(err, EINVAL,
+                "--no-hosts leaves /etc/hosts alone, and --add-host writes to it: give one of "
+                "them");
     return 0;
 }
 

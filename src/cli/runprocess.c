@@ -12,6 +12,9 @@ static const struct option_row rows[] = {
                 "Set a variable; without a value, pass yours on"),
         RUN_ROW(0, "env-file", OPTION_LIST, env_file, "FILE",
                 "Set the variables in a file, one a line"),
+        RUN_ROW(0, "unsetenv", OPTION_LIST, unsetenv, "NAME",
+                "Leave a variable of the image out, or of the default ones"),
+        RUN_ROW(0, "unsetenv-all", OPTION_FLAG, unsetenv_all, NULL, "Leave all of these out"),
         RUN_ROW('w', "workdir", OPTION_TEXT, workdir, "DIR", "Directory to start in"),
         RUN_ROW('u', "user", OPTION_TEXT, user, "USER[:GROUP]",
                 "User to run as, by name or number"),
@@ -90,41 +93,25 @@ static int add_variable(
 }
 
 static int add_file_line(
-        struct run_build *build, char *line, const char *name, size_t number, struct error *err)
+        struct run_build *build, const char *line, const char *where, struct error *err)
 {
-    size_t length = strlen(line);
-
-    if (length > 0 && line[length - 1] == '\r')
-        line[length - 1] = '\0';
-    line += strspn(line, " \t");
-    if (!*line || *line == '#')
-        return 0;
     size_t end = name_length(line);
+
     if (strcspn(line, " \t") < end)
-        return error_set(err, EINVAL,
-                "--env-file %s:%zu: the variable's name \"%.*s\" has a blank inside", name, number,
+        return error_set(err, EINVAL, "%s: the variable's name \"%.*s\" has a blank inside", where,
                 (int)(end < 64 ? end : 64), line);
-    const char *where = arena_printf(build->arena, "--env-file %s:%zu", name, number);
     return add_variable(build, line, where, err);
 }
 
-static int add_env_file(
-        struct run_build *build, const char *text, const char *name, struct error *err)
+int run_env_apply(struct run_build *build, struct error *err)
 {
-    size_t number = 1;
+    const struct run_flags *flags = build->flags;
+    int r = run_lines(
+            build, "--env-file", &flags->env_file, &build->input->env_files, add_file_line, err);
 
-    if (str_starts(text, "\xef\xbb\xbf")) /* a byte order mark */
-        text += 3;
-    for (; *text; number++) {
-        size_t length = strcspn(text, "\n");
-        char *line = arena_strndup(build->arena, text, length);
-        int r = add_file_line(build, line, name, number, err);
-        if (r < 0)
-            return r;
-        text += length;
-        text += *text == '\n';
-    }
-    return 0;
+    for (size_t i = 0; r == 0 && i < flags->env.count; i++)
+        r = add_variable(build, flags->env.words[i], "--env", err);
+    return r;
 }
 
 /* Weakest first: the default, the image, a terminal, files, single variables. */
@@ -133,21 +120,20 @@ static int apply_env(struct run_build *build, struct error *err)
     const struct run_flags *flags = build->flags;
     const struct run_input *input = build->input;
     struct strv *env = &build->spec->process->env;
+    const char *name;
 
-    for (size_t i = 0; input->image && i < input->image->env.count; i++)
+    if (flags->unsetenv_all)
+        env->count = 0;
+    for (size_t i = 0; input->image && !flags->unsetenv_all && i < input->image->env.count; i++)
         if (add_variable(build, input->image->env.words[i], "the image's variable", err) < 0)
             return -EINVAL;
+    strv_foreach (name, &flags->unsetenv) {
+        drop_variable(env, name);
+    }
     if (flags->tty && find_variable(env, "TERM", 4) == env->count)
         strv_add(build->arena, env, "TERM=xterm");
-    for (size_t i = 0; i < flags->env_file.count; i++) {
-        if (i >= input->env_files.count)
-            return error_set(err, EINVAL, "--env-file %s was not read", flags->env_file.words[i]);
-        if (add_env_file(build, input->env_files.words[i], flags->env_file.words[i], err) < 0)
-            return -EINVAL;
-    }
-    for (size_t i = 0; i < flags->env.count; i++)
-        if (add_variable(build, flags->env.words[i], "--env", err) < 0)
-            return -EINVAL;
+    if (run_env_apply(build, err) < 0)
+        return -EINVAL;
     build->choices->env_has_home = find_variable(env, "HOME", 4) < env->count;
     return 0;
 }

@@ -8,3 +8,6 @@ extern const struct option_table run_process_table;
 
 /* Command, environment, directory, user, limits. -EINVAL with the error filled. */
 int run_process_apply(struct run_build *build, struct error *err);
+
+/* --env-file and --env alone, on top of the variables that the process has. */
+int run_env_apply(struct run_build *build, struct error *err);

@@ -1,5 +1,9 @@
 #include "cli/select.h"
 
+#include <fcntl.h>
+
+#include "base/cleanup.h"
+#include "base/io.h"
 #include "observe/filter.h"
 
 static bool fits(const struct sandbox *sandbox, enum select_state state)
@@ -7,36 +11,106 @@ static bool fits(const struct sandbox *sandbox, enum select_state state)
     bool alive = sandbox->status == SPEC_RUNNING || sandbox->status == SPEC_PAUSED ||
                  sandbox->life.restarting;
 
-    return state == SELECT_ANY || alive == (state == SELECT_ALIVE);
+    switch (state) {
+    case SELECT_ANY:
+        return true;
+    case SELECT_ALIVE:
+        return alive;
+    case SELECT_DEAD:
+        return !alive;
+    case SELECT_RUNNING:
+        return sandbox->status == SPEC_RUNNING;
+    case SELECT_PAUSED:
+        return sandbox->status == SPEC_PAUSED;
+    }
+    return false;
+}
+
+/* All that fit, or with `latest` the one of them that was created last. */
+static int add_listed(struct engine *engine, const struct select_flags *flags,
+        enum select_state state, struct strv *names, struct error *err)
+{
+    struct filter *filter;
+    struct strv all = {0};
+    const char *name;
+    const char *latest = NULL;
+    const char *created = "";
+    int r = filter_new(engine, &flags->filter, &filter, err);
+
+    if (r == 0)
+        r = engine_list(engine, &all, err);
+    if (r < 0)
+        return r;
+    strv_foreach (name, &all) {
+        _cleanup_sandbox_ struct sandbox sandbox = {.record_fd = -1};
+        if (engine_find(engine, name, &sandbox, NULL) < 0)
+            continue; /* gone meanwhile */
+        if (flags->latest && sandbox.meta.created && strcmp(sandbox.meta.created, created) >= 0) {
+            created = sandbox.meta.created;
+            latest = sandbox.meta.name;
+        }
+        if (!flags->latest && fits(&sandbox, state) && filter_passes(filter, &sandbox))
+            strv_add(engine->arena, names, sandbox.meta.name);
+    }
+    if (flags->latest && !latest)
+        return error_set(err, ENOENT, "--latest: there is no sandbox");
+    if (latest)
+        strv_add(engine->arena, names, latest);
+    return 0;
+}
+
+static int add_of_file(struct cli *cli, const char *path, struct strv *names, struct error *err)
+{
+    char text[256];
+    ssize_t got = io_read_small_at(AT_FDCWD, path, text, sizeof(text));
+
+    if (got < 0)
+        return error_sys(err, (int)-got, "--cidfile %s", path);
+    text[strcspn(text, " \t\r\n")] = '\0';
+    if (!*text)
+        return error_set(err, EINVAL, "--cidfile %s: it holds no id", path);
+    strv_add(cli->arena, names, arena_strdup(cli->arena, text));
+    return 0;
+}
+
+/* What was named and is there. */
+static void drop_missing(struct engine *engine, struct strv *names)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < names->count; i++) {
+        _cleanup_sandbox_ struct sandbox sandbox = {.record_fd = -1};
+        if (engine_find(engine, names->words[i], &sandbox, NULL) != -ENOENT)
+            names->words[kept++] = names->words[i];
+    }
+    names->count = kept;
 }
 
 int select_names(struct cli *cli, const struct select_flags *flags, enum select_state state,
         struct strv *names, struct error *err)
 {
     _cleanup_engine_ struct engine engine = {0};
-    struct filter *filter;
-    struct strv all = {0};
-    const char *name;
-    bool several = flags->all || flags->filter.count;
+    bool chosen = flags->all || flags->filter.count;
+    const char *path;
 
-    if (!several && !names->count)
-        return error_set(err, EINVAL, "name a sandbox, or say --all");
-    if (!several)
-        return 0;
-    if (names->count)
-        return error_set(err, EINVAL, "--all and --filter choose the sandboxes: name none");
-    int r = engine_open(cli->arena, cli->root, &engine, err);
-    if (r == 0)
-        r = filter_new(&engine, &flags->filter, &filter, err);
-    if (r == 0)
-        r = engine_list(&engine, &all, err);
-    if (r < 0)
-        return r;
-    strv_foreach (name, &all) {
-        _cleanup_sandbox_ struct sandbox sandbox = {.record_fd = -1};
-        if (engine_find(&engine, name, &sandbox, NULL) == 0 && fits(&sandbox, state) &&
-                filter_passes(filter, &sandbox))
-            strv_add(cli->arena, names, sandbox.meta.name);
+    if ((chosen || flags->latest) && (names->count || flags->cidfile.count))
+        return error_set(err, EINVAL, "%s the sandboxes: name none",
+                flags->latest ? "--latest chooses" : "--all and --filter choose");
+    if (chosen && flags->latest)
+        return error_set(err, EINVAL, "--latest is one sandbox: leave --all and --filter out");
+    strv_foreach (path, &flags->cidfile) {
+        int r = add_of_file(cli, path, names, err);
+        if (r < 0)
+            return r;
     }
-    return 0;
+    if (!chosen && !flags->latest && !names->count)
+        return error_set(err, EINVAL, "name a sandbox, or say --all");
+    if (!chosen && !flags->latest && !flags->ignore)
+        return 0;
+    int r = engine_open(cli->arena, cli->root, &engine, err);
+    if (r == 0 && (chosen || flags->latest))
+        r = add_listed(&engine, flags, state, names, err);
+    if (r == 0 && flags->ignore)
+        drop_missing(&engine, names);
+    return r;
 }

@@ -3,6 +3,7 @@
 
 #include "cli/command.h"
 #include "cli/select.h"
+#include "cli/stopping.h"
 #include "engine/events.h"
 #include "spec/signals.h"
 
@@ -32,53 +33,71 @@ static int each_unpause(struct engine *engine, const char *name, void *data, str
     return r;
 }
 
-/* A command without options of its own. */
-static int run_plain(struct cli *cli, int argc, char **argv, const char *name, const char *about,
-        cli_each_fn fn, struct error *err)
+struct freeze_flags {
+    struct select_flags select;
+};
+
+static const struct option_row freeze_rows[] = {SELECT_ROWS(struct freeze_flags, select)};
+static const struct option_table freeze_table = OPTION_TABLE("Options", freeze_rows);
+
+/* One that is frozen already, or runs already, is no part of --all. */
+static int run_freeze(struct cli *cli, int argc, char **argv, const struct option_command *command,
+        enum select_state state, struct error *err)
 {
-    const struct option_command command = {
-            .name = name, .usage = "SANDBOX…", .about = about, .least = 1, .most = SIZE_MAX};
+    struct freeze_flags flags = {0};
     struct strv names = {0};
-    int nothing = 0;
-    int r = cli_parse(cli, &command, argc, argv, &nothing, &names, err);
+    int r = cli_parse(cli, command, argc, argv, &flags, &names, err);
 
     if (r != 0)
         return r < 0 ? r : 0;
-    return cli_each(cli, &names, fn, NULL, err);
+    r = select_names(cli, &flags.select, state, &names, err);
+    if (r < 0)
+        return r;
+    return cli_each(cli, &names, state == SELECT_RUNNING ? each_pause : each_unpause, NULL, err);
 }
 
 int cli_pause(struct cli *cli, int argc, char **argv, struct error *err)
 {
-    return run_plain(cli, argc, argv, "viv pause",
-            "Freezes all processes of sandboxes: they keep their memory and get no time.",
-            each_pause, err);
+    static const struct option_command command = {.name = "viv pause",
+            .usage = "SANDBOX…",
+            .about = "Freezes all processes of sandboxes: they keep their memory and get no time.",
+            .most = SIZE_MAX,
+            .tables = {&freeze_table}};
+
+    return run_freeze(cli, argc, argv, &command, SELECT_RUNNING, err);
 }
 
 int cli_unpause(struct cli *cli, int argc, char **argv, struct error *err)
 {
-    return run_plain(
-            cli, argc, argv, "viv unpause", "Lets frozen sandboxes go on.", each_unpause, err);
+    static const struct option_command command = {.name = "viv unpause",
+            .usage = "SANDBOX…",
+            .about = "Lets frozen sandboxes go on.",
+            .most = SIZE_MAX,
+            .tables = {&freeze_table}};
+
+    return run_freeze(cli, argc, argv, &command, SELECT_PAUSED, err);
 }
 
 /* ---- kill ------------------------------------------------------------------------------------ */
 
 struct kill_flags {
+    struct select_flags select;
     const char *signal;
-    bool all;
+    bool every;
     int number;
 };
 
 static const struct option_row kill_rows[] = {
         OPTION('s', "signal", OPTION_TEXT, struct kill_flags, signal, "SIGNAL",
                 "name or number (SIGKILL)"),
-        OPTION('a', "all", OPTION_FLAG, struct kill_flags, all, NULL,
-                "to every process, not only the first"),
+        SELECT_ROWS(struct kill_flags, select),
+        OPTION(0, "processes", OPTION_FLAG, struct kill_flags, every, NULL,
+                "to every process of it, not only the first"),
 };
 static const struct option_table kill_table = OPTION_TABLE("Options", kill_rows);
 static const struct option_command kill_command = {.name = "viv kill",
         .usage = "SANDBOX…",
         .about = "Sends a signal to the first process of sandboxes.",
-        .least = 1,
         .most = SIZE_MAX,
         .tables = {&kill_table}};
 
@@ -86,7 +105,7 @@ static int each_kill(struct engine *engine, const char *name, void *data, struct
 {
     const struct kill_flags *flags = data;
 
-    return engine_kill(engine, name, flags->number, flags->all, err);
+    return engine_kill(engine, name, flags->number, flags->every, err);
 }
 
 int cli_kill(struct cli *cli, int argc, char **argv, struct error *err)
@@ -99,7 +118,8 @@ int cli_kill(struct cli *cli, int argc, char **argv, struct error *err)
         return r < 0 ? r : 0;
     if (flags.signal && signal_parse(flags.signal, &flags.number, err) < 0)
         return -EINVAL;
-    return cli_each(cli, &names, each_kill, &flags, err);
+    r = select_names(cli, &flags.select, SELECT_RUNNING, &names, err);
+    return r < 0 ? r : cli_each(cli, &names, each_kill, &flags, err);
 }
 
 /* ---- stop ------------------------------------------------------------------------------------ */
@@ -107,10 +127,15 @@ int cli_kill(struct cli *cli, int argc, char **argv, struct error *err)
 struct stop_flags {
     struct select_flags select;
     struct opt_i64 time;
+    const char *signal;
+    struct engine_stopping stopping;
 };
 
 static const struct option_row stop_rows[] = {
         SELECT_ROWS(struct stop_flags, select),
+        SELECT_IGNORE_ROW(struct stop_flags, select),
+        OPTION('s', "signal", OPTION_TEXT, struct stop_flags, signal, "SIGNAL",
+                "what is sent first (the sandbox's choice, or SIGTERM)"),
         OPTION('t', "time", OPTION_NUMBER, struct stop_flags, time, "SECONDS",
                 "how long to wait before SIGKILL (the sandbox's choice, or 10)"),
         OPTION(0, "timeout", OPTION_NUMBER, struct stop_flags, time, "SECONDS", NULL),
@@ -125,9 +150,8 @@ static const struct option_command stop_command = {.name = "viv stop",
 static int each_stop(struct engine *engine, const char *name, void *data, struct error *err)
 {
     const struct stop_flags *flags = data;
-    int seconds = flags->time.set ? (int)flags->time.value : -1;
 
-    return engine_stop(engine, name, seconds, err);
+    return engine_stop(engine, name, &flags->stopping, err);
 }
 
 int cli_stop(struct cli *cli, int argc, char **argv, struct error *err)
@@ -138,10 +162,9 @@ int cli_stop(struct cli *cli, int argc, char **argv, struct error *err)
 
     if (r != 0)
         return r < 0 ? r : 0;
-    if (flags.time.set && (flags.time.value < 0 || flags.time.value > 86400))
-        return error_set(err, EINVAL, "--time %lld: seconds from 0 to 86400 are wanted",
-                (long long)flags.time.value);
-    r = select_names(cli, &flags.select, SELECT_ALIVE, &names, err);
+    r = stopping_read(&flags.time, flags.signal, &flags.stopping, err);
+    if (r == 0)
+        r = select_names(cli, &flags.select, SELECT_ALIVE, &names, err);
     return r < 0 ? r : cli_each(cli, &names, each_stop, &flags, err);
 }
 
@@ -150,12 +173,17 @@ int cli_stop(struct cli *cli, int argc, char **argv, struct error *err)
 struct rm_flags {
     struct select_flags select;
     bool force, volumes;
+    struct opt_i64 time;
+    struct engine_stopping stopping;
 };
 
 static const struct option_row rm_rows[] = {
         SELECT_ROWS(struct rm_flags, select),
+        SELECT_IGNORE_ROW(struct rm_flags, select),
         OPTION('f', "force", OPTION_FLAG, struct rm_flags, force, NULL,
                 "also those that run: they are killed"),
+        OPTION('t', "time", OPTION_NUMBER, struct rm_flags, time, "SECONDS",
+                "with --force: stop those that run, and wait so long before SIGKILL"),
         OPTION('v', "volumes", OPTION_FLAG, struct rm_flags, volumes, NULL,
                 "their volumes without a name too"),
 };
@@ -169,8 +197,9 @@ static const struct option_command rm_command = {.name = "viv rm",
 static int each_rm(struct engine *engine, const char *name, void *data, struct error *err)
 {
     const struct rm_flags *flags = data;
-    int r = engine_remove(
-            engine, name, &(struct engine_removal){flags->force, flags->volumes}, err);
+    const struct engine_removal removal = {
+            flags->force, flags->volumes, flags->time.set ? flags->stopping.timeout_s : 0};
+    int r = engine_remove(engine, name, &removal, err);
 
     return r == -ENOENT && flags->force ? 0 : r;
 }
@@ -183,7 +212,11 @@ int cli_rm(struct cli *cli, int argc, char **argv, struct error *err)
 
     if (r != 0)
         return r < 0 ? r : 0;
-    r = select_names(cli, &flags.select, SELECT_ANY, &names, err);
+    if (flags.time.set && !flags.force)
+        return error_set(err, EINVAL, "--time: without --force nothing is stopped");
+    r = stopping_read(&flags.time, NULL, &flags.stopping, err);
+    if (r == 0)
+        r = select_names(cli, &flags.select, SELECT_ANY, &names, err);
     return r < 0 ? r : cli_each(cli, &names, each_rm, &flags, err);
 }
 

@@ -2,23 +2,26 @@
 #include "cli/command.h"
 #include "cli/detachkeys.h"
 #include "cli/select.h"
+#include "cli/stopping.h"
 
 /* ---- start ----------------------------------------------------------------------------------- */
 
 struct start_flags {
     struct select_flags select;
     bool attach, interactive;
+    struct opt_bool sig_proxy;
     const char *detach_keys;
 };
 
 static const struct option_row start_rows[] = {
         OPTION(0, "all", OPTION_FLAG, struct start_flags, select.all, NULL, "all that do not run"),
-        OPTION(0, "filter", OPTION_LIST, struct start_flags, select.filter, "KEY=VALUE",
-                "those that do not run and pass, as viv ps has them"),
+        SELECT_ROWS_PLAIN(struct start_flags, select),
         OPTION('a', "attach", OPTION_FLAG, struct start_flags, attach, NULL,
                 "stay at its streams; the status is the workload's"),
         OPTION('i', "interactive", OPTION_FLAG, struct start_flags, interactive, NULL,
                 "stay, and pass input on"),
+        OPTION(0, "sig-proxy", OPTION_SWITCH, struct start_flags, sig_proxy, NULL,
+                "--sig-proxy=false: signals end the command, not the workload"),
         OPTION(0, "detach-keys", OPTION_TEXT, struct start_flags, detach_keys, "KEYS",
                 "what leaves a terminal (ctrl-p,ctrl-q)"),
 };
@@ -51,7 +54,7 @@ static int protect(struct cli *cli, struct engine *engine, const char *name, str
 struct starting {
     struct cli *cli;
     struct engine_start start;
-    int seconds; /* restart */
+    struct engine_stopping stopping; /* restart */
     int status;
 };
 
@@ -88,6 +91,7 @@ int cli_start(struct cli *cli, int argc, char **argv, struct error *err)
     _cleanup_engine_ struct engine engine = {0};
     starting.start.attach = true;
     starting.start.interactive = flags.interactive;
+    starting.start.signals = !flags.sig_proxy.set || flags.sig_proxy.value;
     r = detach_keys_read(cli->arena, flags.detach_keys, &starting.start.detach_keys, err);
     if (r == 0)
         r = engine_open(cli->arena, cli->root, &engine, err);
@@ -101,10 +105,15 @@ int cli_start(struct cli *cli, int argc, char **argv, struct error *err)
 struct restart_flags {
     struct select_flags select;
     struct opt_i64 time;
+    const char *signal;
+    bool running;
 };
 
 static const struct option_row restart_rows[] = {
         SELECT_ROWS(struct restart_flags, select),
+        OPTION(0, "running", OPTION_FLAG, struct restart_flags, running, NULL, "all that run"),
+        OPTION('s', "signal", OPTION_TEXT, struct restart_flags, signal, "SIGNAL",
+                "what is sent first (the sandbox's choice, or SIGTERM)"),
         OPTION('t', "time", OPTION_NUMBER, struct restart_flags, time, "SECONDS",
                 "how long to wait before SIGKILL (the sandbox's choice, or 10)"),
         OPTION(0, "timeout", OPTION_NUMBER, struct restart_flags, time, "SECONDS", NULL),
@@ -122,7 +131,7 @@ static int each_restart(struct engine *engine, const char *name, void *data, str
     int r = protect(starting->cli, engine, name, err);
 
     if (r == 0)
-        r = engine_stop(engine, name, starting->seconds, err);
+        r = engine_stop(engine, name, &starting->stopping, err);
     return r < 0 ? r : each_start(engine, name, data, err);
 }
 
@@ -130,16 +139,15 @@ int cli_restart(struct cli *cli, int argc, char **argv, struct error *err)
 {
     struct restart_flags flags = {0};
     struct strv names = {0};
-    struct starting starting = {.cli = cli, .seconds = -1};
+    struct starting starting = {.cli = cli};
     int r = cli_parse(cli, &restart_command, argc, argv, &flags, &names, err);
 
     if (r != 0)
         return r < 0 ? r : 0;
-    if (flags.time.set && (flags.time.value < 0 || flags.time.value > 86400))
-        return error_set(err, EINVAL, "--time %lld: seconds from 0 to 86400 are wanted",
-                (long long)flags.time.value);
-    if (flags.time.set)
-        starting.seconds = (int)flags.time.value;
-    r = select_names(cli, &flags.select, SELECT_ANY, &names, err);
+    flags.select.all = flags.select.all || flags.running;
+    r = stopping_read(&flags.time, flags.signal, &starting.stopping, err);
+    if (r == 0)
+        r = select_names(
+                cli, &flags.select, flags.running ? SELECT_ALIVE : SELECT_ANY, &names, err);
     return r < 0 ? r : cli_each(cli, &names, each_restart, &starting, err);
 }

@@ -204,15 +204,19 @@ static int settle(const struct sandbox *sandbox)
     return 0;
 }
 
-static int stop_running(const struct sandbox *sandbox, int timeout_s, struct error *err)
+static int stop_running(
+        const struct sandbox *sandbox, const struct engine_stopping *stopping, struct error *err)
 {
     pid_t pid = sandbox->container.state.pid;
+    int own = sandbox->meta.stop_timeout > 0 ? sandbox->meta.stop_timeout : STOP_TIMEOUT_S;
+    int timeout_s = stopping->timeout_s >= 0 ? stopping->timeout_s : own;
+    int signal = stopping->signal ? stopping->signal : stop_signal(sandbox);
     int r = 0;
 
     if (sandbox->status == SPEC_PAUSED)
         r = container_resume(&sandbox->container, err);
     if (r == 0 && timeout_s > 0)
-        r = container_kill(&sandbox->container, stop_signal(sandbox), false, err);
+        r = container_kill(&sandbox->container, signal, false, err);
     if (r == 0 && !ends_within(pid, timeout_s))
         r = container_kill(&sandbox->container, SIGKILL, false, err);
     if (r == -ESRCH)
@@ -233,7 +237,8 @@ static int tidy_up(struct engine *engine, const char *name)
     return 0;
 }
 
-int engine_stop(struct engine *engine, const char *name, int timeout_s, struct error *err)
+int engine_stop(struct engine *engine, const char *name, const struct engine_stopping *stopping,
+        struct error *err)
 {
     for (int tries = 0; tries < SETTLE_TRIES; tries++) {
         _cleanup_sandbox_ struct sandbox sandbox = {.record_fd = -1};
@@ -242,10 +247,7 @@ int engine_stop(struct engine *engine, const char *name, int timeout_s, struct e
             return r;
         end_for_good(&sandbox);
         if (is_alive(&sandbox)) {
-            int seconds = timeout_s >= 0                  ? timeout_s
-                          : sandbox.meta.stop_timeout > 0 ? sandbox.meta.stop_timeout
-                                                          : STOP_TIMEOUT_S;
-            r = stop_running(&sandbox, seconds, err);
+            r = stop_running(&sandbox, stopping, err);
             record_unlock(sandbox.record_fd);
             if (r == 0)
                 event_of(engine, &sandbox.meta, "stop", NULL, NULL);
@@ -277,10 +279,10 @@ int engine_kill(struct engine *engine, const char *name, int signal, bool all, s
     return r < 0 ? error_prefix(err, "sandbox \"%s\"", sandbox.meta.name) : 0;
 }
 
-/* Ends it without asking, and waits until nobody is at it. */
-static int end_now(struct engine *engine, const char *name, struct error *err)
+/* Ends it, and waits until nobody is at it. */
+static int end_now(struct engine *engine, const char *name, int timeout_s, struct error *err)
 {
-    int r = engine_stop(engine, name, 0, err);
+    int r = engine_stop(engine, name, &(struct engine_stopping){timeout_s, 0}, err);
 
     return r == -ENOENT ? 0 : r; /* one with --rm goes by itself */
 }
@@ -303,7 +305,7 @@ int engine_remove(struct engine *engine, const char *name, const struct engine_r
     if (busy) {
         name = sandbox.meta.name;
         sandbox_close(&sandbox);
-        r = end_now(engine, name, err);
+        r = end_now(engine, name, removal->timeout_s, err);
         if (r == 0)
             r = engine_find(engine, name, &sandbox, NULL);
         if (r < 0)

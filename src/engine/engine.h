@@ -43,8 +43,10 @@ struct engine_run {
     struct spec *spec; /* the configuration; what is known only when it starts is filled in */
     struct sandbox_meta meta; /* name NULL: one is made up; the id is made up always */
     bool detach;
+    bool keep_signals;       /* those that this process gets are not passed on to the workload */
     const char *detach_keys; /* the bytes that leave the terminal; see session.h */
     unsigned preserve_fds;
+    const char *cidfile; /* a new file that the id is written to; NULL: none */
     struct container_apply apply;
     struct strv *told; /* filled: warnings for the user */
 };
@@ -63,6 +65,7 @@ struct engine_start {
     const char *name;
     bool attach;      /* stay at its streams; the status is then the workload's */
     bool interactive; /* and pass input on */
+    bool signals;     /* and signals, where there is no terminal */
     const char *detach_keys;
     struct strv *told; /* filled: warnings for the user */
 };
@@ -113,17 +116,24 @@ enum wait_condition {
 int engine_wait(struct engine *engine, const char *name, enum wait_condition condition,
         int *ret_status, struct error *err);
 
-/* The stop signal, and SIGKILL when it has not ended after so many seconds (-1: the sandbox's own
- * choice, or 10). Its restart policy does not start it again. */
-int engine_stop(struct engine *engine, const char *name, int timeout_s, struct error *err);
+struct engine_stopping {
+    int timeout_s; /* seconds until SIGKILL; 0: at once; -1: the sandbox's own choice, or 10 */
+    int signal;    /* what is sent first; 0: the sandbox's own choice, or SIGTERM */
+};
+
+/* The stop signal, and SIGKILL when it has not ended. Its restart policy does not start it again.
+ */
+int engine_stop(struct engine *engine, const char *name, const struct engine_stopping *stopping,
+        struct error *err);
 
 /* A signal to the first process, or to all. One that ends it (SIGKILL, its stop signal) ends it for
  * good, as engine_stop does. */
 int engine_kill(struct engine *engine, const char *name, int signal, bool all, struct error *err);
 
 struct engine_removal {
-    bool force;   /* also one that runs */
-    bool volumes; /* and its volumes without a name */
+    bool force;    /* also one that runs */
+    bool volumes;  /* and its volumes without a name */
+    int timeout_s; /* one that runs is asked by its stop signal, and has so many seconds; 0: none */
 };
 
 /* Takes it away, its log too. */
@@ -146,7 +156,14 @@ struct engine_exec {
 int engine_exec(
         struct engine *engine, const struct engine_exec *exec, int *ret_status, struct error *err);
 
+struct engine_attach {
+    const char *name;
+    bool input;   /* pass input on */
+    bool signals; /* and signals, where there is no terminal */
+    const char *detach_keys;
+};
+
 /* Sits at a sandbox's streams until it ends (the status is then in *ret_status) or the detach keys
  * are typed (-ECANCELED, without an error's text). */
-int engine_attach(struct engine *engine, const char *name, bool input, const char *detach_keys,
-        int *ret_status, struct error *err);
+int engine_attach(struct engine *engine, const struct engine_attach *attach, int *ret_status,
+        struct error *err);

@@ -12,6 +12,7 @@
 #include "base/io.h"
 #include "base/loop.h"
 #include "engine/attach.h"
+#include "engine/session.h"
 #include "engine/slim.h"
 #include "sys/process.h"
 
@@ -276,13 +277,10 @@ static int add_streams(struct monitor *monitor)
 
 static int add_signals(struct monitor *monitor)
 {
-    static const int passed_on[] = {
-            SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGCONT, SIGALRM};
     sigset_t set;
 
     sigemptyset(&set);
-    for (size_t i = 0; i < ARRAY_SIZE(passed_on); i++)
-        sigaddset(&set, passed_on[i]);
+    session_add_signals(&set);
     return loop_add_signals(monitor->loop, &set, on_signal, monitor, NULL);
 }
 

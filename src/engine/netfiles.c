@@ -79,7 +79,7 @@ int netfiles_compose(const struct netfiles_input *input, struct netfiles *ret, s
 
     compose_hosts(input, &hosts, err);
     compose_resolvconf(input, &servers);
-    if (connected || request->add_host.count)
+    if ((connected || request->add_host.count) && !request->no_hosts)
         add(input, &files, "hosts", &hosts);
     if (connected || request->dns.count)
         add(input, &files, "resolv.conf", &servers);

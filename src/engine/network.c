@@ -278,6 +278,8 @@ static void share_files(struct engine *engine, struct engine_run *run)
         for (size_t j = 0; j < ARRAY_SIZE(names); j++) {
             const char *path = path_join(engine->arena, folder, names[j]);
             const char *destination = arena_printf(engine->arena, "/etc/%s", names[j]);
+            if (j == 0 && meta->network.no_hosts)
+                continue;
             if (access(path, F_OK) == 0 && !has_mount(run->spec, destination))
                 spec_add_mount(engine->arena, run->spec, destination, "bind", path,
                         "bind,nosuid,nodev,noexec");

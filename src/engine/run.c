@@ -8,6 +8,7 @@
 #include "base/io.h"
 #include "base/str.h"
 #include "cgroup/group.h"
+#include "engine/attached.h"
 #include "engine/bury.h"
 #include "engine/connect.h"
 #include "engine/engine.h"
@@ -19,7 +20,6 @@
 #include "engine/prepare.h"
 #include "engine/records.h"
 #include "engine/restart.h"
-#include "engine/session.h"
 #include "engine/vm.h"
 #include "engine/vm_root.h"
 #include "engine/volumes.h"
@@ -67,6 +67,26 @@ static int write_record(int record_fd, const struct engine_run *run, struct erro
     if (r < 0)
         return error_sys(err, -r, "write config.json of %s", run->meta.name);
     return sandbox_meta_save(record_fd, &run->meta, true, err);
+}
+
+/* --cidfile: a file that is there is another sandbox's. */
+static int write_cidfile(const struct engine_run *run, struct error *err)
+{
+    if (!run->cidfile)
+        return 0;
+    _cleanup_close_ int fd = open(run->cidfile, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0644);
+    if (fd < 0)
+        return error_sys_hint(err, errno,
+                errno == EEXIST ? "it is there already: take it away if its sandbox is gone" : NULL,
+                "--cidfile %s", run->cidfile);
+    int r = io_write_all(fd, run->meta.id, strlen(run->meta.id));
+    return r < 0 ? error_sys(err, -r, "--cidfile %s", run->cidfile) : 0;
+}
+
+static void drop_cidfile(const struct engine_run *run)
+{
+    if (run->cidfile)
+        unlink(run->cidfile);
 }
 
 /* ---- the workload's life --------------------------------------------------------------------- */
@@ -474,17 +494,18 @@ static int live_apart(void *data, int report_fd, int client_sock, struct error *
 }
 
 /* A process of its own watches; this one sits at the streams, or goes. */
-static int run_apart(struct running *running, struct session *session, bool attach, int *ret_status,
-        struct error *err)
+static int run_apart(struct running *running, struct session *session, bool signals,
+        int *ret_status, struct error *err)
 {
     _cleanup_watcher_ struct watcher watcher = {-1, -1};
+    bool attach = ret_status;
     int r = watcher_start(live_apart, running, attach,
             &(struct watcher_told){running->engine->arena, running->run->told}, &watcher, err);
 
     if (r < 0 || !attach)
         return r;
     session->sock = watcher.sock;
-    r = session_run(session, err);
+    r = attached_run(running->engine, running->run->meta.name, session, signals, err);
     if (r == -ECANCELED) {
         *ret_status = 0; /* detached: it goes on without us */
         return 0;
@@ -497,21 +518,33 @@ int engine_run(struct engine *engine, struct engine_run *run, int *ret_status, s
     struct running running = {.engine = engine,
             .run = run,
             .kept = !run->meta.remove,
-            .foreground = !run->detach && !run->meta.tty && !restart_possible(&run->meta),
+            .foreground = !run->detach && !run->meta.tty && !run->keep_signals &&
+                          !restart_possible(&run->meta),
             .record_fd = -1,
             .run_fd = -1,
             .status_fd = -1};
 
     record_identify(engine, &run->meta);
+    int r = write_cidfile(run, err);
+    if (r < 0)
+        return r;
     if (running.foreground) {
-        int r = live(&running, -1, -1, err);
+        r = live(&running, -1, -1, err);
         cleanup_close(&running.record_fd);
         if (r >= 0)
             *ret_status = r;
+        else
+            drop_cidfile(run);
         return r < 0 ? r : 0;
     }
-    struct session session = {-1, run->meta.interactive, run->meta.interactive, run->detach_keys};
-    return run_apart(&running, &session, !run->detach, ret_status, err);
+    struct session session = {.sock = -1,
+            .input = run->meta.interactive,
+            .terminal = run->meta.interactive && run->meta.tty,
+            .detach_keys = run->detach_keys};
+    r = run_apart(&running, &session, !run->keep_signals, run->detach ? NULL : ret_status, err);
+    if (r < 0)
+        drop_cidfile(run);
+    return r;
 }
 
 int engine_create(struct engine *engine, struct engine_run *run, struct error *err)
@@ -520,14 +553,21 @@ int engine_create(struct engine *engine, struct engine_run *run, struct error *e
     _cleanup_close_ int run_fd = -1;
 
     record_identify(engine, &run->meta);
-    int r = record_new(engine, &run->meta, true, &record_fd, &run_fd, err);
+    int r = write_cidfile(run, err);
     if (r < 0)
         return r;
+    r = record_new(engine, &run->meta, true, &record_fd, &run_fd, err);
+    if (r < 0) {
+        drop_cidfile(run);
+        return r;
+    }
     r = write_record(record_fd, run, err);
     if (r == 0)
         r = volumes_make(engine, &run->meta, err);
-    if (r < 0)
+    if (r < 0) {
         record_remove(engine, run->meta.name, run->meta.id, true, NULL);
+        drop_cidfile(run);
+    }
     store_remove(&engine->store, run->meta.name, NULL);
     if (r == 0)
         event_of(engine, &run->meta, "create", NULL, NULL);
@@ -577,8 +617,10 @@ int engine_start(
     if (r < 0)
         return r;
     if (sandbox.container.dir_fd >= 0 || sandbox.life.restarting)
-        return start->attach ? engine_attach(engine, start->name, start->interactive,
-                                       start->detach_keys, ret_status, err)
+        return start->attach ? engine_attach(engine,
+                                       &(struct engine_attach){start->name, start->interactive,
+                                               start->signals, start->detach_keys},
+                                       ret_status, err)
                              : 0;
     cleanup_close(&sandbox.record_fd);
     struct running running = {.engine = engine,
@@ -588,9 +630,11 @@ int engine_start(
             .record_fd = -1,
             .run_fd = -1,
             .status_fd = -1};
-    struct session session = {-1, start->interactive && run.meta.interactive,
-            start->interactive && run.meta.tty, start->detach_keys};
-    return run_apart(&running, &session, start->attach, ret_status, err);
+    struct session session = {.sock = -1,
+            .input = start->interactive && run.meta.interactive,
+            .terminal = start->interactive && run.meta.tty && isatty(0),
+            .detach_keys = start->detach_keys};
+    return run_apart(&running, &session, start->signals, start->attach ? ret_status : NULL, err);
 }
 
 static int plan_machine(struct running *running, struct container_making *ret, struct error *err)

@@ -1,6 +1,5 @@
 #include "engine/session.h"
 
-#include <signal.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
@@ -10,7 +9,6 @@
 #include "base/loop.h"
 #include "base/str.h"
 #include "engine/attach.h"
-#include "engine/engine.h"
 #include "sys/tty.h"
 
 struct near_end {
@@ -92,8 +90,12 @@ static void on_output(struct loop *loop, int fd, uint32_t events, void *data)
 
 static void on_signal(struct loop *loop, const struct signalfd_siginfo *info, void *data)
 {
+    const struct near_end *end = data;
+
     if (info->ssi_signo == SIGWINCH)
         send_size(data);
+    else if (end->session->on_signal)
+        end->session->on_signal(end->session->data, (int)info->ssi_signo);
     else
         loop_quit(loop, -ECANCELED);
 }
@@ -109,6 +111,15 @@ static void pass_file(struct near_end *end)
     attach_send(end->session->sock, ATTACH_STDIN, "", 0);
 }
 
+void session_add_signals(sigset_t *set)
+{
+    static const int passed_on[] = {
+            SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGCONT, SIGALRM};
+
+    for (size_t i = 0; i < ARRAY_SIZE(passed_on); i++)
+        sigaddset(set, passed_on[i]);
+}
+
 static int set_up(struct near_end *end, struct error *err)
 {
     const struct session *session = end->session;
@@ -122,6 +133,8 @@ static int set_up(struct near_end *end, struct error *err)
     if (session->terminal) {
         sigaddset(&set, SIGTERM);
         sigaddset(&set, SIGHUP);
+    } else if (session->on_signal) {
+        session_add_signals(&set);
     }
     r = loop_add_signals(end->loop, &set, on_signal, end, NULL);
     if (r == 0)
@@ -153,26 +166,4 @@ int session_run(const struct session *session, struct error *err)
     sys_tty_restore(&end.saved);
     loop_free(end.loop);
     return r;
-}
-
-/* ---- attaching ------------------------------------------------------------------------------- */
-
-int engine_attach(struct engine *engine, const char *name, bool input, const char *detach_keys,
-        int *ret_status, struct error *err)
-{
-    _cleanup_sandbox_ struct sandbox sandbox = {.record_fd = -1};
-    _cleanup_close_ int sock = -1;
-    int r = engine_find(engine, name, &sandbox, err);
-
-    if (r < 0)
-        return r;
-    if (!sandbox_has_run(&sandbox) || sandbox.status == SPEC_STOPPED)
-        return error_set(err, ESRCH, "sandbox \"%s\" is not running", name);
-    r = attach_connect(sandbox.container.dir_fd, &sock, err);
-    if (r < 0)
-        return r;
-    struct session session = {sock, input && sandbox.meta.interactive,
-            input && sandbox.meta.tty && isatty(0), detach_keys};
-    r = session_run(&session, err);
-    return r < 0 ? r : engine_wait(engine, name, WAIT_NOT_RUNNING, ret_status, err);
 }

@@ -4,6 +4,7 @@
  */
 #pragma once
 
+#include <signal.h>
 #include <stdbool.h>
 
 #include "base/error.h"
@@ -15,6 +16,8 @@ struct session {
     bool input;              /* pass our stdin on */
     bool terminal;           /* our stdin is a terminal: raw mode, window size, detach keys */
     const char *detach_keys; /* the bytes that leave it, SESSION_KEYS_MAX at most; "": none */
+    void (*on_signal)(void *data, int signal); /* gets the signals; NULL: they act as usual */
+    void *data;
 };
 
 /*
@@ -22,3 +25,6 @@ struct session {
  * The terminal is put back whatever happens, signals that end us included.
  */
 int session_run(const struct session *session, struct error *err);
+
+/* The signals that are passed on to a workload. */
+void session_add_signals(sigset_t *set);

@@ -30,6 +30,7 @@ static const struct field request_fields[] = {
         FIELD(struct net_request, add_host, FIELD_STRV),
         FIELD(struct net_request, rate_in, FIELD_U64),
         FIELD(struct net_request, rate_out, FIELD_U64),
+        FIELD(struct net_request, no_hosts, FIELD_BOOL),
         FIELD(struct net_request, host, FIELD_BOOL),
 };
 const struct record net_request_record = RECORD(struct net_request, request_fields);

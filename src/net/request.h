@@ -29,7 +29,8 @@ struct net_request {
     struct strv add_host; /* "NAME:ADDRESS", the address may be "host-gateway" */
     uint64_t rate_in;     /* bits a second towards it; 0: as fast as it goes */
     uint64_t rate_out;
-    bool host; /* the host's network namespace: names are resolved as the host does it */
+    bool no_hosts; /* /etc/hosts stays the root's */
+    bool host;     /* the host's network namespace: names are resolved as the host does it */
 };
 extern const struct record net_request_record;
 
