@@ -128,13 +128,15 @@ def leaked(before, scope="", folders=()):
 
 
 def _settled(before, scope, folders):
-    """What is left behind; processes on their way out are given the time that a busy machine needs."""
-    for turn in range(100):
+    """What is left behind. Processes that are on their way out, and interfaces, which the kernel takes
+    down with a network namespace some time after its last process, get the time of a busy machine."""
+    end, pause = time.monotonic() + 60, 0.001
+    while True:
         left = leaked(before, scope, folders)
-        if not any(line.startswith("process ") for line in left):
-            break
-        time.sleep(0.001 * turn)
-    return left
+        if not any(line.startswith(("process ", "interface ")) for line in left) or time.monotonic() > end:
+            return left
+        time.sleep(pause)
+        pause = min(2 * pause, 0.2)
 
 
 @contextlib.contextmanager

@@ -7,10 +7,10 @@ import sys
 import tempfile
 import time
 
-from .asserts import Failed, check, eventually
+from .asserts import PATIENCE, Failed, check, eventually
 
 __all__ = ["ROOT", "BUILD", "SANITIZED", "program", "image", "run", "viv", "work", "Background",
-           "Result", "unique", "rig", "as_user", "cpus_busy"]
+           "Result", "unique", "rig", "as_user", "cpus_busy", "catches", "lives"]
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILD = pathlib.Path(os.environ.get("VIV_BUILD", ROOT / "build"))
@@ -44,8 +44,9 @@ def _status(code):
 
 
 def run(*argv, stdin="", timeout=50, env=None, cwd=None, **more):
-    """Runs a command to its end. env is added to the environment. Fails the test on a timeout,
-    after killing the command."""
+    """Runs a command to its end. env is added to the environment. Fails the test after PATIENCE times
+    the timeout, after killing the command."""
+    timeout *= PATIENCE
     argv = [str(part) for part in argv]
     begin = time.monotonic()
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
@@ -139,7 +140,7 @@ class Background:
 
     def wait(self, seconds=30):
         """Waits for its end; returns the status as Result has it."""
-        return _status(self.process.wait(seconds))
+        return _status(self.process.wait(seconds * PATIENCE))
 
     def signal(self, number):
         self.process.send_signal(number)
@@ -153,6 +154,22 @@ class Background:
 def as_user(*argv, uid=1000, **more):
     """Runs a command as an ordinary user; with uid 0 left out of its ids and groups."""
     return run(*argv, user=uid, group=uid, extra_groups=[], **more)
+
+
+def catches(pid, number):
+    """Whether a process has a handler for a signal; before that it would be lost, or end it."""
+    text = pathlib.Path(f"/proc/{pid}/status").read_text()
+    mask = next(line.split()[1] for line in text.splitlines() if line.startswith("SigCgt:"))
+    return int(mask, 16) >> (number - 1) & 1 == 1
+
+
+def lives(pid):
+    """Whether a process is there, and not only waits to be reaped. Until then it may hold locks."""
+    try:
+        text = pathlib.Path(f"/proc/{pid}/stat").read_text(errors="replace")
+    except OSError:
+        return False
+    return text.rsplit(")", 1)[1].split()[0] not in "ZX"
 
 
 def cpus_busy(pids, seconds=1.0):

@@ -41,7 +41,8 @@ KERNEL = ROOT / ".cache/kernel"
 PORTS = 6
 KINDS = {"v2": "/usr/local/sbin/rig-init-v2", "systemd": "/lib/systemd/systemd"}
 MEMORY = "3G"
-BOOT_SECONDS = 180
+BOOT_SECONDS = 600
+PATIENCE = 5  # limits of time are for a quiet machine; a busy one gets this many times that
 # What the initramfs needs to find the root; the rest is loaded from there.
 EARLY = ["virtio_pci", "virtio_blk", "virtio_console", "erofs", "overlay", "virtiofs"]
 VIRTIOFSD = ["/usr/lib/qemu/virtiofsd", "/usr/libexec/virtiofsd"]
@@ -243,7 +244,7 @@ def virtiofsd(folder):
         [program, f"--socket-path={folder}/tree.sock", "-o", f"source={ROOT},cache=auto,sandbox=chroot",
          "-o", "xattr", "--rlimit-nofile=0"], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
         start_new_session=True, env={"PATH": os.environ["PATH"]})
-    end = time.monotonic() + 10
+    end = time.monotonic() + 60
     while not (folder / "tree.sock").exists():
         if process.poll() is not None or time.monotonic() > end:
             raise RigError("virtiofsd: " + (folder / "virtiofsd.log").read_text())
@@ -326,12 +327,19 @@ def wait_for_boot(kind, folder, process):
         with contextlib.suppress(RigError, OSError):
             ready = "systemctl is-system-running --wait; systemctl is-active user@1000.service" \
                 if kind == "systemd" else "true"
-            Rig(kind).sh(ready, timeout=BOOT_SECONDS, sync=2)
+            Rig(kind).sh(ready, timeout=BOOT_SECONDS / PATIENCE, sync=2)
             return
         time.sleep(0.1)
     texts = [(folder / name).read_text(errors="replace")[-3000:] for name in
              ("qemu.log", "virtiofsd.log", "console.log") if (folder / name).exists()]
     raise RigError(f"rig {kind} did not boot:\n" + "\n".join(texts))
+
+
+def how_it_booted(kind):
+    try:
+        return f"booted in {(state(kind) / 'boot').read_text()} s"
+    except FileNotFoundError:
+        return "is booting"
 
 
 def stop(kind):
@@ -392,9 +400,9 @@ class Rig:
         """Runs a command; see sh()."""
         return self.sh(shlex.join(str(part) for part in argv), **more)
 
-    def sh(self, text, stdin=b"", timeout=60, user=None, env=None, sync=10, stream=None):
+    def sh(self, text, stdin=b"", timeout=60, user=None, env=None, sync=60, stream=None):
         """Runs text by bash as root, or as another user with its systemd session's environment.
-        stream: a pair of binary files that get the output as it comes."""
+        timeout: in seconds of a quiet machine. stream: a pair of binary files that get the output as it comes."""
         text = "".join(f"export {name}={shlex.quote(value)}; " for name, value in
                        (env or {}).items()) + text
         if user:
@@ -409,7 +417,7 @@ class Rig:
             for at in range(0, len(data), 60000):
                 port.send(b"I", data[at:at + 60000])
             port.send(b"I", b"")
-            status, out, err = port.gather(begin + timeout, stream)
+            status, out, err = port.gather(begin + timeout * PATIENCE, stream)
         return Result(text, status, out.decode(errors="replace"), err.decode(errors="replace"),
                       time.monotonic() - begin)
 
@@ -537,7 +545,7 @@ def main():
         else:
             for kind in KINDS:
                 if running_pid(state(kind)):
-                    print(f"{kind}: booted in {(state(kind) / 'boot').read_text()} s")
+                    print(f"{kind}: {how_it_booted(kind)}")
     except RigError as error:
         sys.exit(f"rig: {error}")
 

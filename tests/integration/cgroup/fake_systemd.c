@@ -166,7 +166,7 @@ static int on_stop(sd_bus_message *message, void *data, sd_bus_error *error)
         return sd_bus_error_setf(
                 error, "org.freedesktop.systemd1.NoSuchUnit", "Unit %s not loaded.", unit);
     fake->started = false;
-    for (int i = 0; i < 200; i++) { /* what is in it was killed, and ends */
+    for (int i = 0; i < 12000; i++) { /* what is in it was killed, and ends */
         in_each_mount(fake, destroy, fake->group, "");
         char dir[1024];
         snprintf(dir, sizeof(dir), "%s%s", fake->mounts[0], fake->group);

@@ -307,7 +307,7 @@ TEST(joining_finds_a_place_beside_groups_that_the_workload_made)
     snprintf(dir, sizeof(dir), "%s%s", unified->mount, box.request.path);
     int r = sandbox_start(&box, split, dir);
     bool ready = false;
-    for (int i = 0; i < 1000 && !ready; i++, usleep(5000))
+    for (int i = 0; i < 12000 && !ready; i++, usleep(5000))
         ready = *sandbox_read(&box, CGROUP_CONTROLLERS, NULL, "cgroup.subtree_control");
     pid_t pid = sandbox_join(&box, end_at_once, NULL);
     if (pid > 0)

@@ -187,7 +187,7 @@ int sandbox_end(struct sandbox *box)
         cgroup_kill(&box->result.saved, SIGKILL, NULL);
     }
     sandbox_wait(box);
-    int r = box->result.saved.manager ? cgroup_remove(&box->result.saved, 10000, &err) : 0;
+    int r = box->result.saved.manager ? cgroup_remove(&box->result.saved, 60000, &err) : 0;
     if (r < 0)
         fprintf(stderr, "%s\n", err.text);
     if (r == 0 && !sandbox_is_gone(box))

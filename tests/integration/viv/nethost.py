@@ -81,9 +81,9 @@ class NetHost(Box):
     def serve(self, *flags, name=None, ports="80"):
         """A sandbox that serves its host name; its own name."""
         name = self.start("--tmpfs", "/www", *flags, name=name, script=SERVE % ports)
-        first = ports.split()[0]
-        eventually(lambda: self.viv("exec", name, "wget", "-qO-", f"http://127.0.0.1:{first}/")
-                   .status == 0, 20)
+        last = ports.split()[-1]  # they are opened one after the other
+        eventually(lambda: self.viv("exec", name, "wget", "-qO-", f"http://127.0.0.1:{last}/")
+                   .status == 0)
         return name
 
     def leases(self, network="bridge"):
@@ -103,7 +103,7 @@ class NetHost(Box):
         return self.leases(network)[name][family]
 
 
-def get(address, port, where=run, seconds=5):
+def get(address, port, where=run, seconds=60):
     """What a server says, "refused", or "nothing" for an answer that does not come."""
     return where(sys.executable, "-c", GET, address, port, seconds).ok().out.strip()
 

@@ -54,7 +54,7 @@ class Screen:
 
     def end(self, seconds=15):
         """Waits for the command; its status as a shell has it."""
-        until = time.monotonic() + seconds
+        until = time.monotonic() + seconds * PATIENCE
         while time.monotonic() < until:
             self.read()
             pid, status = os.waitpid(self.pid, os.WNOHANG)
@@ -107,8 +107,7 @@ def test_window_size():
         screen.wait_for("30 100")
         screen.size(41, 77)
         os.kill(screen.pid, signal.SIGWINCH)
-        time.sleep(0.2)
-        screen.type("stty size\n")
+        screen.type("until [ \"$(stty size)\" = '41 ''77' ]; do sleep 0.1; done; stty size\n")
         screen.wait_for("41 77")
         screen.type("exit 0\n")
         equal(screen.end(), 0)
@@ -119,7 +118,7 @@ def test_ctrl_c_goes_to_the_workload():
         screen = shell(b, "--rm")
         screen.wait_for("/ #")
         screen.type("sleep 1000; echo after=$?\n")
-        time.sleep(0.3)
+        eventually(lambda: "sleep" in descendants().values())
         screen.type("\x03")
         screen.type("echo still=$((40+2))\n")
         screen.wait_for("still=42")
@@ -135,7 +134,8 @@ def test_detach_keys_leave_it_running():
         equal(screen.end(), 0)
         contains(b.viv("ps").ok().out, "kept")
         again = Screen(program("viv"), "--root", b.store, "attach", "kept")
-        time.sleep(0.2)
+        # what is typed before viv has the terminal to itself is thrown away
+        eventually(lambda: not again.settings()[3] & termios.ICANON)
         again.type("echo back=$((40+3))\n")
         again.wait_for("back=43")
         again.type("exit 6\n")

@@ -14,7 +14,7 @@
 
 #include "plan/run.h"
 
-#define CHILD_SECONDS 30
+#define CHILD_SECONDS 300
 
 /* The child's wait status; what it printed is in `text`. The function's result is its exit code. */
 static inline int child_run(int (*function)(void *data), void *data, char *text, size_t size)

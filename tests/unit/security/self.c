@@ -74,7 +74,7 @@ static bool wait_until_sleep(pid_t pid)
     char path[64], name[64];
 
     snprintf(path, sizeof(path), "/proc/%d/comm", pid);
-    for (int i = 0; i < 1000; i++) {
+    for (int i = 0; i < 12000; i++) {
         FILE *file = fopen(path, "re");
         bool there = file && fgets(name, sizeof(name), file) && strcmp(name, "sleep\n") == 0;
         if (file)
