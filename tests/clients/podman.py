@@ -60,9 +60,11 @@ def once(*argv, command):
 
 
 def nothing_left():
-    equal(podman("ps", "-aq").ok().out, "")
-    equal(box.run("viv-oci", "list", "-q").ok().out, "")
-    equal(box.run("find", "/sys/fs/cgroup", "-mindepth", "2", "-type", "d", "-name", "libpod-*").out, "")
+    """The engine tidies up beside the command that has ended."""
+    def left():
+        return [podman("ps", "-aq").ok().out, box.run("viv-oci", "list", "-q").ok().out,
+                box.run("find", "/sys/fs/cgroup", "-mindepth", "2", "-type", "d", "-name", "libpod-*").out]
+    eventually(lambda: left() == ["", "", ""], text=left)
 
 
 def test_runs_a_command():
@@ -171,7 +173,9 @@ def test_logs():
 
 
 def test_stop_kill_restart_wait():
-    with container("--stop-signal", "USR1", command=("sh", "-c", "trap 'exit 3' USR1; while :; do sleep 0.1; done")) as name:
+    with container("--stop-signal", "USR1", command=(
+            "sh", "-c", "trap 'exit 3' USR1; echo ready; while :; do sleep 0.1; done")) as name:
+        eventually(lambda: podman("logs", name).ok().out == "ready\n")
         first = inspect(name, "{{.State.Pid}}")
         podman("stop", "-t", "20", name).ok()
         equal(inspect(name, "{{.State.Status}} {{.State.ExitCode}}"), "exited 3")

@@ -47,7 +47,7 @@ def test_a_container_in_a_machine():
 def test_a_life_in_the_background():
     name = unique("c")
     podman("run", "-d", "--name", name, "--network", "none", "bb:1", "sh", "-c",
-           "echo begun; trap 'exit 3' TERM; while :; do sleep 0.1; done").ok()
+           "trap 'exit 3' TERM; echo begun; while :; do sleep 0.1; done").ok()
     equal(podman("exec", name, "sh", "-c", "id -u; exit 4").status, 4)
     eventually(lambda: podman("logs", name).out == "begun\n", 20)
     podman("stop", "-t", "20", name).ok()

@@ -33,6 +33,8 @@ SelectTypeParameters=CR_Core
 SlurmdParameters=config_overrides
 ReturnToService=2
 KillWait=2
+MessageTimeout=60
+TCPTimeout=60
 NodeName=n1 NodeHostname=slurm NodeAddr=10.98.0.1 Port=17001 CPUs=2 State=UNKNOWN
 NodeName=n2 NodeHostname=slurm NodeAddr=10.98.0.1 Port=17002 CPUs=2 State=UNKNOWN
 PartitionName=all Nodes=n1,n2 Default=YES MaxTime=INFINITE State=UP
@@ -95,9 +97,11 @@ def test_two_nodes_at_once():
     """Each with a job of its own: Slurm 22.05 takes one task for a step in a container."""
     command = ["srun", "--container=/opt/data/bundle", "-n", "1"]
     with contextlib.ExitStack() as stack:
-        steps = [stack.enter_context(box.start(*command, "-w", node, "sh", "-c", f"echo {node}; sleep 3"))
+        wait = "until test -e /go; do sleep 0.1; done"
+        steps = [stack.enter_context(box.start(*command, "-w", node, "sh", "-c", f"echo {node}; {wait}"))
                  for node in NODES]
         eventually(lambda: len(containers()) == 2, 20, logs)
+        box.put("/opt/data/bundle/rootfs/go", "")
         equal([step.wait(30) for step in steps], [0, 0])
         equal([step.out() for step in steps], ["n1\n", "n2\n"])
     eventually(lambda: containers() == [])

@@ -45,6 +45,10 @@ def life(user):
         podman update --memory 128m {NAME} >/dev/null
         {manager} show $scope -p MemoryMax
         podman rm -f -t 0 {NAME} >/dev/null
+        for i in $(seq 600); do
+            [ "$({manager} list-units --all --no-legend "$scope")" ] || [ -e $group ] || break
+            sleep 0.1
+        done
         {manager} list-units --all --no-legend "$scope"
         test ! -e $group""", user=user, timeout=300)
     return found.ok().lines()

@@ -25,15 +25,16 @@ def test_two_cpus_are_online_and_interrupt_each_other():
 
 def test_the_clock_is_right():
     """The time of day comes from the host, and a second lasts a second."""
+    import time
+    earlier = time.time()
     done = boot("a=$(cut -d' ' -f1 /proc/uptime); date +%s; sleep 2;"
                 "cat /sys/devices/system/clocksource/clocksource0/available_clocksource;"
                 "echo slept $a $(cut -d' ' -f1 /proc/uptime)").ok()
-    import time
     told = int(re.search(r"^(\d{10})$", done.out, re.M)[1])
-    check(abs(time.time() - told) < 60, f"the guest says {told}")
+    between(told, int(earlier) - 1, int(time.time()) + 1, "the guest's time of day")
     contains(done.out, "kvm-clock")
     begin, end = re.search(r"slept ([\d.]+) ([\d.]+)", done.out).groups()
-    check(1.9 < float(end) - float(begin) < 8, f"slept from {begin} to {end}")
+    between(float(end) - float(begin), 1.9, done.seconds, "two seconds in the guest")
 
 
 def test_ends_are_told_apart():
@@ -81,7 +82,7 @@ def test_network_over_a_tap():
     pathlib.Path("data").write_bytes(data)
     with Background("busybox", "httpd", "-f", "-p", "10.99.0.1:8099", "-h", pathlib.Path.cwd()):
         done = boot("ip link set eth0 up; ip addr add 10.99.0.2/24 dev eth0;"
-                    "cat /sys/class/net/eth0/address; ping -c 2 -w 10 10.99.0.1;"
+                    "cat /sys/class/net/eth0/address; ping -c 2 -w 100 10.99.0.1;"
                     "wget -q -O /tmp/data http://10.99.0.1:8099/data; md5sum /tmp/data",
                     nets=[{"tap": "tap0", "mac": "02:00:00:00:00:07"}]).ok()
     import hashlib
@@ -155,6 +156,8 @@ def test_a_killed_machine_lets_go_of_its_disk():
     disk = {"file": {"path": str(pathlib.Path("d.raw").resolve())}}
     description = describe("echo up; sleep 100", disks=[disk])
     with Background(program("viv-vmm"), description) as machine:
+        eventually(lambda: any("lock:" in path.read_text()
+                               for path in pathlib.Path(f"/proc/{machine.pid}/fdinfo").iterdir()))
         second = run(program("viv-vmm"), description)
         fails(second, 1, "another machine uses this disk")
         machine.process.kill()

@@ -106,13 +106,13 @@ def test_an_ordinary_users_machine_is_caged_too():
         if path != pathlib.Path("/") and not path.stat().st_mode & 1:
             skip(f"{path} is closed to others")
     argv = boot_arguments("mkdir /m; mount -t virtiofs tag /m; echo z > /m/new; stat -c %u /m/new;"
-                          " echo up; sleep 5", "--share", "tag=d")
+                          " echo up; read x", "--share", "tag=d")
     pathlib.Path("d").mkdir()
     pathlib.Path("run").mkdir()
     for name in ("d", "run"):
         os.chown(name, 54321, 54321)
     with Background("setpriv", "--reuid", "54321", "--regid", "54321", "--clear-groups",
-                    *argv) as viv:
+                    *argv, stdin=subprocess.PIPE) as viv:
         viv.wait_for("up", 120)
         pid = children(viv.process.pid)[0]
         equal(os.listdir(f"/proc/{pid}/root"), [])
@@ -121,6 +121,8 @@ def test_an_ordinary_users_machine_is_caged_too():
             equal([found["Seccomp"], found["NoNewPrivs"]], ["2", "1"])
             equal(found["Uid"].split()[0], "54321")
         check(os.readlink(f"/proc/{pid}/ns/net") != os.readlink("/proc/self/ns/net"))
+        viv.process.stdin.write(b"\n")
+        viv.process.stdin.flush()
         equal(viv.wait(60), 0)
     equal(pathlib.Path("d/new").stat().st_uid, 54321)
 
@@ -144,7 +146,7 @@ def test_taps_and_vsock_are_reached_from_inside():
         client.close()
     thread = threading.Thread(target=answer, daemon=True)
     thread.start()
-    script = ("ip link set eth0 up; ip addr add 10.99.0.2/24 dev eth0; ping -c 1 -w 10 10.99.0.1;"
+    script = ("ip link set eth0 up; ip addr add 10.99.0.2/24 dev eth0; ping -c 1 -w 100 10.99.0.1;"
               "guest-vsock connect 7000 < /dev/null")
     initramfs(script, programs=[program("tests/machine/guest-vsock")])
     argv = boot_arguments(script, "--net", "tap0", "--vsock", "v")

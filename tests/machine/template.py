@@ -35,17 +35,17 @@ def test_the_second_goes_on_from_the_first_with_an_identity_of_its_own():
               "date +%s; hostname")
     found = []
     for name in "one", "two", "three":
+        earlier = time.time()
         out, template = one("--hostname", name, "busybox", "--", "sh", "-c", script)
+        between(int(out.split()[5]), int(earlier) - 1, int(time.time()) + 1, "the guest's time of day")
         found.append((out.split(), identity(template)))
     booted, second, third = (words for words, _ in found)
     equal(len({place for _, place in found}), 1, "the template was made once")
     for at in 0, 3:
         equal(len({words[at] for words in (booted, second, third)}), 3, "random numbers repeat")
     equal([words[6] for words in (booted, second, third)], ["one", "two", "three"])
-    for words in booted, second, third:
-        check(abs(int(words[5]) - time.time()) < 60, lambda: f"the guest's clock says {words[5]}")
     # it did not boot: its uptime goes on from the first one's start of the workload
-    check(float(second[1]) < float(booted[1]) + 30, lambda: f"{booted} {second}")
+    check(float(second[1]) < float(booted[1]) + 300, lambda: f"{booted} {second}")
 
 
 def test_another_root_disk_is_seen():

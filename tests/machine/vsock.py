@@ -56,7 +56,7 @@ def test_guest_reaches_a_host_program():
 
 def connect(path, port):
     client = socket.socket(socket.AF_UNIX)
-    client.settimeout(60)
+    client.settimeout(300)
     client.connect(str(path))
     client.sendall(f"CONNECT {port}\n".encode())
     return client
@@ -79,7 +79,7 @@ def test_host_programs_reach_the_guest():
                 reader.start()
                 client.sendall(data)
                 client.shutdown(socket.SHUT_WR)
-                reader.join(60)
+                reader.join(300)
                 check(got and got[0] == data, f"{size}: {len(got[0]) if got else None} came back")
         machine.wait_for("served", 30)
         equal(machine.wait(30), 0)
@@ -87,13 +87,13 @@ def test_host_programs_reach_the_guest():
 
 def test_a_port_where_nobody_listens_is_closed():
     path = pathlib.Path("v").resolve()
-    description = describe("echo up; sleep 20", **vsock(path))
+    description = describe("echo up; sleep 1000", **vsock(path))
     with Background(program("viv-vmm"), description) as machine:
         machine.wait_for("up", 60)
         with connect(path, 99) as client:
             equal(client.recv(10), b"")
         with socket.socket(socket.AF_UNIX) as client:
-            client.settimeout(20)
+            client.settimeout(300)
             client.connect(str(path))
             client.sendall(b"HELLO\n")
             equal(client.recv(10), b"")

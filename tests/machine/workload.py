@@ -181,7 +181,7 @@ def test_a_terminal():
         screen.type("stty size; tty\n")
         screen.wait_for("30 100")
         screen.size(40, 120)
-        screen.type("sleep 1; stty size\n")
+        screen.type("until [ \"$(stty size)\" = '40 ''120' ]; do sleep 0.1; done; stty size\n")
         screen.wait_for("40 120")
         screen.type("echo so; cat\n")
         screen.wait_for("\r\nso\r\n")
@@ -307,14 +307,6 @@ def test_memory_that_runs_out_is_told():
             equal(done.status, 137, kind)
             contains(done.err, "ran out of memory")
             equal(box.inspect(kind)["State"]["OOMKilled"], True)
-
-
-def lives(pid):
-    """Whether a process is there, and not only waits to be reaped by this one."""
-    try:
-        return ") Z " not in pathlib.Path(f"/proc/{pid}/stat").read_text()
-    except FileNotFoundError:
-        return False
 
 
 def children_of(pid):
