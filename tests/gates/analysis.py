@@ -5,6 +5,7 @@ includes, the tool and its options: only what has changed is looked at again.
 """
 import concurrent.futures
 import fnmatch
+import functools
 import hashlib
 import json
 import pathlib
@@ -33,15 +34,20 @@ def units():
     return sorted(found.items())
 
 
+@functools.cache
+def included(path):
+    """The project headers that a file includes itself."""
+    targets = [resolve(ROOT, path, name) for _, name in includes(path)]
+    return [target for target in targets if target]
+
+
 def closure(path, seen=None):
     """The file and all project headers that it includes, directly or not."""
     seen = set() if seen is None else seen
     if path not in seen:
         seen.add(path)
-        for _, name in includes(path):
-            target = resolve(ROOT, path, name)
-            if target:
-                closure(target, seen)
+        for target in included(path):
+            closure(target, seen)
     return seen
 
 
@@ -70,10 +76,16 @@ def analyzer(path, arguments):
 TOOLS = {"clang-tidy": tidy, "cppcheck": cppcheck, "analyzer": analyzer}
 
 
+@functools.cache
 def version(tool):
     program = {"analyzer": "gcc"}.get(tool, tool)
     return subprocess.run([program, "--version"], capture_output=True, text=True,
                           check=True).stdout
+
+
+@functools.cache
+def content(path):
+    return hashlib.sha256(path.read_bytes()).digest()
 
 
 def key(tool, path, command):
@@ -81,7 +93,7 @@ def key(tool, path, command):
     digest.update((version(tool) + "\0".join(command)).encode())
     digest.update((ROOT / ".clang-tidy").read_bytes())
     for part in sorted(closure(path)):
-        digest.update(part.read_bytes())
+        digest.update(content(part))
     return digest.hexdigest()
 
 
