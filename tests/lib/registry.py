@@ -7,6 +7,7 @@ the rate; images made by hand, and a Debian root in several layers.
     load_image("localhost/web:1", folder, config={"Cmd": ["/bin/httpd"]})   # viv run localhost/web:1
 """
 import base64
+import contextlib
 import fcntl
 import hashlib
 import http.client
@@ -15,6 +16,7 @@ import io
 import json
 import os
 import pathlib
+import random
 import socket
 import stat
 import subprocess
@@ -32,15 +34,22 @@ LAYER = "application/vnd.oci.image.layer.v1.tar"
 
 
 def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """A port of the loopback that nobody has now: not one of those that the kernel gives to clients."""
+    while True:
+        with contextlib.suppress(OSError), socket.socket() as probe:
+            probe.bind(("127.0.0.1", random.randrange(10000, 32000)))
+            return probe.getsockname()[1]
 
 
 class Registry(Background):
     """docker-registry on loopback; `more` are lines of its configuration below "http:"."""
 
     def __init__(self, tls="", auth=""):
+        self.serve(tls, auth)
+        while not eventually(lambda: not self.running() or self.listens()) or not self.running():
+            self.serve(tls, auth)  # somebody else was faster at that port
+
+    def serve(self, tls, auth):
         self.port = free_port()
         self.host = f"127.0.0.1:{self.port}"
         folder = work() / f"registry-{self.port}"
@@ -52,7 +61,6 @@ class Registry(Background):
                           f"http:\n  addr: {self.host}\n{tls}\n{auth}\n")
         # Which reads every variable REGISTRY_… as a line of its configuration.
         super().__init__("env", "-u", "REGISTRY_AUTH_FILE", "docker-registry", "serve", config)
-        eventually(self.listens)
 
     def listens(self):
         with socket.socket() as probe:
@@ -178,7 +186,7 @@ class Proxy:
             def forward(self, body):
                 blob = self.command == "GET" and "/blobs/sha256" in self.path
                 if blob and proxy.spoil["stall"]:
-                    proxy.spoil["stall"].wait(30)
+                    proxy.spoil["stall"].wait(600)
                 if not proxy.upstream:
                     self.answer(404, b"{}")
                     return

@@ -1,6 +1,8 @@
 """Bad input: a clear message for each, and nothing half-done left."""
 import json
 import os
+import signal
+import socket
 import tarfile
 
 from lib import *
@@ -150,9 +152,11 @@ def test_unknown_images_and_registries():
         failed = plain("pull", name)
         fails(failed, 1, f"the registry {registry.host} does not speak TLS")
         contains(failed.err, f'[[registry]] location = "{registry.host}", insecure = true')
-        host = f"127.0.0.1:{free_port()}"
-        fails(store("pull", f"{host}/x"), 1, f"the registry {host} cannot be reached: Failed to "
-              "connect")
+        with socket.socket() as deaf:
+            deaf.bind(("127.0.0.1", 0))
+            host = f"127.0.0.1:{deaf.getsockname()[1]}"
+            fails(store("pull", f"{host}/x"), 1, f"the registry {host} cannot be reached: Failed to "
+                  "connect")
         fails(store("pull", "no-such-host.invalid/x"), 1,
               "the registry no-such-host.invalid has no address")
         blocked = Store(conf='[[registry]]\nlocation = "bad.example"\nblocked = true\n')
@@ -207,8 +211,8 @@ def test_the_worker_is_ended():
     source = layout.index(layout.image(big))
     store = Store()
     pull = background(store.argv("pull", source))
-    worker = eventually(lambda: run("pgrep", "-P", pull.pid).lines())
-    run("kill", "-9", worker[0]).ok()
+    worker = eventually(lambda: list(descendants(pull.pid)))
+    os.kill(worker[0], signal.SIGKILL)
     err = pull.communicate()[1]
     equal(pull.returncode, 1)
     contains(err, "the process that unpacked it was killed")

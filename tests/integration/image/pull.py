@@ -211,7 +211,7 @@ def test_rate_limits():
         result = store("pull", f"{proxy.host}/lib/bb:1")
         check_busybox(store, result)
         contains(result.err, "status 429, trying again in 1.0 s")
-        between(result.seconds, 2.0, 60, "seconds")
+        check(result.seconds >= 2.0, "it did not wait as it was told")
 
 
 def test_mirrors():

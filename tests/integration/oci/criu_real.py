@@ -29,14 +29,14 @@ def prepare(guest):
 def test_a_container_goes_on_where_it_was():
     guest = rig("v2")
     oci = prepare(guest)
-    counted = "i=0; while [ $i -lt 200 ] && [ \"$(cat root/count)\" -le ${1:-0} ]; do " \
+    counted = "i=0; while [ $i -lt 1200 ] && [ \"$(cat root/count)\" -le ${1:-0} ]; do " \
               "sleep 0.1; i=$((i + 1)); done"
     found = guest.sh(f"""
         set -e
         cd {TOP}
         trap '{oci} delete --force again >/dev/null 2>&1; {oci} delete --force first >/dev/null 2>&1' EXIT
         {oci} run --detach first </dev/null >/dev/null 2>&1
-        for i in $(seq 100); do [ "$(cat root/count 2>/dev/null)" ] && break; sleep 0.1; done
+        for i in $(seq 600); do [ "$(cat root/count 2>/dev/null)" ] && break; sleep 0.1; done
         {oci} checkpoint --image-path img --work-path work --leave-running first
         {oci} state first | grep -q running && echo goes on
         {oci} checkpoint --image-path img2 --work-path work first

@@ -31,6 +31,7 @@ def test_a_scope_with_its_limits():
         show MemoryMax; cat /sys/fs/cgroup$(show ControlGroup)/memory.max
         systemctl daemon-reload; cat /sys/fs/cgroup$(show ControlGroup)/memory.max
         viv rm -f {name} >/dev/null
+        for i in $(seq 600); do [ "$(systemctl is-active viv-{name}.scope)" = inactive ] && break; sleep 0.1; done
         systemctl is-active viv-{name}.scope || true
         """).ok()
     equal(done.lines(), ["active", str(64 << 20), "30", "500ms", "inside", str(80 << 20), str(80 << 20),

@@ -87,7 +87,7 @@ def test_progress():
         near, far = pty.openpty()
         process = subprocess.Popen([program("viv"), "--root", b.store, "pull", name], stderr=far,
                                    stdout=subprocess.PIPE, env={**os.environ, "TERM": "xterm"})
-        out = process.communicate(timeout=60)[0]
+        out = process.communicate(timeout=300)[0]
         os.close(far)
         text = b""
         while True:
