@@ -259,8 +259,11 @@ def test_disk_rates():
         def seconds(*flags):
             before, after = b.sh(script, "--device", device, *flags).ok().lines()
             return float(after.split()[0]) - float(before.split()[0])
-        free, slow = seconds(), seconds("--device-write-bps", f"{device}:512k")
-        check(slow >= 1.4 and free < slow, f"{free} s without the limit, {slow} s with it")
+        slow = seconds("--device-write-bps", f"{device}:512k")
+        free = [seconds()]  # more only while others use the disk too: not for ever
+        while len(free) < 10 and min(free) >= slow:
+            free.append(seconds())
+        check(slow >= 1.4 and min(free) < slow, f"{free} s without the limit, {slow} s with it")
 
 
 def test_statistics_of_all():
