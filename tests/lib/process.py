@@ -10,7 +10,7 @@ import time
 from .asserts import PATIENCE, Failed, check, eventually
 
 __all__ = ["ROOT", "BUILD", "SANITIZED", "program", "image", "run", "viv", "work", "Background",
-           "Result", "unique", "rig", "as_user", "cpus_busy", "catches", "lives"]
+           "Result", "unique", "rig", "as_user", "cpus_busy", "catches"]
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILD = pathlib.Path(os.environ.get("VIV_BUILD", ROOT / "build"))
@@ -161,15 +161,6 @@ def catches(pid, number):
     text = pathlib.Path(f"/proc/{pid}/status").read_text()
     mask = next(line.split()[1] for line in text.splitlines() if line.startswith("SigCgt:"))
     return int(mask, 16) >> (number - 1) & 1 == 1
-
-
-def lives(pid):
-    """Whether a process is there, and not only waits to be reaped. Until then it may hold locks."""
-    try:
-        text = pathlib.Path(f"/proc/{pid}/stat").read_text(errors="replace")
-    except OSError:
-        return False
-    return text.rsplit(")", 1)[1].split()[0] not in "ZX"
 
 
 def cpus_busy(pids, seconds=1.0):

@@ -330,7 +330,7 @@ def test_killed_at_any_place_leaves_nothing():
             else:
                 equal(box.viv("wait", victim).ok().out, "137\n")
             for pid in (shim, vmm[0], monitor):
-                eventually(lambda: not lives(pid), 20, f"{victim} was killed: {pid}")
+                eventually(lambda: ended(pid), 20, f"{victim} was killed: {pid}")
 
 
 def test_an_ordinary_user():

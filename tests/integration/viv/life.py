@@ -33,7 +33,7 @@ def reboot(b):
             pids += [read(life)["monitor"], read(entry / "state.json")["pid"]]
     for pid in pids:
         os.kill(pid, signal.SIGKILL)
-    eventually(lambda: not any(map(lives, pids)))
+    eventually(lambda: all(map(ended, pids)))
     shutil.rmtree(b.store)
 
 

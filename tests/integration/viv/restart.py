@@ -110,7 +110,7 @@ def test_a_killed_monitor_leaves_the_truth():
             folder = b.store / name
             told = json.loads((folder / "life.json").read_text()) if flags else life(name)
             os.kill(told["monitor"], signal.SIGKILL)
-            eventually(lambda t=told: not lives(t["monitor"]))
+            eventually(lambda t=told: ended(t["monitor"]))
             equal(state(b, name)["Status"], "running")
             equal(b.viv("exec", name, "echo", "in").ok().out, "in\n")
             b.viv("stop", "-t", "0", name).ok()
