@@ -26,10 +26,19 @@ static const struct field cpu_fields[] = {
 };
 static const struct record cpu_record = RECORD(struct proto_cpu_stats, cpu_fields);
 
+static const struct field disk_stats_fields[] = {
+        FIELD_WRITTEN(struct proto_disk_stats, io, FIELD_STR),
+        FIELD(struct proto_disk_stats, because, FIELD_STR),
+        FIELD_WRITTEN(struct proto_disk_stats, requests, FIELD_U64),
+        FIELD_WRITTEN(struct proto_disk_stats, deepest, FIELD_U64),
+};
+static const struct record disk_stats_record = RECORD(struct proto_disk_stats, disk_stats_fields);
+
 static const struct field stats_fields[] = {
         FIELD_WRITTEN(struct proto_stats, accel, FIELD_STR),
         FIELD_OF(struct proto_stats, cpus, "cpus", FIELD_LIST, &cpu_record),
         FIELD_OF(struct proto_stats, unknown, "unknown", FIELD_LIST, &unknown_record),
+        FIELD_OF(struct proto_stats, disks, "disks", FIELD_LIST, &disk_stats_record),
         FIELD_WRITTEN(struct proto_stats, memory, FIELD_U64),
         FIELD_WRITTEN(struct proto_stats, resident, FIELD_U64),
         FIELD_WRITTEN(struct proto_stats, inflated, FIELD_U64),

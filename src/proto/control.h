@@ -47,14 +47,23 @@ struct proto_cpu_stats {
     uint64_t instructions; /* emu only; 0 under kvm, which does not count them */
 };
 
+/* Of one disk, in the description's order. */
+struct proto_disk_stats {
+    const char *io; /* "io_uring": several transfers at a time; "preadv": one after the other */
+    const char *because; /* of "preadv": why there is no io_uring */
+    uint64_t requests;   /* served in all */
+    uint64_t deepest;    /* the most that were on their way at a time */
+};
+
 struct proto_stats {
     const char *accel;
     RECORD_LIST(struct proto_cpu_stats) cpus;
     RECORD_LIST(struct proto_unknown) unknown; /* emu only */
-    uint64_t memory;                           /* bytes that the guest has */
-    uint64_t resident;                         /* of these, in the host's memory now */
-    uint64_t inflated;                         /* of these, in the balloon */
-    uint64_t reported;                         /* bytes that were given back as free, in all */
+    RECORD_LIST(struct proto_disk_stats) disks;
+    uint64_t memory;   /* bytes that the guest has */
+    uint64_t resident; /* of these, in the host's memory now */
+    uint64_t inflated; /* of these, in the balloon */
+    uint64_t reported; /* bytes that were given back as free, in all */
 };
 
 struct proto_control_reply {

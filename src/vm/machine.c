@@ -487,6 +487,7 @@ void machine_get_stats(struct machine *machine, struct arena *arena, struct prot
     for (unsigned i = 0; i < machine->vcpus.count; i++)
         add_vcpu(machine, i, arena, &stats);
     slots_get_given(&machine->slots, &stats.inflated, &stats.reported);
+    slots_get_disks(&machine->slots, arena, &stats);
     if (!machine->paused)
         machine_resume(machine);
     *ret = stats;

@@ -129,7 +129,8 @@ static int build_disk(struct slots *slots, const struct slots_config *config,
     struct virtio_place place;
     struct blk *blk;
     char serial[16];
-    struct blk_config blk_config = {.serial = wanted->serial, .rate = rate_of(&wanted->rate)};
+    struct blk_config blk_config = {
+            .serial = wanted->serial, .rate = rate_of(&wanted->rate), .with_ring = true};
     int r = take_slot(slots, config, true, &slot, &place, err);
 
     if (r == 0)
@@ -141,7 +142,11 @@ static int build_disk(struct slots *slots, const struct slots_config *config,
         blk_config.serial = serial;
     }
     r = blk_new(&place, &blk_config, &blk, err);
-    return r < 0 ? r : put_in_slot(slots, config, blk_device(blk), blk, free_blk, err);
+    if (r < 0)
+        return r;
+    slot->worker.end = blk_end;
+    slot->worker.data = blk;
+    return put_in_slot(slots, config, blk_device(blk), blk, free_blk, err);
 }
 
 static int build_disks(struct slots *slots, const struct slots_config *config, struct error *err)
@@ -442,6 +447,27 @@ int slots_restore(struct slots *slots, const struct state *state, struct error *
     for (unsigned i = 0; r == 0 && i < slots->count; i++)
         r = virtio_restore(slots->list[i].device, i, state, err);
     return r;
+}
+
+static void add_disk_stats(struct blk *blk, struct arena *arena, struct proto_stats *stats)
+{
+    struct blk_stats counts = blk_get_stats(blk);
+    struct proto_disk_stats *added = RECORD_APPEND(arena, &stats->disks);
+
+    *added = (struct proto_disk_stats){
+            .io = counts.has_ring ? "io_uring" : "preadv",
+            .requests = counts.requests,
+            .deepest = counts.deepest,
+    };
+    if (counts.ring_error)
+        added->because = arena_printf(arena, "io_uring_setup: %s", strerror(counts.ring_error));
+}
+
+void slots_get_disks(const struct slots *slots, struct arena *arena, struct proto_stats *stats)
+{
+    for (unsigned i = 0; i < slots->count; i++)
+        if (slots->list[i].device->ops->id == VIRTIO_BLOCK)
+            add_disk_stats(slots->list[i].owner, arena, stats);
 }
 
 void slots_get_given(const struct slots *slots, uint64_t *ret_inflated, uint64_t *ret_reported)

@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "base/loop.h"
+#include "proto/control.h"
 #include "proto/machine.h"
 #include "vm/boot/acpi.h"
 #include "vm/bus.h"
@@ -62,6 +63,9 @@ int slots_restore(struct slots *slots, const struct state *state, struct error *
 /* Starts and stops the devices' threads. */
 int slots_start(struct slots *slots, struct error *err);
 void slots_stop(struct slots *slots);
+
+/* How each disk's requests are served, and how many there were; strings live in the arena. */
+void slots_get_disks(const struct slots *slots, struct arena *arena, struct proto_stats *stats);
 
 /* What the guest has given back, in bytes (balloon.h); zeros without a balloon. */
 void slots_get_given(const struct slots *slots, uint64_t *ret_inflated, uint64_t *ret_reported);

@@ -38,6 +38,8 @@ static void *run(void *data)
     if (worker->confine)
         worker->confine(worker->kind);
     loop_run(worker->loop);
+    if (worker->end)
+        worker->end(worker->data);
     return NULL;
 }
 

@@ -16,6 +16,7 @@ struct worker {
     pthread_t thread;
     int stop_fd;               /* eventfd */
     void (*begin)(void *data); /* called first on the thread; NULL: nothing to do */
+    void (*end)(void *data);   /* called last on the thread; NULL: nothing to do */
     void *data;
     enum thread_kind kind;
     confine_fn *confine; /* called next; NULL: not confined */

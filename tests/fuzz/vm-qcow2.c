@@ -15,6 +15,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     struct iovec iov = {bytes, sizeof(bytes)};
     struct error err = ERROR_NONE;
     struct disk *disk;
+    struct disk_place place;
 
     /* a name of a backing file would make it open any file of the host's */
     if (size >= 16 &&
@@ -28,7 +29,9 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         uint64_t at = (disk->size - sizeof(bytes)) / PLACES * i & ~(uint64_t)(DISK_SECTOR - 1);
         (void)disk->ops->read(disk, at, &iov, 1);
         (void)disk->ops->write(disk, at, &iov, 1);
-        (void)disk->ops->discard(disk, at, sizeof(bytes), true);
+        (void)disk->ops->clear(disk, at, sizeof(bytes), i % 2 ? DISK_ZERO : DISK_ZERO_KEEP);
+        if (disk->ops->locate(disk, at, sizeof(bytes), i % 2, &place))
+            (void)pread(place.fd, bytes, sizeof(bytes), (off_t)place.offset);
         (void)disk->ops->read(disk, at, &iov, 1);
     }
     (void)disk->ops->flush(disk);

@@ -1,10 +1,13 @@
 """Guests for the machine tests: Debian's cloud kernel, unpacked, and an initramfs that is made here
 from busybox, the virtio modules and a script. Nothing is installed; all is kept in tests/.cache."""
+import ctypes
+import errno
 import io
 import json
 import os
 import pathlib
 import socket
+import struct
 import sys
 
 from .asserts import eventually
@@ -14,7 +17,8 @@ TESTS = pathlib.Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(TESTS / "rigs"))
 import rig as rigs  # noqa: E402  (its kernel is ours too)
 
-__all__ = ["boot", "describe", "initramfs", "kernel", "Machine", "MODULES"]
+__all__ = ["boot", "describe", "initramfs", "kernel", "Machine", "MODULES",
+           "offers_io_uring", "without_io_uring"]
 
 MODULES = ["virtio_ring", "virtio", "virtio_mmio", "virtio_blk", "virtio-rng", "virtio_balloon",
            "virtio_console", "failover", "net_failover", "virtio_net", "vsock",
@@ -90,11 +94,33 @@ def boot(script, timeout=100, vmm=None, **more):
     return done
 
 
+def offers_io_uring():
+    """Whether this host's kernel and administrator do."""
+    fd = ctypes.CDLL(None).syscall(425, 1, ctypes.create_string_buffer(120))  # io_uring_setup
+    if fd >= 0:
+        os.close(fd)
+    return fd >= 0
+
+
+def without_io_uring():
+    """Makes the kernel refuse io_uring_setup to this process and what it starts."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    load, equal_to, give = 0x20, 0x15, 0x06  # BPF_LD|W|ABS, BPF_JMP|JEQ|K, BPF_RET|K
+    refused, allowed = 0x50000 | errno.EPERM, 0x7fff0000
+    lines = [(load, 0, 0, 0), (equal_to, 0, 1, 425), (give, 0, 0, refused), (give, 0, 0, allowed)]
+    code = b"".join(struct.pack("=HBBI", *line) for line in lines)
+    kept = ctypes.create_string_buffer(code)
+    head = ctypes.create_string_buffer(struct.pack("HxxxxxxP", len(lines), ctypes.addressof(kept)))
+    if libc.prctl(38, 1, 0, 0, 0) or libc.prctl(22, 2, head):  # NO_NEW_PRIVS, SECCOMP
+        raise OSError(ctypes.get_errno(), "prctl")
+
+
 class Machine(Background):
     """viv-vmm beside the test, with a control socket: `with Machine(describe("…")) as m: …`. What is
-    given by name is changed in the description, fds are what it names. The console's text is out()."""
+    given by name is changed in the description, fds are what it names, `before` is called before the
+    program begins. The console's text is out()."""
 
-    def __init__(self, description, fds=(), **changes):
+    def __init__(self, description, fds=(), before=None, **changes):
         wanted = {**json.loads(pathlib.Path(description).read_text(encoding="utf-8")), **changes}
         self.control, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self.control.settimeout(120)
@@ -102,7 +128,8 @@ class Machine(Background):
         path = pathlib.Path(f"machine-{theirs.fileno()}.json").resolve()
         path.write_text(json.dumps(wanted), encoding="utf-8")
         with theirs:
-            super().__init__(program("viv-vmm"), path, pass_fds=[theirs.fileno(), *fds])
+            super().__init__(program("viv-vmm"), path, pass_fds=[theirs.fileno(), *fds],
+                             preexec_fn=before)
 
     def out(self):
         return super().out().replace("\r", "")

@@ -156,6 +156,32 @@ int file_writev(int fd, uint64_t offset, const struct iovec *list, size_t total)
     return 0;
 }
 
+static int write_zeros(int fd, uint64_t offset, uint64_t length)
+{
+    static const char zeros[65536];
+
+    while (length) {
+        size_t n = length < sizeof(zeros) ? length : sizeof(zeros);
+        int r = file_write(fd, offset, zeros, n);
+        if (r < 0)
+            return r;
+        offset += n;
+        length -= n;
+    }
+    return 0;
+}
+
+int file_zero(int fd, uint64_t offset, uint64_t length)
+{
+    int mode = FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE;
+
+    if (fallocate(fd, mode, (off_t)offset, (off_t)length) == 0)
+        return 0;
+    if (errno != EOPNOTSUPP && errno != ENODEV)
+        return -errno;
+    return write_zeros(fd, offset, length);
+}
+
 int file_punch(int fd, uint64_t offset, uint64_t length)
 {
     int mode = FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE;

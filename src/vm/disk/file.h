@@ -23,5 +23,8 @@ int file_write(int fd, uint64_t offset, const void *data, size_t length);
 int file_readv(int fd, uint64_t offset, const struct iovec *list, size_t total);
 int file_writev(int fd, uint64_t offset, const struct iovec *list, size_t total);
 
-/* fallocate(2): a hole, or zeros that stay allocated. -EOPNOTSUPP where the file system cannot. */
+/* fallocate(2): a hole. -EOPNOTSUPP where the file system cannot. */
 int file_punch(int fd, uint64_t offset, uint64_t length);
+
+/* Zeros that have space, by fallocate(2) or written. */
+int file_zero(int fd, uint64_t offset, uint64_t length);

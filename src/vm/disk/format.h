@@ -20,6 +20,19 @@
 
 struct disk;
 
+/* Where a range of a disk lies, as a whole, in one of its files. The descriptor stays the disk's.
+ */
+struct disk_place {
+    int fd;
+    uint64_t offset;
+};
+
+enum disk_clear {
+    DISK_DISCARD,   /* reads as anything from now on; the space is given back where that can be */
+    DISK_ZERO,      /* reads as zeros, and the space is given back */
+    DISK_ZERO_KEEP, /* reads as zeros, and what has space keeps it */
+};
+
 /* Offsets and lengths are in bytes, multiples of DISK_SECTOR, and lie inside the disk. Returns are
  * 0 or negative errno. */
 struct disk_ops {
@@ -28,9 +41,15 @@ struct disk_ops {
     int (*write)(struct disk *disk, uint64_t offset, const struct iovec *iov, size_t count);
     int (*flush)(struct disk *disk);
 
-    /* The range reads as zeros from now on (`zero`), or as anything (a discard); the space is given
-     * back where that can be. */
-    int (*discard)(struct disk *disk, uint64_t offset, uint64_t length, bool zero);
+    int (*clear)(struct disk *disk, uint64_t offset, uint64_t length, enum disk_clear how);
+
+    /* For transfers that do not wait for each other (ring.h): where the range lies, when reading or
+     * writing there is all that the disk itself would do. False: it has to be asked. */
+    bool (*locate)(struct disk *disk, uint64_t offset, uint64_t length, bool for_write,
+            struct disk_place *ret);
+
+    /* The file whose fdatasync(2) is all that flush() would do now, or -1. */
+    int (*flush_file)(const struct disk *disk);
     void (*close)(struct disk *disk);
 };
 

@@ -610,11 +610,11 @@ static int qcow2_write(struct disk *disk, uint64_t offset, const struct iovec *i
     return for_each_part(qcow2_of(disk), offset, iov, count, write_part);
 }
 
-/* ---- discard ---- */
+/* ---- zeros and discards ---- */
 
 /* Part of a cluster is written with zeros; a whole one stops having content. The clusters given up
  * are punched out of the file; they stay counted, since new ones come from the file's end. */
-static int zero_part(struct qcow2 *q, uint64_t at, uint64_t length)
+static int zero_part(struct qcow2 *q, uint64_t at, uint64_t length, bool keep)
 {
     struct table *table;
     int r = get_table(q, at, true, &table);
@@ -625,6 +625,8 @@ static int zero_part(struct qcow2 *q, uint64_t at, uint64_t length)
     uint64_t offset = entry & OFFSET_MASK;
     bool own = entry & ENTRY_COPIED && !(entry & ENTRY_COMPRESSED);
     if (own && is_cluster(q, offset)) {
+        if (keep)
+            return file_zero(q->fd, offset + (at & (q->cluster_size - 1)), length);
         if (length == q->cluster_size && file_punch(q->fd, offset, length) == 0)
             return 0; /* the cluster stays, as a hole */
     } else if (length == q->cluster_size) {
@@ -642,20 +644,78 @@ static int zero_part(struct qcow2 *q, uint64_t at, uint64_t length)
     return zeros ? write_part(q, at, &(struct iovec){zeros, length}) : -ENOMEM;
 }
 
-static int qcow2_discard(struct disk *disk, uint64_t offset, uint64_t length, bool zero)
+static int qcow2_clear(struct disk *disk, uint64_t offset, uint64_t length, enum disk_clear how)
 {
     struct qcow2 *q = qcow2_of(disk);
 
     while (length) {
         uint64_t room = q->cluster_size - (offset & (q->cluster_size - 1));
         uint64_t piece = length < room ? length : room;
-        int r = zero || piece == q->cluster_size ? zero_part(q, offset, piece) : 0;
+        int r = 0;
+        if (how != DISK_DISCARD || piece == q->cluster_size)
+            r = zero_part(q, offset, piece, how == DISK_ZERO_KEEP);
         if (r < 0)
             return r;
         offset += piece;
         length -= piece;
     }
     return 0;
+}
+
+/* ---- past the disk ---- */
+
+/* Part of one cluster: where it lies, when it needs neither a new cluster nor inflating. */
+static bool locate_part(
+        struct qcow2 *q, uint64_t at, uint64_t length, bool for_write, struct disk_place *ret)
+{
+    struct table *table;
+    uint64_t l1_entry = q->l1[(at >> q->cluster_bits) / q->l2_entries];
+
+    if (for_write && !(l1_entry & ENTRY_COPIED))
+        return false;
+    if (get_table(q, at, false, &table) < 0)
+        return false;
+    uint64_t entry = table ? be64toh(table->entries[slot_of(q, at)]) : 0;
+    uint64_t offset = entry & OFFSET_MASK;
+    if (entry & (ENTRY_COMPRESSED | ENTRY_ZERO) || (for_write && !(entry & ENTRY_COPIED)))
+        return false;
+    if (!offset && !for_write && q->backing && at + length <= q->backing->size)
+        return q->backing->ops->locate(q->backing, at, length, false, ret);
+    *ret = (struct disk_place){q->fd, offset + (at & (q->cluster_size - 1))};
+    return is_cluster(q, offset);
+}
+
+static bool qcow2_locate(
+        struct disk *disk, uint64_t offset, uint64_t length, bool for_write, struct disk_place *ret)
+{
+    struct qcow2 *q = qcow2_of(disk);
+    struct disk_place first = {.fd = -1}, next;
+
+    for (uint64_t done = 0, piece; done < length; done += piece) {
+        uint64_t at = offset + done, room = q->cluster_size - (at & (q->cluster_size - 1));
+        piece = length - done < room ? length - done : room;
+        if (!locate_part(q, at, piece, for_write, &next))
+            return false;
+        if (done == 0)
+            first = next;
+        else if (next.fd != first.fd || next.offset != first.offset + done)
+            return false;
+    }
+    *ret = first;
+    return length > 0;
+}
+
+/* The data's durability alone, while all tables on the disk are as they are in memory. */
+static int qcow2_flush_file(const struct disk *disk)
+{
+    const struct qcow2 *q = (const struct qcow2 *)disk;
+
+    if (disk->read_only || q->l1_dirty)
+        return -1;
+    for (int i = 0; i < TABLES_CACHED; i++)
+        if (q->cache[i].dirty)
+            return -1;
+    return q->fd;
 }
 
 /* ---- opening and closing ---- */
@@ -681,7 +741,9 @@ static const struct disk_ops qcow2_ops = {
         .read = qcow2_read,
         .write = qcow2_write,
         .flush = qcow2_flush,
-        .discard = qcow2_discard,
+        .clear = qcow2_clear,
+        .locate = qcow2_locate,
+        .flush_file = qcow2_flush_file,
         .close = qcow2_close,
 };
 

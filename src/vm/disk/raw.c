@@ -10,6 +10,7 @@
 struct raw {
     struct disk disk;
     int fd;
+    uint64_t end; /* of the file, bytes */
 };
 
 static struct raw *raw_of(struct disk *disk)
@@ -32,29 +33,33 @@ static int raw_flush(struct disk *disk)
     return disk->read_only || fdatasync(raw_of(disk)->fd) == 0 ? 0 : -errno;
 }
 
-static int write_zeros(int fd, uint64_t offset, uint64_t length)
-{
-    static const char zeros[65536];
-
-    while (length) {
-        size_t n = length < sizeof(zeros) ? length : sizeof(zeros);
-        int r = file_write(fd, offset, zeros, n);
-        if (r < 0)
-            return r;
-        offset += n;
-        length -= n;
-    }
-    return 0;
-}
-
-static int raw_discard(struct disk *disk, uint64_t offset, uint64_t length, bool zero)
+static int raw_clear(struct disk *disk, uint64_t offset, uint64_t length, enum disk_clear how)
 {
     int fd = raw_of(disk)->fd;
-    int r = file_punch(fd, offset, length);
 
+    if (how == DISK_ZERO_KEEP)
+        return file_zero(fd, offset, length);
+    int r = file_punch(fd, offset, length);
     if (r == -EOPNOTSUPP || r == -ENODEV)
-        return zero ? write_zeros(fd, offset, length) : 0;
+        return how == DISK_DISCARD ? 0 : file_zero(fd, offset, length);
     return r;
+}
+
+static bool raw_locate(
+        struct disk *disk, uint64_t offset, uint64_t length, bool for_write, struct disk_place *ret)
+{
+    const struct raw *raw = raw_of(disk);
+
+    (void)for_write;
+    if (offset + length > raw->end) /* a last sector that is not all there */
+        return false;
+    *ret = (struct disk_place){raw->fd, offset};
+    return true;
+}
+
+static int raw_flush_file(const struct disk *disk)
+{
+    return disk->read_only ? -1 : ((const struct raw *)disk)->fd;
 }
 
 static void raw_close(struct disk *disk)
@@ -68,7 +73,9 @@ static const struct disk_ops raw_ops = {
         .read = raw_read,
         .write = raw_write,
         .flush = raw_flush,
-        .discard = raw_discard,
+        .clear = raw_clear,
+        .locate = raw_locate,
+        .flush_file = raw_flush_file,
         .close = raw_close,
 };
 
@@ -83,6 +90,7 @@ int raw_open(int fd, uint64_t size, bool read_only, struct disk **ret, struct er
     raw->disk = (struct disk){
             &raw_ops, (size + DISK_SECTOR - 1) & ~(uint64_t)(DISK_SECTOR - 1), read_only};
     raw->fd = fd;
+    raw->end = size;
     *ret = &raw->disk;
     return 0;
 }

@@ -40,9 +40,11 @@ TEST(control_stats_travel)
     _cleanup_arena_ struct arena arena = {0};
     struct proto_cpu_stats cpus[] = {{1, 2}, {0, UINT64_MAX >> 1}};
     struct proto_unknown unknown[] = {{"vaddps", 7}};
+    struct proto_disk_stats disks[] = {{"io_uring", NULL, 9, 4}, {"preadv", "no", 0, 0}};
     struct proto_stats stats = {.accel = "emu",
             .cpus = {cpus, 2},
             .unknown = {unknown, 1},
+            .disks = {disks, 2},
             .memory = 1 << 30,
             .inflated = 4096};
     struct proto_control_reply reply = {.ok = true, .state = "paused", .stats = &stats}, seen = {0};
@@ -56,6 +58,9 @@ TEST(control_stats_travel)
     CHECK_INT(seen.stats->cpus.count, 2);
     CHECK_INT(seen.stats->cpus.items[1].instructions, UINT64_MAX >> 1);
     CHECK_STR(seen.stats->unknown.items[0].name, "vaddps");
+    CHECK_INT(seen.stats->disks.count, 2);
+    CHECK_INT(seen.stats->disks.items[0].deepest, 4);
+    CHECK_STR(seen.stats->disks.items[1].because, "no");
     CHECK_INT(seen.stats->memory, 1 << 30);
     close(ends[0]);
     close(ends[1]);
