@@ -10,8 +10,9 @@
  *     {"command":"stop"}             the machine ends ("stopped"); the reply comes before
  *     {"command":"stats"}            the reply has "stats"
  *     {"command":"balloon","bytes":N}  asks the guest to give so many bytes back
- *     {"command":"snapshot"}         + one descriptor, opened for reading and writing, or "path";
- *                                    the machine is paused for it, and goes on unless "stop" is set
+ *     {"command":"snapshot"}         + one descriptor, opened for reading and writing; the machine
+ *                                    is paused for it, and goes on unless "stop" is set. "path"
+ *                                    names it in messages: viv-vmm opens it where it can
  *
  *     {"ok":true,"state":"running"}
  *     {"ok":false,"errnum":28,"error":"…","state":"paused"}

@@ -60,7 +60,10 @@ static int do_snapshot(struct service *service, struct error *err)
     if (fd < 0)
         fd = opened = open(request->path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
     if (fd < 0)
-        return error_sys(err, errno, "open %s for a snapshot", request->path);
+        return error_sys(err, errno,
+                "open %s for a snapshot: viv-vmm is in a sandbox where it opens no paths; send a "
+                "descriptor along (viv snapshot does)",
+                request->path);
     int r = machine_snapshot(
             service->machine, fd, request->path ? request->path : "file", request->label, err);
     if (r == 0 && request->stop)

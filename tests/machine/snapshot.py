@@ -1,4 +1,5 @@
 """Snapshots: a machine is written to a file, and goes on from it, more than once."""
+import errno
 import pathlib
 import re
 import shutil
@@ -141,6 +142,9 @@ def test_a_snapshot_that_cannot_be_written_says_so():
         contains(reply["error"], "write the snapshot")
         reply = machine.ask("snapshot")
         contains(reply["error"], "needs a descriptor or a path")
+        reply = machine.ask("snapshot", path=str(work() / "by-path"))
+        equal((reply["ok"], reply["errnum"], reply["state"]), (False, errno.EPERM, "running"))
+        contains(reply["error"], "opens no paths; send a descriptor along")
         seen = len(machine.out())
         eventually(lambda: len(machine.out()) > seen, 60)
 
