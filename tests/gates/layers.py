@@ -1,4 +1,5 @@
 """The layer rule: a folder of src/ includes what docs/ARCHITECTURE.md allows, and nothing goes round."""
+import functools
 import re
 
 from lib import *
@@ -73,6 +74,14 @@ def cycles(edges):
     return found
 
 
+@functools.cache
+def used(root, path):
+    """The modules whose headers a file includes. Kept, since the rule asks again for each face."""
+    targets = [resolve(root, path, name) for _, name in includes(path)]
+    return [str(target.relative_to(root / "src").with_suffix("")) for target in targets
+            if target and target.is_relative_to(root / "src")]
+
+
 def modules(root, suffixes=(".c", ".h"), without=()):
     """Edges between modules: x.c and x.h are one, so that a cycle through both shows. The .c files
     of the modules in `without` are left out."""
@@ -81,12 +90,9 @@ def modules(root, suffixes=(".c", ".h"), without=()):
         own = str(path.relative_to(root / "src").with_suffix(""))
         if path.suffix == ".c" and own in without:
             continue
-        for _, name in includes(path):
-            target = resolve(root, path, name)
-            if target and target.is_relative_to(root / "src"):
-                other = str(target.relative_to(root / "src").with_suffix(""))
-                if other != own:
-                    edges.setdefault(own, set()).add(other)
+        for other in used(root, path):
+            if other != own:
+                edges.setdefault(own, set()).add(other)
     return edges
 
 
