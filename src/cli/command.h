@@ -40,6 +40,7 @@ int cli_run_group(
 int cli_attach(struct cli *cli, int argc, char **argv, struct error *err);
 int cli_boot(struct cli *cli, int argc, char **argv, struct error *err);
 int cli_check(struct cli *cli, int argc, char **argv, struct error *err);
+int cli_container(struct cli *cli, int argc, char **argv, struct error *err);
 int cli_create(struct cli *cli, int argc, char **argv, struct error *err);
 int cli_events(struct cli *cli, int argc, char **argv, struct error *err);
 int cli_exec(struct cli *cli, int argc, char **argv, struct error *err);

@@ -145,6 +145,7 @@ static int system_check(struct cli *cli, int argc, char **argv, struct error *er
 }
 
 static const struct cli_command system_commands[] = {
+        {"events", "System", "show what happens to sandboxes", cli_events},
         {"check", "System", "verify what is in the store, and repair it", system_check},
         {"df", "System", "tell what the store takes of the disk", system_df},
         {"prune", "System", "remove what is not needed", system_prune},

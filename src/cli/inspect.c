@@ -4,6 +4,7 @@
 
 struct inspect_flags {
     const char *format;
+    struct inspect_choice choice;
 };
 
 static const struct option_row inspect_rows[] = {
@@ -12,6 +13,13 @@ static const struct option_row inspect_rows[] = {
 };
 const struct option_table inspect_options = OPTION_TABLE("inspect", inspect_rows);
 static const struct option_table inspect_table = OPTION_TABLE("Options", inspect_rows);
+static const struct option_row choice_rows[] = {
+        OPTION(0, "type", OPTION_CHOICE, struct inspect_flags, choice.type,
+                "container|image|network|volume", "only what is of this kind"),
+        OPTION('s', "size", OPTION_FLAG, struct inspect_flags, choice.size, NULL,
+                "what a sandbox takes of the disk too"),
+};
+static const struct option_table choice_table = OPTION_TABLE("Choice", choice_rows);
 
 int inspect_run(
         struct cli *cli, const struct inspect_kind *kind, int argc, char **argv, struct error *err)
@@ -23,7 +31,7 @@ int inspect_run(
             .about = kind->about,
             .least = 1,
             .most = SIZE_MAX,
-            .tables = {&inspect_table}};
+            .tables = {&inspect_table, kind->inspect_by ? &choice_table : NULL}};
     struct inspect_flags flags = {0};
     struct strv names = {0};
     const char *name;
@@ -34,7 +42,8 @@ int inspect_run(
     strv_foreach (name, &names) {
         struct json_object *object;
         if (r == 0)
-            r = kind->inspect(&engine, name, &object, err);
+            r = kind->inspect_by ? kind->inspect_by(&engine, name, &flags.choice, &object, err)
+                                 : kind->inspect(&engine, name, &object, err);
         if (r < 0)
             return r;
         json_object_array_add(array, object);

@@ -38,6 +38,8 @@ static const struct cli_command commands[] = {
         {"rename", "Sandboxes", "give a sandbox another name", cli_rename},
         {"healthcheck", "Sandboxes", "run a sandbox's health check", cli_healthcheck},
         {"rm", "Sandboxes", "take sandboxes away", cli_rm},
+        {"container", "Sandboxes", "all of these, and more, as commands of their own",
+                cli_container},
         {"volume", "Volumes", "make, list and take away volumes", cli_volume},
         {"network", "Networks", "make, list and take away networks; join and leave them",
                 cli_network},

@@ -2,19 +2,23 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/cleanup.h"
 #include "base/json.h"
 #include "cli/command.h"
 #include "cli/inspect.h"
 #include "engine/images.h"
 #include "observe/format.h"
 #include "observe/listing.h"
+#include "observe/networks.h"
 #include "observe/output.h"
 #include "observe/usage.h"
+#include "observe/volumes.h"
 
 /* ---- ps -------------------------------------------------------------------------------------- */
 
 struct ps_flags {
-    bool all, quiet, latest, no_trunc;
+    bool all, quiet, latest, no_trunc, size, no_heading;
+    const char *sort;
     struct opt_i64 last;
     struct strv filter;
     const char *format;
@@ -30,6 +34,11 @@ static const struct option_row ps_rows[] = {
                 "only those that pass: name=, id=, status=, label= …"),
         OPTION(0, "no-trunc", OPTION_FLAG, struct ps_flags, no_trunc, NULL,
                 "whole ids and commands"),
+        OPTION('s', "size", OPTION_FLAG, struct ps_flags, size, NULL, "what they take of the disk"),
+        OPTION(0, "sort", OPTION_CHOICE, struct ps_flags, sort, LISTING_SORTS,
+                "in this order (created)"),
+        OPTION(0, "noheading", OPTION_FLAG, struct ps_flags, no_heading, NULL,
+                "no heading above the table"),
         OPTION(0, "format", OPTION_TEXT, struct ps_flags, format, "FORMAT",
                 "json, \"table TEMPLATE\", or a template for each line"),
 };
@@ -49,6 +58,9 @@ int cli_ps(struct cli *cli, int argc, char **argv, struct error *err)
     struct listing_choice choice = {.all = flags.all,
             .quiet = flags.quiet,
             .whole = flags.no_trunc,
+            .sizes = flags.size,
+            .sort = flags.sort,
+            .no_heading = flags.no_heading,
             .last = flags.latest ? 1 : flags.last.value,
             .format = flags.format,
             .filters = flags.filter};
@@ -58,25 +70,52 @@ int cli_ps(struct cli *cli, int argc, char **argv, struct error *err)
 
 /* ---- inspect --------------------------------------------------------------------------------- */
 
-static int inspect_one(
+static int inspect_image(
         struct engine *engine, const char *name, struct json_object **ret, struct error *err)
 {
     struct image_store *store = NULL;
-    int r = listing_inspect(engine, name, ret, err);
-    bool may_be_image = r == -ENOENT || r == -EINVAL; /* no name of a sandbox has a "/" or ":" */
+    int r = engine_images_if_there(engine, &store, err);
 
-    if (may_be_image && engine_images_if_there(engine, &store, NULL) == 0 && store &&
-            image_inspect(store, name, ret, NULL) == 0)
-        return 0;
+    if (r == 0 && !store)
+        return error_set(err, ENOENT, "there is no image \"%s\"", name);
+    return r < 0 ? r : image_inspect(store, name, ret, err);
+}
+
+/* As Docker looks: what runs, then images, networks and volumes. */
+static int inspect_any(struct engine *engine, const char *name, const struct inspect_choice *choice,
+        struct json_object **ret, struct error *err)
+{
+    static const inspect_fn others[] = {inspect_image, networks_inspect, volumes_inspect};
+    int r = listing_inspect(engine, name, choice->size, ret, err);
+    bool may_be_other = r == -ENOENT || r == -EINVAL; /* no sandbox's name has a "/" or ":" */
+
+    for (size_t i = 0; may_be_other && i < ARRAY_SIZE(others); i++)
+        if (others[i](engine, name, ret, NULL) == 0)
+            return 0;
     return r;
+}
+
+static int inspect_one(struct engine *engine, const char *name, const struct inspect_choice *choice,
+        struct json_object **ret, struct error *err)
+{
+    if (!choice->type)
+        return inspect_any(engine, name, choice, ret, err);
+    if (str_equal(choice->type, "image"))
+        return inspect_image(engine, name, ret, err);
+    if (str_equal(choice->type, "network"))
+        return networks_inspect(engine, name, ret, err);
+    if (str_equal(choice->type, "volume"))
+        return volumes_inspect(engine, name, ret, err);
+    return listing_inspect(engine, name, choice->size, ret, err);
 }
 
 int cli_inspect(struct cli *cli, int argc, char **argv, struct error *err)
 {
-    static const struct inspect_kind kind = {"viv inspect", "SANDBOX|IMAGE…",
-            "Shows everything about sandboxes: configuration, state, how they ended; or about "
-            "images, where no sandbox has the name.",
-            inspect_one};
+    static const struct inspect_kind kind = {.command = "viv inspect",
+            .usage = "SANDBOX|IMAGE|NETWORK|VOLUME…",
+            .about = "Shows everything about sandboxes: configuration, state, how they ended; or "
+                     "about images, networks and volumes, where no sandbox has the name.",
+            .inspect_by = inspect_one};
 
     return inspect_run(cli, &kind, argc, argv, err);
 }
@@ -84,23 +123,26 @@ int cli_inspect(struct cli *cli, int argc, char **argv, struct error *err)
 /* ---- stats ----------------------------------------------------------------------------------- */
 
 struct stats_flags {
-    bool no_stream;
+    bool no_stream, all, no_trunc;
     const char *format;
     struct opt_i64 interval;
 };
 
 static const struct option_row stats_rows[] = {
+        OPTION('a', "all", OPTION_FLAG, struct stats_flags, all, NULL,
+                "also those that do not run"),
         OPTION(0, "no-stream", OPTION_FLAG, struct stats_flags, no_stream, NULL,
                 "one reading, then leave"),
         OPTION(0, "interval", OPTION_TIME, struct stats_flags, interval, "TIME",
                 "between two readings (1s)"),
-        OPTION(0, "format", OPTION_CHOICE, struct stats_flags, format, "table|json",
-                "how to print"),
+        OPTION(0, "no-trunc", OPTION_FLAG, struct stats_flags, no_trunc, NULL, "whole ids"),
+        OPTION(0, "format", OPTION_TEXT, struct stats_flags, format, "FORMAT",
+                "json, \"table TEMPLATE\", or a template for each line"),
 };
 static const struct option_table stats_table = OPTION_TABLE("Options", stats_rows);
 static const struct option_command stats_command = {.name = "viv stats",
         .usage = "[SANDBOX…]",
-        .about = "Shows what sandboxes use: CPU, memory, processes, disk, pressure.",
+        .about = "Shows what sandboxes use: CPU, memory, processes, networks, disk, pressure.",
         .most = SIZE_MAX,
         .tables = {&stats_table}};
 
@@ -116,14 +158,17 @@ int cli_stats(struct cli *cli, int argc, char **argv, struct error *err)
     if (flags.interval.set &&
             (flags.interval.value < 1000000 || flags.interval.value > 3600000000000))
         return error_set(err, EINVAL, "--interval: from 1ms to 1h");
-    unsigned interval = flags.interval.set ? (unsigned)(flags.interval.value / 1000000) : 1000;
-    bool json = str_equal(flags.format, "json");
+    const struct usage_choice choice = {.names = names,
+            .all = flags.all,
+            .whole = flags.no_trunc,
+            .format = flags.format,
+            .interval_ms = flags.interval.set ? (unsigned)(flags.interval.value / 1000000) : 1000};
     r = engine_open(cli->arena, cli->root, &engine, err);
-    bool once = flags.no_stream || json || !isatty(1);
+    bool once = flags.no_stream || str_equal(flags.format, "json") || !isatty(1);
     while (r == 0) {
         if (!once)
             printf("\033[H\033[J");
-        r = usage_print(&engine, &names, json, interval, stdout, err);
+        r = usage_print(&engine, &choice, stdout, err);
         fflush(stdout);
         if (once)
             break;

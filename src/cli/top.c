@@ -5,15 +5,18 @@
 int cli_top(struct cli *cli, int argc, char **argv, struct error *err)
 {
     static const struct option_command command = {.name = "viv top",
-            .usage = "SANDBOX",
-            .about = "Lists the processes of a sandbox, as the host sees them.",
+            .usage = "SANDBOX [COLUMN…|PS-OPTIONS]",
+            .about = "Lists the processes of a sandbox, as the host sees them: in the columns that "
+                     "are named, as ps(1) calls them, or as -ef, aux and -o COLUMN,… choose them.",
+            .order = OPTIONS_FIRST,
             .least = 1,
-            .most = 1};
+            .most = SIZE_MAX};
     _cleanup_engine_ struct engine engine = {0};
     struct strv rest = {0};
     int r = cli_open(cli, &command, argc, argv, NULL, &rest, &engine, err);
 
-    if (r == 0)
-        r = processes_print(&engine, rest.words[0], stdout, err);
-    return r < 0 ? r : 0;
+    if (r != 0)
+        return r < 0 ? r : 0;
+    const struct strv words = {rest.words + 1, rest.count - 1, rest.count - 1};
+    return processes_print(&engine, rest.words[0], &words, stdout, err);
 }

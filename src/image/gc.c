@@ -261,6 +261,13 @@ static uint64_t roots_usage(struct image_store *store, const struct strv *ids, s
     return bytes;
 }
 
+uint64_t image_root_usage(struct image_store *store, const char *id)
+{
+    _cleanup_arena_ struct arena arena = {0};
+
+    return usage_inside(store, arena_printf(&arena, "roots/%s/upper", id));
+}
+
 int image_usage(struct image_store *store, struct image_usage *ret, struct error *err)
 {
     _cleanup_arena_ struct arena arena = {0};

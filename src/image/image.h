@@ -278,6 +278,9 @@ struct image_usage {
 };
 int image_usage(struct image_store *store, struct image_usage *ret, struct error *err);
 
+/* Bytes on disk of what a root has changed; 0 when there is none of that id. */
+uint64_t image_root_usage(struct image_store *store, const char *id);
+
 /* Removes dangling images, or with `all` every image without a root, then what nobody refers to,
  * interrupted downloads too. */
 int image_prune(struct image_store *store, bool all, struct arena *arena, struct strv *ret_deleted,

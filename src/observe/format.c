@@ -36,7 +36,7 @@ static void add_cells(struct table *table, const char *line)
     table_add(table, row);
 }
 
-static int print_table(struct arena *arena, const char *text, const char *const *names,
+static int print_table(struct arena *arena, const char *text, const struct format_list *list,
         struct json_object *rows, FILE *out, struct error *err)
 {
     struct table table = {.arena = arena, .columns = 1};
@@ -45,12 +45,13 @@ static int print_table(struct arena *arena, const char *text, const char *const 
     int r = template_parse(arena, text, &template, err);
 
     if (r == 0)
-        r = template_heading(template, names, &heading, err);
+        r = template_heading(template, list->names, &heading, err);
     if (r < 0)
         return r;
     for (const char *at = buf_text(&heading); *at; at++)
         table.columns += *at == '\t' && table.columns < TABLE_COLUMNS_MAX;
-    add_cells(&table, buf_text(&heading));
+    if (!list->no_heading)
+        add_cells(&table, buf_text(&heading));
     for (size_t i = 0; i < json_object_array_length(rows); i++) {
         _cleanup_buf_ struct buf line = {0};
         r = template_render(template, json_object_array_get_idx(rows, i), &line, err);
@@ -81,13 +82,12 @@ int format_print(struct arena *arena, const char *format, const struct format_li
         struct json_object *rows, FILE *out, struct error *err)
 {
     if (!format || str_equal(format, "table"))
-        return print_table(arena, list->usual, list->names, rows, out, err);
+        return print_table(arena, list->usual, list, rows, out, err);
     if (str_equal(format, "json")) {
         fprintf(out, "%s\n", json_text_pretty(rows));
         return 0;
     }
     if (str_starts(format, "table "))
-        return print_table(
-                arena, unescape(arena, format + strlen("table ")), list->names, rows, out, err);
+        return print_table(arena, unescape(arena, format + strlen("table ")), list, rows, out, err);
     return format_each(arena, format, rows, out, err);
 }

@@ -16,6 +16,7 @@
 struct format_list {
     const char *usual;        /* the columns of the usual table: "{{.ID}}\t{{.Names}}" */
     const char *const *names; /* headings that are not the members' own, see template_heading() */
+    bool no_heading;          /* the rows of a table alone */
 };
 
 /* Prints rows: an array of objects. -EINVAL for a template that is wrong. */

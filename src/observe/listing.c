@@ -9,6 +9,7 @@
 #include "observe/filter.h"
 #include "observe/format.h"
 #include "observe/networks.h"
+#include "observe/sizes.h"
 #include "observe/table.h"
 
 #define SHORT_ID 12
@@ -16,6 +17,8 @@
 
 static const char usual[] = "{{.ID}}\t{{.Image}}\t{{.Command}}\t{{.RunningFor}}\t{{.Status}}\t"
                             "{{.Ports}}\t{{.Names}}";
+static const char usual_with_size[] = "{{.ID}}\t{{.Image}}\t{{.Command}}\t{{.RunningFor}}\t"
+                                      "{{.Status}}\t{{.Ports}}\t{{.Names}}\t{{.Size}}";
 static const char *const heading_names[] = {
         "ID", "SANDBOX ID", "RunningFor", "CREATED", "CreatedAt", "CREATED AT", NULL};
 
@@ -120,6 +123,43 @@ static struct json_object *common_json(struct arena *arena, const struct sandbox
     return row;
 }
 
+/* Asked for, or named by the template. */
+static bool wants_sizes(const struct listing_choice *choice)
+{
+    return choice->sizes || str_equal(choice->sort, "size") ||
+           (choice->format && strstr(choice->format, ".Size"));
+}
+
+static void add_sizes(struct engine *engine, const struct sandbox *sandbox, struct json_object *row)
+{
+    const struct sizes sizes = sizes_of(engine, sandbox);
+
+    json_object_object_add(row, "SizeRw", json_object_new_int64((int64_t)sizes.changed));
+    json_object_object_add(row, "SizeRootFs", json_object_new_int64((int64_t)sizes.whole));
+    json_add_str(row, "Size", sizes_text(engine->arena, &sizes));
+}
+
+/* Its networks and volumes by name: lists in JSON, as Docker writes them for templates. */
+static void add_places(
+        struct arena *arena, const struct sandbox_meta *meta, struct json_object *row, bool json)
+{
+    struct strv networks = {0};
+    struct strv volumes = {0};
+
+    for (size_t i = 0; i < meta->network.joins.count; i++)
+        strv_add(arena, &networks, meta->network.joins.items[i].network);
+    for (size_t i = 0; i < meta->volumes.count; i++)
+        strv_add(arena, &volumes, meta->volumes.items[i].name);
+    json_object_object_add(row, "LocalVolumes", json_object_new_int((int)volumes.count));
+    if (json) {
+        json_object_object_add(row, "Networks", words_json(&networks));
+        json_object_object_add(row, "Mounts", words_json(&volumes));
+    } else {
+        json_add_str(row, "Networks", strv_join(arena, &networks, ","));
+        json_add_str(row, "Mounts", strv_join(arena, &volumes, ","));
+    }
+}
+
 static struct json_object *row_json(
         struct engine *engine, const struct sandbox *sandbox, const struct listing_choice *choice)
 {
@@ -128,6 +168,9 @@ static struct json_object *row_json(
     const struct sandbox_meta *meta = &sandbox->meta;
     bool json = str_equal(choice->format, "json");
 
+    if (wants_sizes(choice))
+        add_sizes(engine, sandbox, row);
+    add_places(arena, meta, row, json);
     json_add_str(row, "Ports", networks_ports_text(engine, sandbox));
     if (json) {
         json_object_object_add(row, "Command", words_json(&meta->command));
@@ -150,6 +193,49 @@ static int compare_rows(const void *a, const void *b)
     int order = strcmp(json_get_str(*other, "Created"), json_get_str(*one, "Created"));
 
     return order ? order : strcmp(json_get_str(*one, "Name"), json_get_str(*other, "Name"));
+}
+
+/* The member of a row that a word of --sort means. Rows of the same stay the latest first. */
+static const char *sort_member(const char *word)
+{
+    static const char *const members[][2] = {{"command", "Command"}, {"id", "Id"},
+            {"image", "Image"}, {"names", "Name"}, {"status", "State"}, {"size", "SizeRw"}};
+
+    for (size_t i = 0; word && i < ARRAY_SIZE(members); i++)
+        if (str_equal(members[i][0], word))
+            return members[i][1];
+    return NULL;
+}
+
+static int compare_members(const char *member, struct json_object *one, struct json_object *other)
+{
+    struct json_object *a = json_get(one, member);
+    struct json_object *b = json_get(other, member);
+
+    if (!json_object_is_type(a, json_type_int))
+        return strcmp(json_object_get_string(a), json_object_get_string(b));
+    int64_t first = json_object_get_int64(a);
+    int64_t second = json_object_get_int64(b);
+    return (first > second) - (first < second);
+}
+
+/* By insertion: they are few, and come sorted otherwise. */
+static void sort_rows(struct json_object *rows, const char *word)
+{
+    const char *member = sort_member(word);
+    size_t count = json_object_array_length(rows);
+
+    for (size_t i = 1; member && i < count; i++) {
+        struct json_object *row = json_object_get(json_object_array_get_idx(rows, i));
+        size_t at = i;
+        while (at > 0 &&
+                compare_members(member, json_object_array_get_idx(rows, at - 1), row) > 0) {
+            json_object_array_put_idx(
+                    rows, at, json_object_get(json_object_array_get_idx(rows, at - 1)));
+            at--;
+        }
+        json_object_array_put_idx(rows, at, row);
+    }
 }
 
 static int collect(struct engine *engine, const struct listing_choice *choice,
@@ -181,12 +267,15 @@ static int collect(struct engine *engine, const struct listing_choice *choice,
 int listing_print(
         struct engine *engine, const struct listing_choice *choice, FILE *out, struct error *err)
 {
-    const struct format_list list = {usual, heading_names};
+    const struct format_list list = {.usual = choice->sizes ? usual_with_size : usual,
+            .names = heading_names,
+            .no_heading = choice->no_heading};
     _cleanup_json_ struct json_object *rows = json_object_new_array();
     int r = collect(engine, choice, rows, err);
 
     if (r < 0)
         return r;
+    sort_rows(rows, choice->sort);
     size_t count = json_object_array_length(rows);
     if (choice->last > 0 && count > (size_t)choice->last)
         json_object_array_del_idx(rows, (size_t)choice->last, count - (size_t)choice->last);
@@ -323,8 +412,8 @@ static struct json_object *mounts_json(
     return mounts;
 }
 
-int listing_inspect(
-        struct engine *engine, const char *name, struct json_object **ret, struct error *err)
+int listing_inspect(struct engine *engine, const char *name, bool sizes, struct json_object **ret,
+        struct error *err)
 {
     _cleanup_sandbox_ struct sandbox sandbox = {.record_fd = -1};
     struct json_object *config = NULL;
@@ -343,6 +432,8 @@ int listing_inspect(
     json_object_object_add(object, "State", state);
     json_add_str(object, "Path", sandbox.meta.command.count ? sandbox.meta.command.words[0] : "");
     json_object_object_add(object, "Mounts", mounts_json(engine, &sandbox, config));
+    if (sizes)
+        add_sizes(engine, &sandbox, object);
     json_object_object_add(object, "RestartCount", json_object_new_int(sandbox.life.restarts));
     json_object_object_add(object, "HostConfig", host_json(&sandbox));
     json_add_str(object, "StopSignal", sandbox.meta.stop_signal);

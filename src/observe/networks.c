@@ -84,7 +84,20 @@ const struct named_kind networks_kind = {
 
 /* ---- one of them ----------------------------------------------------------------------------- */
 
-static struct json_object *user_json(const struct net_lease *lease)
+/* "10.90.0.2/24", as Docker writes it; an address alone in our own members. */
+static void add_with_prefix(struct json_object *user, const char *member, const char *address,
+        const struct network *network, int family)
+{
+    const struct net_subnet *range = network_range(network, family);
+    char text[64];
+
+    if (str_empty(address) || !range)
+        return;
+    snprintf(text, sizeof(text), "%s/%u", address, (unsigned)range->prefix);
+    json_add_str(user, member, text);
+}
+
+static struct json_object *user_json(const struct network *network, const struct net_lease *lease)
 {
     struct json_object *user = json_object_new_object();
     struct json_object *names = json_object_new_array();
@@ -97,7 +110,29 @@ static struct json_object *user_json(const struct net_lease *lease)
     json_add_str(user, "mac", lease->mac);
     json_add_str(user, "interface", lease->interface);
     json_object_object_add(user, "names", names);
+    add_with_prefix(user, "IPv4Address", lease->ipv4, network, AF_INET);
+    add_with_prefix(user, "IPv6Address", lease->ipv6, network, AF_INET6);
+    json_add_str(user, "MacAddress", lease->mac);
     return user;
+}
+
+/* What Docker tells beside what Podman does; the rest differs in capitals alone. */
+static void add_docker_names(const struct network *network, struct json_object *into)
+{
+    struct json_object *ipam = json_object_new_object();
+    struct json_object *config = json_object_new_array();
+
+    for (size_t i = 0; i < network->subnets.count; i++) {
+        struct json_object *subnet = json_object_new_object();
+        json_add_str(subnet, "Subnet", network->subnets.items[i].subnet);
+        json_add_str(subnet, "Gateway", network->subnets.items[i].gateway);
+        json_object_array_add(config, subnet);
+    }
+    json_add_str(ipam, "Driver", "default");
+    json_object_object_add(ipam, "Config", config);
+    json_object_object_add(into, "IPAM", ipam);
+    json_add_str(into, "Scope", "local");
+    json_object_object_add(into, "EnableIPv6", json_object_new_boolean(network->ipv6_enabled));
 }
 
 int networks_inspect(
@@ -117,9 +152,10 @@ int networks_inspect(
     if (r < 0)
         return r;
     struct json_object *object = record_write(&network_record, &network);
+    add_docker_names(&network, object);
     struct json_object *containers = json_object_new_object();
     for (size_t i = 0; i < users.count; i++)
-        json_object_object_add(containers, users.items[i].id, user_json(&users.items[i]));
+        json_object_object_add(containers, users.items[i].id, user_json(&network, &users.items[i]));
     json_object_object_add(object, "containers", containers);
     *ret = object;
     return 0;

@@ -3,21 +3,26 @@
 #include <fcntl.h>
 #include <inttypes.h>
 #include <string.h>
+#include <strings.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "base/cleanup.h"
 #include "base/io.h"
 #include "cgroup/group.h"
 #include "observe/table.h"
 
 /* What /proc/PID tells (proc_pid_stat(5)). */
 struct process {
-    int pid, parent;
-    unsigned uid;
+    int pid, parent, group, session, terminal;
+    unsigned uid, gid;
+    char state;
+    long nice, threads;
     unsigned long long ticks; /* of CPU time */
     unsigned long long start; /* in ticks since the host's start */
-    const char *command;
+    unsigned long long vsize; /* bytes */
+    long rss;                 /* pages */
 };
 
 static bool read_stat(struct process *process)
@@ -33,13 +38,18 @@ static bool read_stat(struct process *process)
         return false;
     const char *rest = strrchr(text, ')'); /* a name may hold anything but this one, at its end */
     if (!rest || sscanf(rest + 1,
-                         " %*c %d %*d %*d %*d %*d %*u %*u %*u %*u %*u %llu %llu %*d %*d %*d %*d "
-                         "%*d %*d %llu",
-                         &process->parent, &user, &kernel, &process->start) != 4)
+                         " %c %d %d %d %d %*d %*u %*u %*u %*u %*u %llu %llu %*d %*d %*d %ld %ld "
+                         "%*d %llu %llu %ld",
+                         &process->state, &process->parent, &process->group, &process->session,
+                         &process->terminal, &user, &kernel, &process->nice, &process->threads,
+                         &process->start, &process->vsize, &process->rss) != 12)
         return false;
     process->ticks = user + kernel;
     snprintf(path, sizeof(path), "/proc/%d", process->pid);
-    process->uid = stat(path, &found) == 0 ? found.st_uid : 0;
+    if (stat(path, &found) < 0)
+        return false;
+    process->uid = found.st_uid;
+    process->gid = found.st_gid;
     return true;
 }
 
@@ -66,47 +76,230 @@ static const char *read_command(struct arena *arena, int pid)
     return arena_printf(arena, "[%s]", name);
 }
 
+/* ---- columns --------------------------------------------------------------------------------- */
+
+static unsigned long long ticks_per_second(void)
+{
+    return (unsigned long long)sysconf(_SC_CLK_TCK);
+}
+
+/* Seconds since it was started. */
+static long long age(const struct process *process)
+{
+    struct timespec up;
+
+    clock_gettime(CLOCK_BOOTTIME, &up);
+    return up.tv_sec - (long long)(process->start / ticks_per_second());
+}
+
 static const char *start_text(struct arena *arena, const struct process *process)
 {
-    struct timespec up, now;
+    time_t now = time(NULL);
+    time_t when = now - (time_t)age(process);
     struct tm parts;
     char text[16];
 
-    clock_gettime(CLOCK_BOOTTIME, &up);
-    clock_gettime(CLOCK_REALTIME, &now);
-    time_t since = (time_t)(process->start / (unsigned long long)sysconf(_SC_CLK_TCK));
-    time_t when = now.tv_sec - up.tv_sec + since;
     localtime_r(&when, &parts);
-    strftime(text, sizeof(text), now.tv_sec - when < 86400 ? "%H:%M" : "%b%d", &parts);
+    strftime(text, sizeof(text), now - when < 86400 ? "%H:%M" : "%b%d", &parts);
     return arena_strdup(arena, text);
 }
 
-static const char *time_text(struct arena *arena, const struct process *process)
+static const char *clock_text(struct arena *arena, unsigned long long seconds)
 {
-    unsigned long long seconds = process->ticks / (unsigned long long)sysconf(_SC_CLK_TCK);
-
     return arena_printf(
             arena, "%02llu:%02llu:%02llu", seconds / 3600, seconds / 60 % 60, seconds % 60);
 }
 
-static void add_row(struct table *table, const struct process *process)
+static const char *time_text(struct arena *arena, const struct process *process)
 {
-    struct arena *arena = table->arena;
-    const char *cells[] = {arena_printf(arena, "%u", process->uid),
-            arena_printf(arena, "%d", process->pid), arena_printf(arena, "%d", process->parent),
-            start_text(arena, process), time_text(arena, process), process->command};
+    return clock_text(arena, process->ticks / ticks_per_second());
+}
 
+static const char *age_text(struct arena *arena, const struct process *process)
+{
+    return clock_text(arena, (unsigned long long)age(process));
+}
+
+static const char *cpu_text(struct arena *arena, const struct process *process)
+{
+    double used = (double)process->ticks / (double)ticks_per_second();
+    long long seconds = age(process);
+
+    return arena_printf(arena, "%.1f", seconds > 0 ? used * 100 / (double)seconds : 0);
+}
+
+static const char *name_text(struct arena *arena, const struct process *process)
+{
+    char path[64];
+    char name[64];
+
+    snprintf(path, sizeof(path), "/proc/%d/comm", process->pid);
+    if (io_read_small_at(AT_FDCWD, path, name, sizeof(name)) < 0)
+        return "";
+    for (char *at = name; *at; at++)
+        if ((unsigned char)*at < ' ' || *at == 127)
+            *at = '?';
+    return arena_strdup(arena, name);
+}
+
+static const char *command_text(struct arena *arena, const struct process *process)
+{
+    return read_command(arena, process->pid);
+}
+
+static const char *terminal_text(struct arena *arena, const struct process *process)
+{
+    int major = process->terminal >> 8 & 0xfff;
+
+    if (!process->terminal)
+        return "?";
+    if (major == 136)
+        return arena_printf(arena, "pts/%d", process->terminal & 0xff);
+    return arena_printf(arena, "%d:%d", major, process->terminal & 0xff);
+}
+
+static const char *state_text(struct arena *arena, const struct process *process)
+{
+    return arena_printf(arena, "%c", process->state);
+}
+
+/* Plain numbers of the struct, so that most columns need no function. */
+enum number { PID = 1, PPID, PGID, SID, UID, GID, NICE, THREADS, VSZ, RSS };
+
+static const char *number_text(
+        struct arena *arena, const struct process *process, enum number number)
+{
+    const long long values[] = {[PID] = process->pid,
+            [PPID] = process->parent,
+            [PGID] = process->group,
+            [SID] = process->session,
+            [UID] = process->uid,
+            [GID] = process->gid,
+            [NICE] = process->nice,
+            [THREADS] = process->threads,
+            [VSZ] = (long long)(process->vsize / 1024),
+            [RSS] = (long long)process->rss * (sysconf(_SC_PAGESIZE) / 1024)};
+
+    return arena_printf(arena, "%lld", values[number]);
+}
+
+static const struct column {
+    const char *name;
+    const char *heading;
+    enum number number; /* or: */
+    const char *(*text)(struct arena *arena, const struct process *process);
+} columns[] = {
+        {"uid", "UID", UID, NULL},
+        {"user", "USER", UID, NULL},
+        {"gid", "GID", GID, NULL},
+        {"group", "GROUP", GID, NULL},
+        {"pid", "PID", PID, NULL},
+        {"ppid", "PPID", PPID, NULL},
+        {"pgid", "PGID", PGID, NULL},
+        {"sid", "SID", SID, NULL},
+        {"nice", "NI", NICE, NULL},
+        {"ni", "NI", NICE, NULL},
+        {"nlwp", "NLWP", THREADS, NULL},
+        {"vsz", "VSZ", VSZ, NULL},
+        {"rss", "RSS", RSS, NULL},
+        {"state", "S", 0, state_text},
+        {"stat", "STAT", 0, state_text},
+        {"s", "S", 0, state_text},
+        {"tty", "TTY", 0, terminal_text},
+        {"pcpu", "%CPU", 0, cpu_text},
+        {"%cpu", "%CPU", 0, cpu_text},
+        {"c", "C", 0, cpu_text},
+        {"stime", "STIME", 0, start_text},
+        {"start", "START", 0, start_text},
+        {"time", "TIME", 0, time_text},
+        {"etime", "ELAPSED", 0, age_text},
+        {"comm", "COMMAND", 0, name_text},
+        {"cmd", "CMD", 0, command_text},
+        {"args", "COMMAND", 0, command_text},
+        {"command", "COMMAND", 0, command_text},
+};
+
+static const struct column *find_column(const char *name)
+{
+    for (size_t i = 0; i < ARRAY_SIZE(columns); i++)
+        if (strcasecmp(columns[i].name, name) == 0)
+            return &columns[i];
+    return NULL;
+}
+
+/* What people write for ps(1), and what it stands for. */
+static const char *expand(const char *word)
+{
+    static const char *const usual[][2] = {{"-ef", "uid,pid,ppid,c,stime,tty,time,cmd"},
+            {"-f", "uid,pid,ppid,c,stime,tty,time,cmd"},
+            {"aux", "user,pid,%cpu,vsz,rss,tty,stat,start,time,command"},
+            {"-aux", "user,pid,%cpu,vsz,rss,tty,stat,start,time,command"},
+            {"-e", "pid,tty,time,comm"}, {"-o", ""}, {"-eo", ""}};
+
+    for (size_t i = 0; i < ARRAY_SIZE(usual); i++)
+        if (str_equal(usual[i][0], word))
+            return usual[i][1];
+    return str_starts(word, "-o") ? word + 2 : str_starts(word, "-eo") ? word + 3 : word;
+}
+
+struct choice {
+    const struct column *columns[TABLE_COLUMNS_MAX];
+    size_t count;
+};
+
+static int choose(
+        struct arena *arena, const struct strv *words, struct choice *ret, struct error *err)
+{
+    struct strv names = {0};
+    const char *word;
+
+    strv_foreach (word, words) {
+        strv_split(arena, &names, expand(word), ',');
+    }
+    if (!words->count)
+        strv_split(arena, &names, "uid,pid,ppid,stime,time,cmd", ',');
+    strv_foreach (word, &names) {
+        const struct column *column = find_column(word);
+        if (!*word)
+            continue;
+        if (!column)
+            return error_set(err, EINVAL,
+                    "top: \"%.64s\" is no column: there are uid, user, gid, group, pid, ppid, "
+                    "pgid, "
+                    "sid, nice, nlwp, vsz, rss, state, tty, pcpu, stime, time, etime, comm and "
+                    "args; -ef, aux and -o COLUMN,… stand for some of them",
+                    word);
+        if (ret->count == TABLE_COLUMNS_MAX)
+            return error_set(err, E2BIG, "top: at most %d columns", TABLE_COLUMNS_MAX);
+        ret->columns[ret->count++] = column;
+    }
+    return ret->count ? 0 : error_set(err, EINVAL, "top: -o: name columns");
+}
+
+static void add_row(struct table *table, const struct choice *choice, const struct process *process)
+{
+    const char *cells[TABLE_COLUMNS_MAX];
+
+    for (size_t i = 0; i < choice->count; i++) {
+        const struct column *column = choice->columns[i];
+        cells[i] = column->text ? column->text(table->arena, process)
+                                : number_text(table->arena, process, column->number);
+    }
     table_add(table, cells);
 }
 
-int processes_print(struct engine *engine, const char *name, FILE *out, struct error *err)
+int processes_print(struct engine *engine, const char *name, const struct strv *words, FILE *out,
+        struct error *err)
 {
-    static const char *const heading[] = {"UID", "PID", "PPID", "STIME", "TIME", "CMD"};
-    struct table table = {.arena = engine->arena, .columns = 6};
+    struct table table = {.arena = engine->arena};
     _cleanup_sandbox_ struct sandbox sandbox = {.record_fd = -1};
+    const char *heading[TABLE_COLUMNS_MAX];
+    struct choice choice = {.count = 0};
     struct cgroup_pids pids;
-    int r = engine_find(engine, name, &sandbox, err);
+    int r = choose(engine->arena, words, &choice, err);
 
+    if (r == 0)
+        r = engine_find(engine, name, &sandbox, err);
     if (r < 0)
         return r;
     if (!sandbox_has_run(&sandbox) || sandbox.status == SPEC_STOPPED)
@@ -114,13 +307,14 @@ int processes_print(struct engine *engine, const char *name, FILE *out, struct e
     r = cgroup_list(&sandbox.container.state.cgroup, engine->arena, &pids, err);
     if (r < 0)
         return r;
+    table.columns = choice.count;
+    for (size_t i = 0; i < choice.count; i++)
+        heading[i] = choice.columns[i]->heading;
     table_add(&table, heading);
     for (size_t i = 0; i < pids.count; i++) {
         struct process process = {.pid = pids.items[i]};
-        if (!read_stat(&process))
-            continue; /* it has ended meanwhile */
-        process.command = read_command(engine->arena, process.pid);
-        add_row(&table, &process);
+        if (read_stat(&process)) /* else it has ended meanwhile */
+            add_row(&table, &choice, &process);
     }
     table_print(&table, out);
     return 0;

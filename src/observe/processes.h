@@ -5,5 +5,8 @@
 
 #include "engine/engine.h"
 
-/* Prints them in the columns of ps -ef. -ESRCH: it does not run. */
-int processes_print(struct engine *engine, const char *name, FILE *out, struct error *err);
+/* Prints them in the columns that the words name ("pid", "comm"), or stand for ("-ef", "aux",
+ * "-o pid,comm"); without words in the usual ones. -EINVAL: an unknown column; -ESRCH: it does not
+ * run. */
+int processes_print(struct engine *engine, const char *name, const struct strv *words, FILE *out,
+        struct error *err);

@@ -66,14 +66,44 @@ static int no_member(struct rendering *rendering, const char *name)
             closest ? "?" : "");
 }
 
+/* "NetworkInterface" is "network_interface" too, and "Name" "name": Docker and Podman call members
+ * in templates otherwise than in JSON. */
+static bool is_same_name(const char *key, const char *name)
+{
+    for (;; key++, name++) {
+        while (*key == '_')
+            key++;
+        if (tolower((unsigned char)*key) != tolower((unsigned char)*name))
+            return false;
+        if (!*key)
+            return true;
+    }
+}
+
+/* The member of this very name, or else of the same one written otherwise. */
+static bool find_member(struct json_object *object, const char *name, struct json_object **ret)
+{
+    if (!json_object_is_type(object, json_type_object))
+        return false;
+    if (json_object_object_get_ex(object, name, ret))
+        return true;
+    json_object_object_foreach(object, key, item)
+    {
+        if (isupper((unsigned char)name[0]) && is_same_name(key, name)) {
+            *ret = item;
+            return true;
+        }
+    }
+    return false;
+}
+
 /* Members deeper down come and go; at the top a name that is not there is a slip. */
 static int follow_path(struct rendering *rendering, const struct template_value *value,
         struct json_object *at, struct json_object **ret)
 {
     for (size_t i = 0; i < value->path_count; i++) {
         struct json_object *next = NULL;
-        bool there = json_object_is_type(at, json_type_object) &&
-                     json_object_object_get_ex(at, value->path[i], &next);
+        bool there = find_member(at, value->path[i], &next);
         if (!there && at == rendering->data)
             return no_member(rendering, value->path[i]);
         at = next;

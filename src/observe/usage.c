@@ -1,22 +1,31 @@
 #include "observe/usage.h"
 
+#include <fcntl.h>
 #include <time.h>
 
+#include "base/io.h"
 #include "base/json.h"
+#include "engine/connect.h"
 #include "engine/vm_call.h"
+#include "observe/format.h"
 #include "observe/table.h"
+
+#define SHORT_ID 12
 
 struct reading {
     const char *name;
+    bool alive;
     struct sandbox sandbox;
     struct cgroup_stats stats;
     uint64_t cpu_before;
     double cpu_percent;
 };
 
-static int collect(struct engine *engine, const struct strv *names, struct reading *readings,
-        size_t *ret_count, bool named, struct error *err)
+/* Who was named and is not there is an error; who is gone meanwhile is none. */
+static int collect(struct engine *engine, const struct usage_choice *choice,
+        const struct strv *names, struct reading *readings, size_t *ret_count, struct error *err)
 {
+    bool named = choice->names.count > 0;
     const char *name;
     size_t count = 0;
 
@@ -25,16 +34,26 @@ static int collect(struct engine *engine, const struct strv *names, struct readi
         int r = engine_find(engine, name, &reading->sandbox, named ? err : NULL);
         if (r < 0 && named)
             return r;
-        if (r < 0 || reading->sandbox.status == SPEC_STOPPED) {
-            if (r == 0)
-                sandbox_close(&reading->sandbox);
+        if (r < 0)
+            continue;
+        bool alive = sandbox_has_run(&reading->sandbox) && reading->sandbox.status != SPEC_STOPPED;
+        if (!alive && !choice->all) {
+            sandbox_close(&reading->sandbox);
             continue;
         }
+        reading->alive = alive;
         reading->name = reading->sandbox.meta.name;
         count++;
     }
     *ret_count = count;
     return 0;
+}
+
+/* One reading now; one that has ended meanwhile uses nothing. */
+static void look(struct engine *engine, struct reading *reading)
+{
+    if (reading->alive)
+        workload_stats(&reading->sandbox.container, engine->arena, &reading->stats, NULL);
 }
 
 static void measure(
@@ -45,10 +64,10 @@ static void measure(
     struct timespec after;
 
     clock_gettime(CLOCK_MONOTONIC, &before);
-    for (size_t i = 0; interval_ms && i < count; i++)
-        if (workload_stats(
-                    &readings[i].sandbox.container, engine->arena, &readings[i].stats, NULL) == 0)
-            readings[i].cpu_before = readings[i].stats.cpu.usage_ns.value;
+    for (size_t i = 0; interval_ms && i < count; i++) {
+        look(engine, &readings[i]);
+        readings[i].cpu_before = readings[i].stats.cpu.usage_ns.value;
+    }
     if (interval_ms)
         nanosleep(&pause, NULL);
     clock_gettime(CLOCK_MONOTONIC, &after);
@@ -56,7 +75,7 @@ static void measure(
             (double)(after.tv_sec - before.tv_sec) * 1e9 + (double)(after.tv_nsec - before.tv_nsec);
     for (size_t i = 0; i < count; i++) {
         struct reading *reading = &readings[i];
-        workload_stats(&reading->sandbox.container, engine->arena, &reading->stats, NULL);
+        look(engine, reading);
         if (interval_ms && elapsed > 0)
             reading->cpu_percent =
                     (double)(reading->stats.cpu.usage_ns.value - reading->cpu_before) * 100 /
@@ -69,10 +88,58 @@ static const char *pressure_text(struct arena *arena, const struct cgroup_pressu
     return pressure ? arena_printf(arena, "%.2f%%", (double)pressure->some.avg10 / 100) : "-";
 }
 
-static void add_row(struct table *table, const struct reading *reading)
+/* Bytes through the host's ends of its interfaces; what it receives, the host sends. */
+static void count_traffic(struct engine *engine, const struct reading *reading,
+        uint64_t *ret_received, uint64_t *ret_sent)
 {
-    struct arena *arena = table->arena;
+    struct net_leases leases = {0};
+    char text[32];
+    uint64_t value;
+
+    *ret_received = *ret_sent = 0;
+    if (reading->alive && reading->sandbox.meta.network.joins.count)
+        sandbox_leases(engine, reading->sandbox.meta.id, &leases, NULL);
+    for (size_t i = 0; i < leases.count; i++) {
+        const char *const files[] = {"tx_bytes", "rx_bytes"};
+        for (size_t j = 0; j < 2; j++) {
+            const char *path = arena_printf(engine->arena, "/sys/class/net/%s/statistics/%s",
+                    leases.items[i].device, files[j]);
+            if (io_read_small_at(AT_FDCWD, path, text, sizeof(text)) > 0 &&
+                    str_to_u64(text, 10, &value) == 0)
+                *(j == 0 ? ret_received : ret_sent) += value;
+        }
+    }
+}
+
+static const char *pair_text(struct arena *arena, uint64_t one, uint64_t other)
+{
+    return arena_printf(arena, "%s / %s", table_bytes(arena, one), table_bytes(arena, other));
+}
+
+static void add_memory(
+        struct arena *arena, const struct cgroup_stats *stats, struct json_object *row)
+{
+    const struct opt_u64 *limit = &stats->memory.limit;
+    uint64_t used = stats->memory.usage.value;
+    const char *most = limit->set ? table_bytes(arena, limit->value) : "none";
+    double share = limit->set && limit->value ? (double)used * 100 / (double)limit->value : 0;
+
+    json_add_str(row, "Memory", table_bytes(arena, used));
+    json_add_str(row, "Limit", most);
+    json_add_str(row, "MemUsage", arena_printf(arena, "%s / %s", table_bytes(arena, used), most));
+    json_add_str(row, "MemPerc", limit->set ? arena_printf(arena, "%.2f%%", share) : "-");
+}
+
+/* What templates see: Docker's members, and our own. */
+static struct json_object *row_json(
+        struct engine *engine, const struct reading *reading, bool whole)
+{
+    struct arena *arena = engine->arena;
     const struct cgroup_stats *stats = &reading->stats;
+    const char *id = reading->sandbox.meta.id ? reading->sandbox.meta.id : "";
+    struct json_object *row = json_object_new_object();
+    uint64_t received;
+    uint64_t sent;
     uint64_t read = 0;
     uint64_t written = 0;
 
@@ -80,16 +147,22 @@ static void add_row(struct table *table, const struct reading *reading)
         read += stats->io.items[i].read_bytes;
         written += stats->io.items[i].write_bytes;
     }
-    const char *cells[] = {reading->name, arena_printf(arena, "%.1f%%", reading->cpu_percent),
-            arena_printf(arena, "%.1f s", (double)stats->cpu.throttled_ns.value / 1e9),
-            table_bytes(arena, stats->memory.usage.value),
-            stats->memory.limit.set ? table_bytes(arena, stats->memory.limit.value) : "none",
-            arena_printf(arena, "%llu", (unsigned long long)stats->pids.value),
-            arena_printf(arena, "%s / %s", table_bytes(arena, read), table_bytes(arena, written)),
-            arena_printf(arena, "%llu", (unsigned long long)stats->memory.oom_kills.value),
-            pressure_text(arena, stats->cpu.pressure),
-            pressure_text(arena, stats->memory.pressure)};
-    table_add(table, cells);
+    count_traffic(engine, reading, &received, &sent);
+    json_add_str(row, "Name", reading->name);
+    json_add_str(row, "Container", reading->name);
+    json_add_str(row, "ID", whole ? id : arena_strndup(arena, id, SHORT_ID));
+    json_add_str(row, "CPUPerc", arena_printf(arena, "%.1f%%", reading->cpu_percent));
+    json_add_str(row, "Throttled",
+            arena_printf(arena, "%.1f s", (double)stats->cpu.throttled_ns.value / 1e9));
+    add_memory(arena, stats, row);
+    json_add_str(row, "PIDs", arena_printf(arena, "%llu", (unsigned long long)stats->pids.value));
+    json_add_str(row, "NetIO", pair_text(arena, received, sent));
+    json_add_str(row, "BlockIO", pair_text(arena, read, written));
+    json_add_str(row, "OOMKills",
+            arena_printf(arena, "%llu", (unsigned long long)stats->memory.oom_kills.value));
+    json_add_str(row, "CPUPressure", pressure_text(arena, stats->cpu.pressure));
+    json_add_str(row, "MemoryPressure", pressure_text(arena, stats->memory.pressure));
+    return row;
 }
 
 static void print_json(const struct reading *readings, size_t count, FILE *out)
@@ -105,31 +178,44 @@ static void print_json(const struct reading *readings, size_t count, FILE *out)
     fprintf(out, "%s\n", json_text_pretty(array));
 }
 
-int usage_print(struct engine *engine, const struct strv *names, bool json, unsigned interval_ms,
-        FILE *out, struct error *err)
+static const char usual[] =
+        "{{.Name}}\t{{.CPUPerc}}\t{{.Throttled}}\t{{.Memory}}\t{{.Limit}}\t{{.PIDs}}\t{{.NetIO}}\t"
+        "{{.BlockIO}}\t{{.OOMKills}}\t{{.CPUPressure}}\t{{.MemoryPressure}}";
+static const char *const heading_names[] = {"CPUPerc", "CPU", "PIDs", "PROCESSES", "NetIO",
+        "RECEIVED / SENT", "BlockIO", "READ / WRITTEN", "OOMKills", "OOM KILLS", "CPUPressure",
+        "CPU PRESSURE", "MemUsage", "MEMORY / LIMIT", "MemPerc", "MEMORY %", NULL};
+
+static int print(struct engine *engine, const struct usage_choice *choice,
+        const struct reading *readings, size_t count, FILE *out, struct error *err)
 {
-    static const char *const heading[] = {"NAME", "CPU", "THROTTLED", "MEMORY", "LIMIT",
-            "PROCESSES", "READ / WRITTEN", "OOM KILLS", "CPU PRESSURE", "MEMORY PRESSURE"};
-    struct table table = {.arena = engine->arena, .columns = 10};
-    struct strv all = *names;
+    const struct format_list list = {.usual = usual, .names = heading_names};
+    _cleanup_json_ struct json_object *rows = json_object_new_array();
+
+    if (str_equal(choice->format, "json")) {
+        print_json(readings, count, out);
+        return 0;
+    }
+    for (size_t i = 0; i < count; i++)
+        json_object_array_add(rows, row_json(engine, &readings[i], choice->whole));
+    return format_print(engine->arena, choice->format, &list, rows, out, err);
+}
+
+int usage_print(
+        struct engine *engine, const struct usage_choice *choice, FILE *out, struct error *err)
+{
+    struct strv names = choice->names;
     size_t count = 0;
     int r = 0;
 
-    if (!names->count)
-        r = engine_list(engine, &all, err);
+    if (!names.count)
+        r = engine_list(engine, &names, err);
     if (r < 0)
         return r;
-    struct reading *readings = arena_new_array(engine->arena, struct reading, all.count);
-    r = collect(engine, &all, readings, &count, names->count > 0, err);
+    struct reading *readings = arena_new_array(engine->arena, struct reading, names.count);
+    r = collect(engine, choice, &names, readings, &count, err);
     if (r == 0) {
-        measure(engine, readings, count, interval_ms);
-        table_add(&table, heading);
-        for (size_t i = 0; i < count; i++)
-            add_row(&table, &readings[i]);
-        if (json)
-            print_json(readings, count, out);
-        else
-            table_print(&table, out);
+        measure(engine, readings, count, choice->interval_ms);
+        r = print(engine, choice, readings, count, out, err);
     }
     for (size_t i = 0; i < count; i++)
         sandbox_close(&readings[i].sandbox);

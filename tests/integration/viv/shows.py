@@ -1,0 +1,137 @@
+"""What lists and shows sandboxes, and the flags and members by which Docker and Podman do."""
+import json
+import os
+
+from lib import *
+from box import box
+
+TIMEOUT = 60
+
+
+def test_sizes_are_told():
+    with box() as b:
+        b.viv("run", "--name", "big", *b.flags(), "busybox", "--", "dd", "if=/dev/zero", "of=/big",
+              "bs=1M", "count=3").ok()
+        b.viv("create", "--name", "none", *b.flags(), "busybox", "true").ok()
+        sizes = json.loads(b.viv("ps", "-a", "-s", "--format", "json").ok().out)
+        found = {row["Name"]: row for row in sizes}
+        check(3 << 20 <= found["big"]["SizeRw"] < 4 << 20, found["big"])
+        equal(found["none"]["SizeRw"], 0)
+        check("SizeRw" not in b.viv("ps", "-a", "--format", "json").ok().out, "sizes without -s")
+        matches(b.viv("ps", "-a", "--size", "--filter", "name=big").ok().lines()[0], r"SIZE$")
+        matches(b.viv("ps", "-a", "--format", "{{.Size}}", "--filter", "name=big").ok().out,
+                r"^3\.\d+ MiB \(virtual \d")
+        equal(b.viv("ps", "-a", "--sort", "size", "--format", "{{.Names}}").ok().lines(),
+              ["none", "big"])
+        equal(b.viv("inspect", "-s", "-f", "{{.SizeRw}}", "none").ok().out, "0\n")
+        check("SizeRw" not in b.inspect("big"), "sizes without -s")
+
+
+def test_a_list_is_sorted_and_has_places():
+    with box() as b:
+        for name, image_flags in (("c", ["-v", "data:/d"]), ("a", ["-v", "/x", "-v", "/y"]),
+                                  ("b", [])):
+            b.viv("create", "--name", name, *image_flags, *b.flags(), "busybox", "true").ok()
+        names = lambda *flags: b.viv("ps", "-a", "--format", "{{.Names}}", *flags).ok().lines()
+        equal(names(), ["b", "a", "c"])
+        equal(names("--sort", "names"), ["a", "b", "c"])
+        equal(names("--sort", "created"), ["b", "a", "c"])
+        fails(b.viv("ps", "--sort", "colour"), 125, "runningfor")
+        equal(b.viv("ps", "-a", "--format", "{{.Mounts}} {{.LocalVolumes}}", "--filter",
+                    "name=c").ok().out, "data 1\n")
+        rows = json.loads(b.viv("ps", "-a", "--format", "json").ok().out)
+        equal([(row["Name"], row["LocalVolumes"]) for row in rows], [("b", 0), ("a", 2), ("c", 1)])
+        equal(rows[2]["Mounts"], ["data"])
+        equal(len(b.viv("ps", "-a", "--noheading").ok().lines()), 3)
+
+
+def test_inspect_finds_other_kinds():
+    with box() as b:
+        own, volume, network = unique("own"), unique("vol"), unique("net")
+        b.viv("create", "--name", own, *b.flags(), "busybox", "true").ok()
+        b.viv("volume", "create", volume).ok()
+        b.viv("network", "create", "--subnet", "10.123.0.0/24", "--label", "a=1", network).ok()
+        for kind, name in (("container", own), ("volume", volume), ("network", network)):
+            for flags in ([], ["--type", kind]):
+                equal(b.viv("inspect", *flags, "-f", "{{.Name}}", name).ok().out, name + "\n")
+        fails(b.viv("inspect", "--type", "network", own), 125, "there is no network")
+        fails(b.viv("inspect", "--type", "container", volume), 125, "no such sandbox")
+        fails(b.viv("inspect", "--type", "image", volume), 125, volume)
+        fails(b.viv("inspect", "nosuch"), 125, "no such sandbox")
+        fails(b.viv("inspect", "--type", "colour", own), 125, "network")
+        # by Docker's names and by Podman's
+        show = lambda text: b.viv("network", "inspect", "-f", text, network).ok().out.strip()
+        equal(show("{{.Name}} {{.Driver}} {{.Scope}} {{.Internal}} {{.EnableIPv6}}"),
+              f"{network} bridge local false false")
+        equal(show("{{range .IPAM.Config}}{{.Subnet}} {{.Gateway}}{{end}}"),
+              "10.123.0.0/24 10.123.0.1")
+        equal(show("{{range .Subnets}}{{.Subnet}} {{.Gateway}}{{end}}"), "10.123.0.0/24 10.123.0.1")
+        equal(show("{{.NetworkInterface}}"), show("{{.network_interface}}"))
+        equal(show("{{.Labels.a}} {{len .Containers}}"), "1 0")
+        fails(b.viv("network", "inspect", "-f", "{{.Nome}}", network), 125, "there is no .Nome")
+        b.viv("network", "rm", network).ok()
+        b.viv("volume", "rm", volume).ok()
+
+
+def test_use_is_formatted():
+    with box() as b:
+        b.start("--memory", "64m", name="used")
+        b.viv("create", "--name", "idle", *b.flags(), "busybox", "true").ok()
+        show = lambda *words: b.viv("stats", "--no-stream", "--interval", "1ms", *words).ok().out
+        name, own, use, pids = show("--format", "{{.Name}}|{{.ID}}|{{.MemUsage}}|{{.PIDs}}").split("|")
+        equal((name, own, int(pids)), ("used", b.inspect("used")["Id"][:12], 1))
+        matches(use, r"^\d+(\.\d+)? [KM]iB / 64\.0 MiB$")
+        matches(show("--format", "{{.CPUPerc}} {{.MemPerc}}"), r"^\d+\.\d% \d+\.\d+%\n$")
+        equal(show("--no-trunc", "--format", "{{.ID}}").strip(), b.inspect("used")["Id"])
+        equal(show("-a", "--format", "{{.Container}}").split(), ["idle", "used"])
+        heading = show("--format", r"table {{.Name}}\t{{.NetIO}}\t{{.BlockIO}}").splitlines()[0]
+        equal(heading.split("   "), ["NAME", "RECEIVED / SENT", "READ / WRITTEN"])
+        fails(b.viv("stats", "--no-stream", "--format", "{{.Nome}}"), 125, "did you mean .Name")
+        fails(b.viv("stats", "--no-stream", "nosuch"), 125, "no such sandbox")
+
+
+def test_processes_in_chosen_columns():
+    with box() as b:
+        b.start("--user", "1000:1001", name="t", script="sleep 999 & sleep 998; true")
+        eventually(lambda: "sleep 998" in b.viv("top", "t").ok().out)
+        rows = [line.split(None, 3) for line in
+                b.viv("top", "t", "pid,ppid", "-o", "nice,comm").ok().lines()]
+        equal(rows[0], ["PID", "PPID", "NI", "COMMAND"])
+        equal({(row[2], row[3]) for row in rows[1:]}, {("0", "sh"), ("0", "sleep")})
+        first = next(row for row in rows if row[3] == "sh")
+        equal(int(first[0]), b.pid("t"))
+        equal(b.viv("top", "t", "-ef").ok().lines()[0].split(),
+              ["UID", "PID", "PPID", "C", "STIME", "TTY", "TIME", "CMD"])
+        heading, *lines = [line.split(None, 9) for line in b.viv("top", "t", "aux").ok().lines()]
+        equal(heading[:4] + heading[-1:], ["USER", "PID", "%CPU", "VSZ", "COMMAND"])
+        status = open(f"/proc/{b.pid('t')}/status", encoding="utf-8").read()
+        field = lambda key: next(line.split()[1] for line in status.splitlines()
+                                 if line.startswith(key))
+        row = next(row for row in lines if int(row[1]) == b.pid("t"))
+        equal(row[0], field("Uid:"))
+        equal(row[3], field("VmSize:"))
+        group = [line.split() for line in b.viv("top", "t", "pid", "gid").ok().lines()]
+        equal(dict(group[1:])[str(b.pid("t"))], field("Gid:"))
+        fails(b.viv("top", "t", "colour"), 125, '"colour" is no column')
+        fails(b.viv("top", "t", "-o", ","), 125, "name columns")
+
+
+def test_groups_of_commands():
+    with box() as b:
+        viv_container = lambda *words: b.viv("container", *words)
+        viv_container("create", "--name", "g", *b.flags(), "busybox", "sleep", "1000").ok()
+        equal((viv_container("exists", "g").status, viv_container("exists", "h").status), (0, 1))
+        viv_container("start", "g").ok()
+        equal(viv_container("ls", "-q").ok().out, viv_container("ps", "-q").ok().out)
+        equal(viv_container("exec", "g", "echo", "in").ok().out, "in\n")
+        equal(viv_container("inspect", "-f", "{{.Name}}", "g").ok().out, "g\n")
+        fails(viv_container("inspect", "busybox"), 125, "no such sandbox")
+        equal(viv_container("prune", "-f").ok().out, "")
+        viv_container("stop", "-t", "0", "g").ok()
+        b.viv("create", "--name", "k", *b.flags(), "busybox", "true").ok()
+        equal(viv_container("prune", "-f", "--filter", "name=k").ok().out, "k\n")
+        equal(viv_container("prune").ok().out, "g\n")
+        equal(b.names(), [])
+        contains(b.viv("system", "events", "--no-stream", "--format", "{{.Action}}").ok().out,
+                 "destroy")
+        fails(viv_container("strat", "g"), 125, 'did you mean "start"')
