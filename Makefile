@@ -22,7 +22,7 @@ test:
 	@scripts/packages build check test
 	@tests/run
 
-# What needs neither a container engine nor a rig.
+# Of what needs neither a container engine nor a rig, all that is done in a few minutes; see tests/run.
 check:
 	@scripts/packages build check
 	@tests/run --check
