@@ -1,5 +1,7 @@
 """Snapshots: a machine is written to a file, and goes on from it, more than once."""
+import contextlib
 import errno
+import os
 import pathlib
 import re
 import shutil
@@ -12,13 +14,15 @@ TIMEOUT = 300
 BUILDS = ["plain"]
 
 # Counts in a shell variable, with an open file and a disk that each number is written to. Each line
-# has the uptime, so that a clock that jumps is seen.
+# has the uptime, so that a clock that jumps is seen. In the middle it waits for a key: before that, no
+# machine ends while the host is busy elsewhere.
 WORK = """
 mkdir /tmp/d; exec 5>>/tmp/d/log; i=0
 while [ $i -lt %d ]; do
     i=$((i + 1)); echo $i >&5
     echo $i | dd of=/dev/vda bs=512 seek=$i conv=sync 2>/dev/null
     [ $((i %% 10)) = 0 ] && echo at $i $(cut -d' ' -f1 /proc/uptime)
+    [ $i = 50 ] && read key
 done
 sync; echo lines $(wc -l < /tmp/d/log) last $(tail -n 1 /tmp/d/log)
 """
@@ -28,8 +32,21 @@ i=0
 while [ $i -lt {LAST} ]; do
     i=$((i + 1)); usleep 20000
     [ $((i % 10)) = 0 ] && echo at $i now
+    [ $i = 50 ] && read key
 done
 """
+
+
+@contextlib.contextmanager
+def keys(text=b""):
+    """What a machine needs to have a keyboard, on which that is typed; and a function that types."""
+    reads, writes = os.pipe()
+    try:
+        os.write(writes, text)
+        yield {"fds": [reads], "console": {"input": reads, "output": 1}}, lambda more: os.write(writes, more)
+    finally:
+        os.close(reads)
+        os.close(writes)
 
 
 def take(machine, path, **more):
@@ -62,7 +79,7 @@ def check_end(before, after, image):
 def test_goes_on_twice_with_files_and_disk():
     pathlib.Path("d.raw").write_bytes(bytes(1 << 20))
     description = describe(WORK % LAST, cpus=2, **disk("d.raw"))
-    with Machine(description) as machine:
+    with keys() as (keyboard, _), Machine(description, **keyboard) as machine:
         machine.wait_for("at 20 ", 150)
         machine.ask("pause")
         equal(take(machine, "snap", stop=True)["state"], "ending")
@@ -73,8 +90,9 @@ def test_goes_on_twice_with_files_and_disk():
     whole = pathlib.Path("snap").read_bytes()
     for name in ["one.raw", "two.raw"]:
         shutil.copy("d.raw", name)
-        with Machine(description, snapshot={"path": str(pathlib.Path("snap").resolve())},
-                     **disk(name)) as machine:
+        with keys(b"\n") as (keyboard, _), Machine(
+                description, snapshot={"path": str(pathlib.Path("snap").resolve())}, **disk(name),
+                **keyboard) as machine:
             equal(machine.wait(120), 0)
             check_end(before, machine.out(), name)
     check(pathlib.Path("snap").read_bytes() == whole, "the snapshot changed")
@@ -82,10 +100,12 @@ def test_goes_on_twice_with_files_and_disk():
 
 def test_a_running_machine_goes_on_after_its_snapshot():
     pathlib.Path("d.raw").write_bytes(bytes(1 << 20))
-    with Machine(describe(WORK % LAST, **disk("d.raw"))) as machine:
+    with keys() as (keyboard, type_in), Machine(describe(WORK % LAST, **disk("d.raw")),
+                                                **keyboard) as machine:
         machine.wait_for("at 20 ", 150)
         for name in ["a", "b", "c"]:
             equal(take(machine, name)["state"], "running")
+        type_in(b"\n")
         equal(machine.wait(120), 0)
         check_end("", machine.out(), "d.raw")
 
@@ -170,7 +190,8 @@ def test_named_machines_are_written_and_go_on():
         before = machine.out()
     fails(viv(*data, "snapshot", "m"), 125, 'no machine "m" runs')
     for word in "m", "./file":
-        again = viv(*data, "restore", "--accel", "emu", word, timeout=120).ok()
+        again = viv(*data, "restore", "--accel", "emu", word, timeout=120,
+                    stdin="\n").ok()
         told = numbers(again.out.replace("\r", ""))
         check(told[0] > 10 and told == list(range(told[0], LAST + 1, 10)), lambda: str(again))
         if word == "m":
