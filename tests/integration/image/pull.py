@@ -1,7 +1,12 @@
 """Pulling and pushing: every format, every way of being let in, and what a network does."""
 import contextlib
+import ctypes
+import errno
 import json
 import os
+import pathlib
+import shutil
+import tempfile
 import threading
 
 from lib import *
@@ -288,6 +293,54 @@ def test_lists_for_several_platforms():
         only = pushed(registry.host, "one:1", f"oci:{layout.path}:1", "--override-arch=arm64")
         fails(Store(registry.host)("pull", only), 1,
               "there is no image for linux/amd64; there are: linux/arm64")
+
+
+def probed(pull, store):
+    """What the probe in viv-fetch found: {name of what it tried: errno}, before and inside."""
+    found = {}
+
+    def whole():
+        for path in (store.root / "fetch").glob("*/probe-*"):
+            with contextlib.suppress(OSError):
+                words = path.read_text().split()
+                found[path.name] = dict(zip(words[::2], map(int, words[1::2])))
+        return "end" in found.get("probe-inside", {})
+
+    eventually(whole, text=lambda: f"{found}, the pull's status {pull.poll()}")
+    return found["probe-before"], found["probe-inside"]
+
+
+@needs(root=True)
+def test_the_cage_refuses_what_is_outside():
+    """A library that is loaded into the real viv-fetch tries files that everybody may read and write,
+    and calls that it has no need of: before the cage all of these files are open to it, inside none
+    is, nor is a new process, a program, or another kind of socket."""
+    go = threading.Event()
+    with Registry() as registry, Proxy(registry.host, stall=go) as proxy, \
+            tempfile.TemporaryDirectory(dir="/tmp") as outside:
+        pushed(registry.host)
+        os.chmod(outside, 0o777)
+        shutil.copy(BUILD / "tests/integration/image/fetch-probe.so", outside)
+        for name in ("file", "gone-before", "gone-inside"):
+            pathlib.Path(outside, name).write_text("outside")
+            os.chmod(pathlib.Path(outside, name), 0o666)
+        store = Store(proxy.host)
+        sanitizer = os.environ.get("ASAN_OPTIONS", "") + ":verify_asan_link_order=0"
+        pull = background(["env", f"LD_PRELOAD={outside}/fetch-probe.so", f"PROBE_OUTSIDE={outside}",
+                           f"ASAN_OPTIONS={sanitizer}", *store.argv("pull", f"{proxy.host}/lib/bb:1")])
+        before, inside = probed(pull, store)
+        equal(before, dict.fromkeys(before, 0))
+        refused = errno.EACCES if landlock_version() > 0 else 0
+        equal(inside, {**dict.fromkeys(before, refused), "hosts": 0, "packets": errno.EAFNOSUPPORT,
+                       "fork": errno.EPERM, "mkdir": errno.EPERM, "exec": errno.EPERM, "end": 0})
+        equal(sorted(os.listdir(outside)), ["fetch-probe.so", "file", "gone-inside", "new-before"])
+        go.set()
+        equal(pull.communicate()[0][:7], "sha256:")
+
+
+def landlock_version():
+    """Of this kernel; -1 where it has none. landlock_create_ruleset(2)"""
+    return ctypes.CDLL(None).syscall(444, None, 0, 1)
 
 
 def test_viv_fetch_is_locked_in():
