@@ -1,4 +1,4 @@
-"""Limits of a sandbox's traffic, measured with iperf3, and a real server behind a published port."""
+"""Limits of a sandbox's traffic, measured with iperf3."""
 import json
 
 from lib import *
@@ -48,36 +48,3 @@ def test_rates():
                      0.9 * wanted, 1.1 * wanted)
         free = h.start("--network", "bridge")
         attempts(lambda: rate(measured(h, h.pid(free), h.address(free), "5203")), 2 * IN, 1e15)
-
-
-NGINX = """
-error_log stderr; pid /tmp/nginx.pid; events {}
-http { access_log off; client_body_temp_path /tmp/b; proxy_temp_path /tmp/p;
-       fastcgi_temp_path /tmp/f; uwsgi_temp_path /tmp/u; scgi_temp_path /tmp/s;
-       server { listen 80; listen [::]:80; location / { root /www; } } }
-"""
-
-
-@private("net")
-@needs(programs=["nginx"])
-def test_nginx_serves_a_client_outside():
-    with host() as h:
-        root = work() / "root"
-        for folder in ("proc", "sys", "dev", "tmp", "etc", "usr", "www", "var/log/nginx",
-                       "var/lib/nginx"):
-            (root / folder).mkdir(parents=True)
-        for name in ("bin", "sbin", "lib", "lib64"):
-            (root / name).symlink_to(f"usr/{name}")
-        (root / "etc/passwd").write_text("root:x:0:0::/:/bin/sh\nnobody:x:65534:65534::/:/bin/sh\n")
-        (root / "etc/group").write_text("root:x:0:\nnogroup:x:65534:\n")
-        (root / "etc/nginx.conf").write_text(NGINX)
-        (root / "www/index.html").write_text("served by nginx")
-        (root / "www/large").write_bytes(bytes(range(256)) * 40960)
-        name = h.viv("run", "-d", *h.flags("-p", "8080:80", "-v", "/usr:/usr:ro"), "--rootfs", root,
-                     "--", "/usr/sbin/nginx", "-c", "/etc/nginx.conf", "-g", "daemon off;"
-                     ).ok().out.strip()
-        eventually(lambda: get(HERE, 8080, h.outside) == "served by nginx", 20,
-                   lambda: h.viv("logs", name).err)
-        done = h.outside("curl", "-s", "-o", work() / "got", f"http://{HERE}:8080/large")
-        equal(done.status, 0)
-        check((work() / "got").read_bytes() == (root / "www/large").read_bytes(), "it differs")
