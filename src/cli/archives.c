@@ -1,5 +1,4 @@
-/* load, save, import: images in files. export, commit, diff: what a sandbox has made of its root.
- */
+/* load, save, import: images in files. export, diff: what a sandbox has made of its root. */
 #include <fcntl.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -196,8 +195,7 @@ static int export_to(int root, const char *output, struct error *err)
 struct on_root {
     struct engine *engine;
     const struct sandbox *sandbox;
-    const char *output;                /* export */
-    const struct image_change *change; /* commit */
+    const char *output;
 };
 
 static int export_root(void *data, char *out, struct error *err)
@@ -228,99 +226,6 @@ int cli_export(struct cli *cli, int argc, char **argv, struct error *err)
         r = engine_find(&engine, rest.words[0], &sandbox, err);
     struct on_root on = {.engine = &engine, .sandbox = &sandbox, .output = flags.output};
     return r < 0 ? r : rootless_call(cli->arena, &engine.host, export_root, &on, out, err);
-}
-
-/* ---- commit ---------------------------------------------------------------------------------- */
-
-struct commit_flags {
-    struct image_change change;
-    struct opt_bool pause;
-};
-
-static const struct option_row commit_rows[] = {
-        OPTION('a', "author", OPTION_TEXT, struct commit_flags, change.author, "NAME",
-                "who made it"),
-        OPTION('c', "change", OPTION_LIST, struct commit_flags, change.changes, "LINE",
-                "a line of a Dockerfile: \"CMD /bin/sh\", \"ENV A=1\" …"),
-        OPTION('m', "message", OPTION_TEXT, struct commit_flags, change.message, "TEXT",
-                "a comment in its history"),
-        OPTION('p', "pause", OPTION_SWITCH, struct commit_flags, pause, NULL,
-                "freeze a running sandbox meanwhile (the default; --pause=false)"),
-};
-static const struct option_table commit_table = OPTION_TABLE("Options", commit_rows);
-static const struct option_command commit_command = {.name = "viv commit",
-        .usage = "SANDBOX [NAME]",
-        .about = "Makes an image of a sandbox's image and what the sandbox has changed, as one "
-                 "more layer, and prints its id.",
-        .least = 1,
-        .most = 2,
-        .tables = {&commit_table}};
-
-/* The built-in image's command is no part of its folder. */
-static struct image_change with_shell(struct arena *arena, const struct image_change *change)
-{
-    struct image_change full = *change;
-    const char *line;
-
-    full.changes = (struct strv){0};
-    strv_add(arena, &full.changes, "CMD [\"sh\"]");
-    strv_foreach (line, &change->changes) {
-        strv_add(arena, &full.changes, line);
-    }
-    return full;
-}
-
-static int commit_root(void *data, char *out, struct error *err)
-{
-    const struct on_root *on = data;
-    struct engine *engine = on->engine;
-    const struct sandbox *sandbox = on->sandbox;
-    const struct image_change *change = on->change;
-    const struct image_change full = with_shell(engine->arena, change);
-    _cleanup_close_ int root = -1;
-    struct image_store *store;
-    int r = engine_root_is_here(sandbox, err);
-
-    if (r == 0)
-        r = engine_images(engine, NULL, &store, err);
-    if (r < 0)
-        return r;
-    if (sandbox->meta.image_id)
-        return image_commit(store, sandbox->meta.id, change, out, err);
-    r = engine_root_open_of(engine, sandbox, &root, err);
-    return r < 0 ? r
-                 : image_commit_tree(
-                           store, root, sandbox->meta.image_folder ? &full : change, out, err);
-}
-
-int cli_commit(struct cli *cli, int argc, char **argv, struct error *err)
-{
-    _cleanup_engine_ struct engine engine = {0};
-    _cleanup_sandbox_ struct sandbox sandbox = {.record_fd = -1};
-    struct commit_flags flags = {0};
-    struct strv words = {0};
-    char id[ROOTLESS_OUT_MAX];
-    int r = cli_parse(cli, &commit_command, argc, argv, &flags, &words, err);
-
-    if (r != 0)
-        return r < 0 ? r : 0;
-    flags.change.name = words.count > 1 ? words.words[1] : NULL;
-    r = engine_open(cli->arena, cli->root, &engine, err);
-    if (r == 0)
-        r = engine_find(&engine, words.words[0], &sandbox, err);
-    if (r < 0)
-        return r;
-    bool frozen = sandbox.status == SPEC_RUNNING && !(flags.pause.set && !flags.pause.value);
-    if (frozen)
-        r = container_pause(&sandbox.container, err);
-    struct on_root on = {.engine = &engine, .sandbox = &sandbox, .change = &flags.change};
-    if (r == 0)
-        r = rootless_call(cli->arena, &engine.host, commit_root, &on, id, err);
-    if (frozen)
-        container_resume(&sandbox.container, NULL);
-    if (r == 0)
-        printf("%s\n", id);
-    return r;
 }
 
 /* ---- diff ------------------------------------------------------------------------------------ */

@@ -287,6 +287,7 @@ static void fill_meta(struct cli *cli, const struct spec *spec, const struct run
                   : choices->rootfs ? choices->rootfs
                                     : choices->bundle;
     meta->command = spec->process->args;
+    meta->entrypoint = choices->entrypoint;
     meta->labels = choices->labels;
     meta->isolation = choices->vm ? "vm" : "container";
     meta->accel = choices->accel;

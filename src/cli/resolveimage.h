@@ -18,6 +18,3 @@ struct resolved_image {
  */
 int resolve_image(struct cli *cli, struct engine *engine, const struct run_flags *flags,
         const char *name, bool look_only, struct resolved_image *ret, struct error *err);
-
-/* The "Config" member of an image's inspection. */
-void resolve_image_config(struct arena *arena, struct json_object *config, struct run_image *ret);

@@ -237,7 +237,8 @@ struct run_choices {
     const char *image; /* as it was written; NULL with the two below */
     const char *rootfs;
     const char *bundle;
-    struct strv arguments; /* the COMMAND… of the command line, without the image */
+    struct strv arguments;  /* the COMMAND… of the command line, without the image */
+    struct strv entrypoint; /* the part of the command that stands in front of them */
 
     const char *name;
     bool detach;

@@ -178,6 +178,7 @@ static int apply_command(struct run_build *build, struct error *err)
         return -EINVAL;
     if (!flags->entrypoint && image)
         add_all(build->arena, &args, &image->entrypoint);
+    build->choices->entrypoint = args;
     if (given->count)
         add_all(build->arena, &args, given);
     else if (image && !flags->entrypoint)

@@ -41,6 +41,7 @@ static const struct field meta_fields[] = {
         FIELD(struct sandbox_meta, image_id, FIELD_STR),
         FIELD(struct sandbox_meta, image_folder, FIELD_STR),
         FIELD(struct sandbox_meta, command, FIELD_STRV),
+        FIELD(struct sandbox_meta, entrypoint, FIELD_STRV),
         FIELD(struct sandbox_meta, labels, FIELD_MAP),
         FIELD(struct sandbox_meta, isolation, FIELD_STR),
         FIELD(struct sandbox_meta, created, FIELD_STR),

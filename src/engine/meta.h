@@ -39,6 +39,7 @@ struct sandbox_meta {
     const char *image_id;     /* the root is laid upon this image of the store; NULL */
     const char *image_folder; /* or upon this folder, the built-in image; NULL */
     struct strv command;
+    struct strv entrypoint; /* its first words, where they are the image's or --entrypoint's */
     struct record_map labels;
     const char *isolation; /* "container" or "vm" */
     const char *created;   /* RFC 3339 */

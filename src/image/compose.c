@@ -1,213 +1,18 @@
 #include "image/compose.h"
 
-#include <ctype.h>
 #include <stdio.h>
 #include <string.h>
-#include <strings.h>
 #include <time.h>
 #include <unistd.h>
 
-#include "base/buf.h"
 #include "base/cleanup.h"
 #include "image/blobs.h"
+#include "image/change.h"
 #include "image/codec.h"
 #include "image/ingest.h"
 #include "image/list.h"
 #include "image/roots.h"
 #include "image/tarout.h"
-
-/* --- Lines of a Dockerfile
- * ------------------------------------------------------------------------- */
-
-enum change_kind {
-    CHANGE_COMMAND, /* ["a", "b"], or words for a shell */
-    CHANGE_TEXT,
-    CHANGE_PAIRS_LIST,   /* "A=1" in a list */
-    CHANGE_PAIRS_OBJECT, /* {"a": "b"} */
-    CHANGE_SET,          /* {"80/tcp": {}} */
-    CHANGE_LIST,
-};
-
-static const struct {
-    const char *word;
-    const char *member;
-    enum change_kind kind;
-} changes[] = {
-        {"CMD", "Cmd", CHANGE_COMMAND},
-        {"ENTRYPOINT", "Entrypoint", CHANGE_COMMAND},
-        {"ENV", "Env", CHANGE_PAIRS_LIST},
-        {"EXPOSE", "ExposedPorts", CHANGE_SET},
-        {"LABEL", "Labels", CHANGE_PAIRS_OBJECT},
-        {"ONBUILD", "OnBuild", CHANGE_LIST},
-        {"STOPSIGNAL", "StopSignal", CHANGE_TEXT},
-        {"USER", "User", CHANGE_TEXT},
-        {"VOLUME", "Volumes", CHANGE_SET},
-        {"WORKDIR", "WorkingDir", CHANGE_TEXT},
-};
-
-static struct json_object *member_of(
-        struct json_object *config, const char *name, struct json_object *(*make)(void))
-{
-    struct json_object *member = json_get(config, name);
-
-    if (!member) {
-        member = make();
-        json_object_object_add(config, name, member);
-    }
-    return member;
-}
-
-static struct json_object *new_array(void)
-{
-    return json_object_new_array();
-}
-
-static bool is_list_of_strings(struct json_object *json)
-{
-    if (!json_object_is_type(json, json_type_array))
-        return false;
-    for (size_t i = 0; i < json_object_array_length(json); i++)
-        if (!json_object_is_type(json_object_array_get_idx(json, i), json_type_string))
-            return false;
-    return true;
-}
-
-static void set_command(struct json_object *config, const char *member, const char *rest)
-{
-    struct json_object *list = NULL;
-
-    if (json_parse(rest, strlen(rest), "change", &list, NULL) < 0 || !is_list_of_strings(list)) {
-        if (list)
-            json_object_put(list);
-        list = json_object_new_array();
-        json_object_array_add(list, json_object_new_string("/bin/sh"));
-        json_object_array_add(list, json_object_new_string("-c"));
-        json_object_array_add(list, json_object_new_string(rest));
-    }
-    json_object_object_add(config, member, list);
-}
-
-/* The next word, with quotes and backslashes taken away; false at the end. */
-static bool next_word(const char **at, struct buf *word)
-{
-    char quote = '\0';
-
-    buf_clear(word);
-    while (isspace((unsigned char)**at))
-        (*at)++;
-    if (!**at)
-        return false;
-    for (; **at && (quote || !isspace((unsigned char)**at)); (*at)++) {
-        if (**at == '\\' && (*at)[1] && quote != '\'')
-            buf_add_char(word, *++(*at));
-        else if (quote ? **at == quote : **at == '"' || **at == '\'')
-            quote = quote ? '\0' : **at;
-        else
-            buf_add_char(word, **at);
-    }
-    return true;
-}
-
-static void put_pair_in_list(struct json_object *list, const char *pair)
-{
-    size_t name = strcspn(pair, "=") + 1;
-
-    for (size_t i = 0; i < json_object_array_length(list); i++) {
-        const char *there = json_object_get_string(json_object_array_get_idx(list, i));
-        if (there && strncmp(there, pair, name) == 0) {
-            json_object_array_put_idx(list, i, json_object_new_string(pair));
-            return;
-        }
-    }
-    json_object_array_add(list, json_object_new_string(pair));
-}
-
-static int put_pair(struct json_object *config, const char *member, enum change_kind kind,
-        char *pair, struct error *err)
-{
-    char *equals = strchr(pair, '=');
-
-    if (!equals || equals == pair)
-        return error_set(err, EINVAL, "\"%s\" is not NAME=VALUE", pair);
-    if (kind == CHANGE_PAIRS_LIST) {
-        put_pair_in_list(member_of(config, member, new_array), pair);
-        return 0;
-    }
-    *equals = '\0';
-    json_object_object_add(member_of(config, member, json_object_new_object), pair,
-            json_object_new_string(equals + 1));
-    return 0;
-}
-
-static int put_pairs(struct json_object *config, const char *member, enum change_kind kind,
-        const char *rest, struct error *err)
-{
-    _cleanup_buf_ struct buf word = {0};
-    size_t first = strcspn(rest, " \t=");
-    int r = 0;
-
-    if (rest[first] && rest[first] != '=') { /* the old form: ENV NAME the rest is the value */
-        buf_printf(&word, "%.*s=%s", (int)first, rest, rest + first + strspn(rest + first, " \t"));
-        return put_pair(config, member, kind, word.data, err);
-    }
-    while (r == 0 && next_word(&rest, &word))
-        r = put_pair(config, member, kind, word.data ? word.data : (char[]){""}, err);
-    return r;
-}
-
-static void put_set(struct json_object *config, const char *member, const char *rest)
-{
-    struct json_object *set = member_of(config, member, json_object_new_object);
-    _cleanup_json_ struct json_object *list = NULL;
-    _cleanup_buf_ struct buf word = {0};
-    bool ports = str_equal(member, "ExposedPorts");
-
-    if (json_parse(rest, strlen(rest), "change", &list, NULL) == 0 && is_list_of_strings(list)) {
-        for (size_t i = 0; i < json_object_array_length(list); i++)
-            json_object_object_add(set, json_object_get_string(json_object_array_get_idx(list, i)),
-                    json_object_new_object());
-        return;
-    }
-    while (next_word(&rest, &word)) {
-        if (ports && !strchr(buf_text(&word), '/'))
-            buf_add_str(&word, "/tcp");
-        json_object_object_add(set, buf_text(&word), json_object_new_object());
-    }
-}
-
-int compose_apply(struct json_object *config, const char *line, struct error *err)
-{
-    size_t length = strcspn(line, " \t=");
-    const char *rest = line + length;
-
-    rest += strspn(rest, " \t=");
-    for (size_t i = 0; i < ARRAY_SIZE(changes); i++) {
-        if (strlen(changes[i].word) != length || strncasecmp(changes[i].word, line, length) != 0)
-            continue;
-        const char *member = changes[i].member;
-        switch (changes[i].kind) {
-        case CHANGE_COMMAND:
-            set_command(config, member, rest);
-            return 0;
-        case CHANGE_TEXT:
-            json_add_str(config, member, rest);
-            return 0;
-        case CHANGE_SET:
-            put_set(config, member, rest);
-            return 0;
-        case CHANGE_LIST:
-            json_object_array_add(
-                    member_of(config, member, new_array), json_object_new_string(rest));
-            return 0;
-        default:
-            return put_pairs(config, member, changes[i].kind, rest, err);
-        }
-    }
-    return error_set(err, EINVAL,
-            "\"%s\" is no change: it begins with CMD, ENTRYPOINT, ENV, EXPOSE, LABEL, ONBUILD, "
-            "STOPSIGNAL, USER, VOLUME or WORKDIR",
-            line);
-}
 
 /* --- Configuration and manifest
  * ---------------------------------------------------------------------- */
@@ -250,16 +55,16 @@ static void add_history(struct json_object *json, const struct image_change *cha
     json_add_str(step, "created_by", change->created_by);
     json_add_str(step, "author", change->author);
     json_add_str(step, "comment", change->message);
-    json_object_array_add(member_of(json, "history", new_array), step);
+    json_object_array_add(change_member(json, "history", json_type_array), step);
 }
 
 static void add_diff_id(struct json_object *json, const char *diff_id)
 {
-    struct json_object *rootfs = member_of(json, "rootfs", json_object_new_object);
+    struct json_object *rootfs = change_member(json, "rootfs", json_type_object);
 
     json_add_str(rootfs, "type", "layers");
     json_object_array_add(
-            member_of(rootfs, "diff_ids", new_array), json_object_new_string(diff_id));
+            change_member(rootfs, "diff_ids", json_type_array), json_object_new_string(diff_id));
 }
 
 static int write_config(struct image_store *store, const struct content *base, const char *diff_id,
@@ -272,9 +77,10 @@ static int write_config(struct image_store *store, const struct content *base, c
     int r = new_config(base, change, arena, &json, err);
     if (r < 0)
         return r;
-    struct json_object *config = member_of(json, "config", json_object_new_object);
+    struct json_object *config = change_member(json, "config", json_type_object);
+    change_replace(config, change->config);
     for (size_t i = 0; i < change->changes.count && r == 0; i++)
-        r = compose_apply(config, change->changes.words[i], err);
+        r = change_apply(config, change->changes.words[i], err);
     if (r < 0)
         return r;
     add_diff_id(json, diff_id);
@@ -461,8 +267,8 @@ static int commit_tree(struct image_store *store, int dirfd, const struct image_
     return r < 0 ? r : compose_image(store, NULL, &layer, digest, change, ret_id, err);
 }
 
-int image_commit_tree(struct image_store *store, int dirfd, const struct image_change *change,
-        char ret_id[IMAGE_ID_SIZE], struct error *err)
+int image_commit(struct image_store *store, const char *id, int dirfd,
+        const struct image_change *change, char ret_id[IMAGE_ID_SIZE], struct error *err)
 {
     struct image_change full = *change;
 
@@ -471,22 +277,7 @@ int image_commit_tree(struct image_store *store, int dirfd, const struct image_c
     int r = store_use(store, err);
     if (r < 0)
         return r;
-    r = commit_tree(store, dirfd, &full, ret_id, err);
-    store_release(store);
-    return r;
-}
-
-int image_commit(struct image_store *store, const char *id, const struct image_change *change,
-        char ret_id[IMAGE_ID_SIZE], struct error *err)
-{
-    struct image_change full = *change;
-
-    if (!full.created_by)
-        full.created_by = "commit of a container";
-    int r = store_use(store, err);
-    if (r < 0)
-        return r;
-    r = commit(store, id, &full, ret_id, err);
+    r = id ? commit(store, id, &full, ret_id, err) : commit_tree(store, dirfd, &full, ret_id, err);
     store_release(store);
     return r;
 }

@@ -187,7 +187,8 @@ struct image_change {
     const char *author;
     const char *message;
     const char *platform;
-    struct strv changes;
+    struct json_object *config; /* members of its "config" to replace, null: to take away; NULL */
+    struct strv changes;        /* on top of that */
     const char *created_by;
 };
 int image_import(struct image_store *store, int fd, const struct image_change *change,
@@ -257,14 +258,10 @@ typedef int (*image_diff_fn)(enum image_diff_kind kind, const char *path, void *
 int image_root_diff(
         struct image_store *store, const char *id, image_diff_fn fn, void *data, struct error *err);
 
-/* The root's upper folder as one more layer upon its image. -EOPNOTSUPP for one that is laid upon a
- * folder: image_commit_tree() makes an image of one layer out of what is in a folder. */
-int image_commit(struct image_store *store, const char *id, const struct image_change *change,
-        char ret_id[IMAGE_ID_SIZE], struct error *err);
-
-/* A whole folder as an image of one layer. */
-int image_commit_tree(struct image_store *store, int dirfd, const struct image_change *change,
-        char ret_id[IMAGE_ID_SIZE], struct error *err);
+/* The upper folder of the root `id` as one more layer upon its image; -EOPNOTSUPP for one that is
+ * laid upon a folder. With `id` NULL all of the folder `dirfd`, as an image of one layer. */
+int image_commit(struct image_store *store, const char *id, int dirfd,
+        const struct image_change *change, char ret_id[IMAGE_ID_SIZE], struct error *err);
 
 /* --- The store as a whole -----------------------------------------------------------------------
  */

@@ -186,7 +186,7 @@ static int do_commit(struct tool *t, struct error *err)
     char id[IMAGE_ID_SIZE];
 
     t->change.name = t->args[1];
-    int r = image_commit(t->store, t->args[0], &t->change, id, err);
+    int r = image_commit(t->store, t->args[0], -1, &t->change, id, err);
     if (r == 0)
         printf("%s\n", id);
     return r;

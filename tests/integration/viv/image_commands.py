@@ -138,6 +138,50 @@ def test_commit_diff_and_export():
         fails(b.viv("diff", "none"), 125, "no such sandbox")
 
 
+def config_of(b, name):
+    return json.loads(b.viv("inspect", name).ok().out)[0]["Config"]
+
+
+def test_commit_records_what_ran():
+    """As docker and podman have it: the command, its variables, folder and user become the image's,
+    so that it does the same again; --change comes on top."""
+    load_image("localhost/base:1", image(), config={
+        "Entrypoint": ["/bin/echo", "in front"], "Cmd": ["image"], "WorkingDir": "/etc",
+        "Env": ["PATH=/bin", "A=image"], "Labels": {"a": "image"}, "StopSignal": "SIGINT",
+        "ExposedPorts": {"80/tcp": {}}})
+    with box() as b:
+        b.viv("run", "--name", "same", *b.flags("base:1")).ok()
+        b.viv("commit", "same", "same:1").ok()
+        was, found = config_of(b, "base:1"), config_of(b, "same:1")
+        equal(sorted(found.pop("Env")), sorted(was.pop("Env")))
+        equal({**was, "StopSignal": None}, {**found, "StopSignal": None})
+
+        b.viv("run", "-t", "--name", "other", *b.flags(
+            "-e", "B=two words", "-e", "A=own", "-w", "/tmp", "-u", "7:8", "-l", "b=own",
+            "--stop-signal", "KILL", "base:1", "--", "own", "words")).ok()
+        b.viv("commit", "other", "other:1").ok()
+        found = config_of(b, "other:1")
+        equal(found.pop("Env"), ["PATH=/bin", "A=own", "B=two words"])
+        equal(found, {"Entrypoint": ["/bin/echo", "in front"], "Cmd": ["own", "words"],
+                      "WorkingDir": "/tmp", "User": "7:8", "Labels": {"a": "image", "b": "own"},
+                      "StopSignal": "SIGKILL", "ExposedPorts": {"80/tcp": {}}})
+        equal(b.run("other:1").ok().out, "in front own words\n")
+
+        b.viv("run", "--name", "replaced", *b.flags("--entrypoint", "sh", "base:1", "--", "-c",
+                                                       "echo $A; pwd")).ok()
+        b.viv("commit", "-c", "ENV A=changed", "-c", "WORKDIR /bin", "-c", "LABEL x=y", "replaced",
+              "replaced:1").ok()
+        found = config_of(b, "replaced:1")
+        equal((found["Entrypoint"], found["Cmd"], found["Labels"]),
+              (["sh"], ["-c", "echo $A; pwd"], {"a": "image", "x": "y"}))
+        equal(b.run("replaced:1").ok().out, "changed\n/bin\n")
+
+        b.viv("run", "--name", "plain", *b.flags("busybox", "--", "echo", "built in")).ok()
+        b.viv("commit", "plain", "plain:1").ok()
+        equal(config_of(b, "plain:1")["Cmd"], ["echo", "built in"])
+        equal(b.run("plain:1").ok().out, "built in\n")
+
+
 def saved(b, name):
     path = work() / "saved.tar"
     b.viv("save", "-o", path, name).ok()

@@ -1,8 +1,9 @@
 #include "image/manifest.h"
 
+#include "base/buf.h"
 #include "base/cleanup.h"
 #include "base/str.h"
-#include "image/compose.h"
+#include "image/change.h"
 #include "image/digest.h"
 #include "image/ingest.h"
 #include "test.h"
@@ -150,7 +151,7 @@ TEST(compose_applies_lines)
 
     for (size_t i = 0; i < ARRAY_SIZE(lines); i++) {
         struct error err = ERROR_NONE;
-        CHECK_INT(compose_apply(config, lines[i], &err), 0);
+        CHECK_INT(change_apply(config, lines[i], &err), 0);
     }
     CHECK_STR(json_text(config),
             "{\"Cmd\":[\"/bin/sh\",\"-l\"],\"Entrypoint\":[\"/bin/sh\",\"-c\",\"run me\"],"
@@ -159,8 +160,8 @@ TEST(compose_applies_lines)
             "\"Volumes\":{\"/v\":{}},\"User\":\"1:2\",\"WorkingDir\":\"/w\","
             "\"StopSignal\":\"SIGINT\",\"OnBuild\":[\"RUN x\"]}");
     struct error err = ERROR_NONE;
-    CHECK_INT(compose_apply(config, "FROM x", &err), -EINVAL);
-    CHECK_INT(compose_apply(config, "LABEL x", &err), -EINVAL);
+    CHECK_INT(change_apply(config, "FROM x", &err), -EINVAL);
+    CHECK_INT(change_apply(config, "LABEL x", &err), -EINVAL);
 }
 
 TEST_MAIN()
