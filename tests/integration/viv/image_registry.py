@@ -139,6 +139,32 @@ def test_passwords():
         b.viv("pull", "-q", f"{proxy.host}/lib/bb:1").ok()
 
 
+def test_passwords_in_a_file_that_is_named():
+    """--authfile: login writes there and nowhere else; pull, push, run and search read it, and
+    logout takes the password away again."""
+    with Registry() as registry, Proxy(registry.host, token="me:token") as proxy, box() as b:
+        registries_conf(proxy.host)
+        pushed(registry.host)
+        name, other = f"{proxy.host}/lib/bb:1", f"{proxy.host}/ours/copy:1"
+        file = ("--authfile", work() / "mine.json")
+        b.viv("login", *file, "-u", "me", "--password-stdin", proxy.host, stdin="token").ok()
+        equal(os.stat(file[1]).st_mode & 0o777, 0o600)
+        equal((work() / "auth.json").read_text(), "{}")
+        fails(b.viv("pull", name), 125, "log in first")
+        b.viv("pull", "-q", *file, name).ok()
+        b.viv("tag", name, other).ok()
+        fails(b.viv("push", "-q", other), 125, "log in first")
+        b.viv("push", "-q", *file, other).ok()
+        b.viv("rmi", name, other).ok()
+        equal(b.run("-q", *file, other, "/bin/busybox", "echo", "let in").ok().out,
+              "let in\n")
+        contains(b.viv("search", *file, f"{proxy.host}/copy").ok().out, "ours/copy")
+        b.viv("logout", *file, proxy.host).ok()
+        fails(b.viv("pull", *file, name), 125, "log in first")
+        file[1].write_text("{")
+        fails(b.viv("pull", *file, name), 125, str(file[1]))
+
+
 def test_short_names_and_policies():
     with Registry() as registry, box() as b:
         first = pushed(registry.host, "team/tool:1")
