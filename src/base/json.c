@@ -2,7 +2,6 @@
 
 #include <string.h>
 
-#include "base/buf.h"
 #include "base/cleanup.h"
 #include "base/io.h"
 
@@ -149,4 +148,31 @@ const char *json_text_pretty(struct json_object *object)
 {
     return json_object_to_json_string_ext(object,
             JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_PRETTY_TAB | JSON_C_TO_STRING_NOSLASHESCAPE);
+}
+
+static void quote_char(char c, struct buf *into)
+{
+    static const char escaped[] = "\"\\\b\f\n\r\t", letters[] = "\"\\bfnrt";
+    const char *found = strchr(escaped, c);
+
+    if (found)
+        buf_printf(into, "\\%c", letters[found - escaped]);
+    else
+        buf_printf(into, "\\u%04x", (unsigned)c);
+}
+
+void json_quote(const char *text, struct buf *into)
+{
+    buf_add_char(into, '"');
+    for (;;) {
+        size_t plain = 0;
+        while ((unsigned char)text[plain] >= ' ' && text[plain] != '"' && text[plain] != '\\')
+            plain++;
+        buf_add(into, text, plain);
+        text += plain;
+        if (!*text)
+            break;
+        quote_char(*text++, into);
+    }
+    buf_add_char(into, '"');
 }

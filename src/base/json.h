@@ -10,6 +10,7 @@
 
 #include <json-c/json.h>
 
+#include "base/buf.h"
 #include "base/error.h"
 
 #define JSON_SIZE_MAX ((size_t)16 << 20)
@@ -41,6 +42,9 @@ void json_add_str(struct json_object *object, const char *key, const char *value
 /* Compact text of the value, slashes not escaped; belongs to the object. */
 const char *json_text(struct json_object *object);
 const char *json_text_pretty(struct json_object *object);
+
+/* Appends a text as a JSON string, as json_text writes it. */
+void json_quote(const char *text, struct buf *into);
 
 static inline void cleanup_json(struct json_object **object)
 {

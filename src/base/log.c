@@ -22,14 +22,6 @@ static void add_time(struct buf *line)
     buf_add_str(line, text);
 }
 
-static void add_quoted(struct buf *line, const char *text)
-{
-    struct json_object *value = json_object_new_string(text);
-
-    buf_add_str(line, json_text(value));
-    json_object_put(value);
-}
-
 void log_write(const struct log *log, enum log_level level, const char *format, ...)
 {
     _cleanup_buf_ struct buf line = {0};
@@ -43,7 +35,7 @@ void log_write(const struct log *log, enum log_level level, const char *format, 
     va_end(args);
     if (log->format == LOG_JSON) {
         buf_printf(&line, "{\"level\":\"%s\",\"msg\":", level_names[level]);
-        add_quoted(&line, buf_text(&message));
+        json_quote(buf_text(&message), &line);
         buf_add_str(&line, ",\"time\":\"");
         add_time(&line);
         buf_add_str(&line, "\"}\n");
@@ -51,7 +43,7 @@ void log_write(const struct log *log, enum log_level level, const char *format, 
         buf_add_str(&line, "time=\"");
         add_time(&line);
         buf_printf(&line, "\" level=%s msg=", level_names[level]);
-        add_quoted(&line, buf_text(&message));
+        json_quote(buf_text(&message), &line);
         buf_add_char(&line, '\n');
     }
     if (write(log->fd, line.data, line.length) < 0)

@@ -635,8 +635,34 @@ struct json_object *record_write(const struct record *record, const void *from)
         if (field->type == FIELD_IGNORED || field->presence == FIELD_ALIAS)
             continue;
         struct json_object *value = write_field(field, (const char *)from + field->offset);
-        if (value)
-            json_object_object_add(object, field->name, value);
+        if (value) /* the names of a table differ, and stay where they are */
+            json_object_object_add_ex(object, field->name, value,
+                    JSON_C_OBJECT_ADD_KEY_IS_NEW | JSON_C_OBJECT_KEY_IS_CONSTANT);
     }
     return object;
+}
+
+void record_print(const struct record *record, const void *from, struct buf *into)
+{
+    char between = '{';
+
+    for (size_t i = 0; i < record->count; i++) {
+        const struct field *field = &record->fields[i];
+        const void *at = (const char *)from + field->offset;
+        if (field->type == FIELD_IGNORED || field->presence == FIELD_ALIAS)
+            continue;
+        const char *text = field->type == FIELD_STR ? *(const char *const *)at : NULL;
+        _cleanup_json_ struct json_object *value = text ? NULL : write_field(field, at);
+        if (!text && !value)
+            continue;
+        buf_add_char(into, between);
+        json_quote(field->name, into);
+        buf_add_char(into, ':');
+        if (text)
+            json_quote(text, into);
+        else
+            buf_add_str(into, json_text(value));
+        between = ',';
+    }
+    buf_add_str(into, between == '{' ? "{}" : "}");
 }

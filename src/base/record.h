@@ -196,3 +196,7 @@ void record_read(const struct record *record, struct json_object *json, const ch
 /* A new JSON object with every member that is set (non-empty, non-zero or present), and those that
  * are always written. */
 struct json_object *record_write(const struct record *record, const void *from);
+
+/* Appends the text of that object, as json_text writes it: for lists of many, where the object
+ * itself costs more than all else. */
+void record_print(const struct record *record, const void *from, struct buf *into);

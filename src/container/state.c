@@ -39,10 +39,9 @@ static const struct field fields[] = {
 };
 static const struct record record = RECORD(struct container_state, fields);
 
-/* Only a help: without it state.json is read. It goes before what it tells of changes. */
-static void save_glance(int dir_fd, const struct container_state *state)
+bool container_state_glance_print(const struct container_state *state, char *text, size_t size)
 {
-    char pid[16], start[24], text[PATH_MAX];
+    char pid[16], start[24];
     size_t length = 0;
 
     snprintf(pid, sizeof(pid), "%d", state->pid);
@@ -50,18 +49,25 @@ static void save_glance(int dir_fd, const struct container_state *state)
     const char *lines[LINES] = {state->ociVersion, pid, start, state->created, state->owner,
             state->bundle, state->rootfs, state->cgroup.unified,
             cgroup_saved_v1(&state->cgroup, CGROUP_FREEZER), state->annotations.count ? "1" : "0"};
-    if (state->making)
-        return;
     for (int i = 0; i < LINES; i++) {
         const char *line = lines[i] ? lines[i] : "";
         if (strchr(line, '\n'))
-            return;
-        int added = snprintf(text + length, sizeof(text) - length, "%s%s", i ? "\n" : "", line);
-        if (added < 0 || (size_t)added >= sizeof(text) - length)
-            return;
+            return false;
+        int added = snprintf(text + length, size - length, "%s%s", i ? "\n" : "", line);
+        if (added < 0 || (size_t)added >= size - length)
+            return false;
         length += (size_t)added;
     }
-    (void)!symlinkat(text, dir_fd, GLANCE);
+    return true;
+}
+
+/* Only a help: without it state.json is read. It goes before what it tells of changes. */
+static void save_glance(int dir_fd, const struct container_state *state)
+{
+    char text[PATH_MAX];
+
+    if (!state->making && container_state_glance_print(state, text, sizeof(text)))
+        (void)!symlinkat(text, dir_fd, GLANCE);
 }
 
 int container_state_save(int dir_fd, const struct container_state *state, struct error *err)
@@ -105,34 +111,27 @@ int container_state_load(
     return container_state_parse(buf_text(&text), text.length, arena, ret, err);
 }
 
-int container_state_glance(
-        int store_fd, const char *folder, struct arena *arena, struct container_state *ret)
+int container_state_glance_parse(
+        const char *text, size_t length, struct arena *arena, struct container_state *ret)
 {
-    char path[NAME_MAX + 16], text[PATH_MAX];
     char *lines[LINES];
-    char *rest = text;
+    char *rest = arena_strndup(arena, text, length);
 
-    snprintf(path, sizeof(path), "%s/" GLANCE, folder);
-    ssize_t length = readlinkat(store_fd, path, text, sizeof(text) - 1);
-    if (length < 0)
-        return -errno;
-    text[length] = '\0';
     for (int i = 0; i < LINES; i++) {
         if (!rest)
             return -ENOENT;
         char *line = strsep(&rest, "\n");
-        lines[i] = *line ? arena_strdup(arena, line) : NULL;
+        lines[i] = *line ? line : NULL;
     }
     struct container_state state = {
             .ociVersion = lines[VERSION],
-            .id = arena_strdup(arena, folder),
             .bundle = lines[BUNDLE],
             .rootfs = lines[ROOTFS],
             .created = lines[CREATED],
             .owner = lines[OWNER],
             .cgroup.unified = lines[UNIFIED],
     };
-    if (!lines[PID] || str_to_int(lines[PID], &state.pid) < 0 || !lines[START] ||
+    if (rest || !lines[PID] || str_to_int(lines[PID], &state.pid) < 0 || !lines[START] ||
             str_to_u64(lines[START], 10, &state.start_time) < 0 || !lines[MORE])
         return -ENOENT;
     if (lines[V1]) {
@@ -142,6 +141,21 @@ int container_state_glance(
     }
     *ret = state;
     return str_equal(lines[MORE], "0");
+}
+
+int container_state_glance(
+        int store_fd, const char *folder, struct arena *arena, struct container_state *ret)
+{
+    char path[NAME_MAX + 16], text[PATH_MAX];
+
+    snprintf(path, sizeof(path), "%s/" GLANCE, folder);
+    ssize_t length = readlinkat(store_fd, path, text, sizeof(text));
+    if (length < 0)
+        return -errno;
+    int r = container_state_glance_parse(text, (size_t)length, arena, ret);
+    if (r >= 0)
+        ret->id = arena_strdup(arena, folder);
+    return r;
 }
 
 void container_state_as_spec(

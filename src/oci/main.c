@@ -9,6 +9,7 @@
 #include "base/str.h"
 #include "oci/command.h"
 #include "oci/words.h"
+#include "security/entry.h"
 #include "spec/spec.h"
 
 #define VERSION "0.1.0"
@@ -69,10 +70,8 @@ static const struct option_command program = {.name = "viv-oci",
         .most = SIZE_MAX,
         .tables = {&table}};
 
-static void print_version(void)
-{
-    printf("viv-oci version " VERSION "\nspec: " SPEC_VERSION "\n");
-}
+/* Alone, the option is answered before libc starts. */
+const char security_entry_version[] = "viv-oci version " VERSION "\nspec: " SPEC_VERSION "\n";
 
 static void print_help(void)
 {
@@ -199,7 +198,7 @@ int main(int argc, char **argv)
     if (r < 0)
         return tell_error(&oci, &err, FAILED);
     if (global.version) {
-        print_version();
+        fputs(security_entry_version, stdout);
         return 0;
     }
     if (r == OPTIONS_HELP || rest.count == 0) {

@@ -92,9 +92,12 @@ static void print_table(const struct listing *list)
 
 static void print_list_json(const struct listing *list)
 {
+    _cleanup_buf_ struct buf item = {0};
+
     for (size_t i = 0; i < list->count; i++) {
-        _cleanup_json_ struct json_object *item = spec_state_write_full(&list->items[i]);
-        printf("%c%s", i ? ',' : '[', json_text(item));
+        buf_clear(&item);
+        spec_state_print_full(&list->items[i], &item);
+        printf("%c%s", i ? ',' : '[', buf_text(&item));
     }
     printf("%s\n", list->count ? "]" : "null");
 }

@@ -252,6 +252,12 @@ static const struct {
         {"ptmx", "pts/ptmx"},
 };
 
+/* A kernel may be built without it; runc looks too. */
+static bool has_target(const char *target)
+{
+    return !str_equal(target, "/proc/kcore") || access(target, F_OK) == 0;
+}
+
 /* An image's own ptmx (a node of the host's devpts) must not stay; other names are its business. */
 static int make_link(int dir, const char *name, const char *target)
 {
@@ -269,7 +275,9 @@ static int links_apply(const struct step *step, struct plan_run *run, struct err
     const struct dev_dir *dev = step->args;
 
     for (size_t i = 0; i < ARRAY_SIZE(links); i++) {
-        int r = make_link(run->fds[dev->dev_slot], links[i].name, links[i].target);
+        int r = has_target(links[i].target)
+                        ? make_link(run->fds[dev->dev_slot], links[i].name, links[i].target)
+                        : 0;
         if (r < 0)
             return error_sys(err, -r, "make the link /dev/%s", links[i].name);
     }
@@ -280,7 +288,8 @@ static void links_describe(const struct step *step, struct step_text *text)
 {
     (void)step;
     for (size_t i = 0; i < ARRAY_SIZE(links); i++)
-        step_call(text, "symlinkat(\"%s\", <dev>, \"%s\")", links[i].target, links[i].name);
+        if (has_target(links[i].target))
+            step_call(text, "symlinkat(\"%s\", <dev>, \"%s\")", links[i].target, links[i].name);
     step_why(text, "the names under which programs expect their own descriptors and terminals");
 }
 

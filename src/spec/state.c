@@ -56,6 +56,11 @@ struct json_object *spec_state_write_full(const struct spec_state *state)
     return record_write(&full_record, state);
 }
 
+void spec_state_print_full(const struct spec_state *state, struct buf *into)
+{
+    record_print(&full_record, state, into);
+}
+
 struct json_object *spec_process_state_write(const struct spec_process_state *state)
 {
     return record_write(&process_state_record, state);

@@ -48,6 +48,9 @@ struct json_object *spec_state_write(const struct spec_state *state);
 /* All of them, in the order of runc's `state`. */
 struct json_object *spec_state_write_full(const struct spec_state *state);
 
+/* Appends the text of that object: many are listed faster. */
+void spec_state_print_full(const struct spec_state *state, struct buf *into);
+
 /* The state that a seccomp agent receives. The object belongs to the caller. */
 struct json_object *spec_process_state_write(const struct spec_process_state *state);
 

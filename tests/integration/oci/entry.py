@@ -21,11 +21,20 @@ def test_other_commands_are_not_executed_again():
     lacks(done.err, "execveat")
 
 
+@needs(programs=["strace"])
+def test_the_version_is_told_before_libc_starts():
+    for word in ["--version", "-v"]:
+        done = run("strace", "-qq", program("viv-oci"), word).ok()
+        calls = [line.split("(")[0] for line in done.err.splitlines() if "(" in line]
+        equal(calls, ["execve", "write", "exit_group"])
+        equal(done.out, run(program("viv-oci"), "--root", "store", word).ok().out)
+
+
 def test_nothing_of_libc_is_called_there():
     """What the compiler makes of a loop may be a call of memcpy, which is not there yet."""
     archive = BUILD / "src/security/libsecurity_entry.a"
     found = run("nm", "-u", archive).ok().out.split()
-    equal([word for word in found if word != "U" and not word.endswith(":")], ["_start"])
+    equal([word for word in found if word != "U" and not word.endswith(":")], ["_start", "security_entry_version"])
 
 
 def test_an_environment_that_is_too_large_is_left_to_later():

@@ -50,6 +50,22 @@ TEST(record_survives_a_round_trip)
     CHECK_STR(value.dict.items[0].key, "eth0");
     _cleanup_json_ struct json_object *again = record_write(&outer_record, &value);
     CHECK_STR(json_text(again), text);
+    _cleanup_buf_ struct buf printed = {0};
+    record_print(&outer_record, &value, &printed);
+    CHECK_STR(buf_text(&printed), text);
+}
+
+TEST(record_prints_what_it_writes)
+{
+    struct outer value = {.name = "a\"b\\c/d\n\t\r\b\f\x01\x1f\x7f\xc3\xa4"};
+    _cleanup_json_ struct json_object *json = record_write(&outer_record, &value);
+    _cleanup_buf_ struct buf printed = {0};
+
+    record_print(&outer_record, &value, &printed);
+    CHECK_STR(buf_text(&printed), json_text(json));
+    buf_clear(&printed);
+    record_print(&inner_record, &(struct inner){0}, &printed);
+    CHECK_STR(buf_text(&printed), "{}");
 }
 
 TEST(record_finds_all_faults_at_once)
