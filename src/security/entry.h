@@ -18,4 +18,4 @@ void security_entry(void);
 
 /* What `PROGRAM --version` and `PROGRAM -v` print, alone on their line: the program defines it.
  * They are answered there too, in a third of the time that the C library takes to start. */
-extern const char security_entry_version[];
+extern const char security_entry_version[] __attribute__((visibility("hidden")));
