@@ -141,6 +141,24 @@ static void read_percpu(struct arena *arena, const char *dir, struct cgroup_stat
     }
 }
 
+/* "0 4000000 8000000" lines below a heading: the CPU, its time in user space and in the kernel. */
+static void read_percpu_parts(struct arena *arena, const char *dir, struct cgroup_stats_cpu *cpu)
+{
+    char *rest = cgroup_flat_text(arena, dir, "cpuacct.usage_all");
+    char *line;
+    size_t most = cpu->percpu_ns.count; /* usage_percpu has a number for each CPU too */
+
+    cpu->percpu_user_ns.items = arena_new_array(arena, uint64_t, most + 1);
+    cpu->percpu_system_ns.items = arena_new_array(arena, uint64_t, most + 1);
+    while (rest && (line = strsep(&rest, "\n"))) {
+        unsigned long long user, kernel;
+        if (cpu->percpu_user_ns.count >= most || sscanf(line, "%*u %llu %llu", &user, &kernel) != 2)
+            continue;
+        cpu->percpu_user_ns.items[cpu->percpu_user_ns.count++] = user;
+        cpu->percpu_system_ns.items[cpu->percpu_system_ns.count++] = kernel;
+    }
+}
+
 /* A list that grows; the same shape as every RECORD_LIST. */
 struct growing {
     void *items;
@@ -186,6 +204,7 @@ static void read_cpu(
     if (cpuacct) {
         read_sources(arena, cpuacct, v1_cpuacct, ARRAY_SIZE(v1_cpuacct), ret);
         read_percpu(arena, cpuacct, &ret->cpu);
+        read_percpu_parts(arena, cpuacct, &ret->cpu);
     }
     if (saved->unified)
         ret->cpu.pressure = cgroup_flat_pressure(arena, saved->unified, "cpu.pressure");
@@ -386,6 +405,7 @@ static void read_rdma_file(
 static void read_others(
         const struct cgroup_saved *saved, struct arena *arena, struct cgroup_stats *ret)
 {
+    const char *cpuset_dir = cgroup_saved_v1(saved, CGROUP_CPUSET);
     const char *pids_dir = cgroup_saved_v1(saved, CGROUP_PIDS);
     const char *rdma_dir = cgroup_saved_v1(saved, CGROUP_RDMA);
     const char *misc_dir = cgroup_saved_v1(saved, CGROUP_MISC);
@@ -403,6 +423,7 @@ static void read_others(
     ret->rdma.count = rdma.count;
     ret->misc.items = misc.items;
     ret->misc.count = misc.count;
+    ret->cpuset = cpuset_dir ? cgroup_cpuset_read(arena, cpuset_dir) : NULL;
 }
 
 int cgroup_stats_read(const struct cgroup_saved *saved, struct arena *arena,
@@ -450,6 +471,8 @@ static const struct field cpu_fields[] = {
         CPU(user_ns),
         CPU(system_ns),
         FIELD(struct cgroup_stats_cpu, percpu_ns, FIELD_U64S),
+        FIELD(struct cgroup_stats_cpu, percpu_user_ns, FIELD_U64S),
+        FIELD(struct cgroup_stats_cpu, percpu_system_ns, FIELD_U64S),
         CPU(periods),
         CPU(throttled_periods),
         CPU(throttled_ns),
@@ -532,5 +555,6 @@ static const struct field fields[] = {
         FIELD_OF(struct cgroup_stats, hugetlb, "hugetlb", FIELD_LIST, &hugetlb_record),
         FIELD_OF(struct cgroup_stats, rdma, "rdma", FIELD_LIST, &rdma_record),
         FIELD_OF(struct cgroup_stats, misc, "misc", FIELD_LIST, &counter_record),
+        FIELD_OF(struct cgroup_stats, cpuset, "cpuset", FIELD_POINTER, &cgroup_stats_cpuset_record),
 };
 const struct record cgroup_stats_record = RECORD(struct cgroup_stats, fields);

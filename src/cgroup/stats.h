@@ -4,6 +4,7 @@
  */
 #pragma once
 
+#include "cgroup/cpuset.h"
 #include "cgroup/flat.h"
 #include "cgroup/saved.h"
 
@@ -14,7 +15,10 @@ struct cgroup_counter {
 
 struct cgroup_stats_cpu {
     struct opt_u64 usage_ns, user_ns, system_ns;
-    RECORD_LIST(uint64_t) percpu_ns; /* v1 only */
+    /* v1 only */
+    RECORD_LIST(uint64_t) percpu_ns;
+    RECORD_LIST(uint64_t) percpu_user_ns;
+    RECORD_LIST(uint64_t) percpu_system_ns;
     struct opt_u64 periods, throttled_periods, throttled_ns;
     struct opt_u64 bursts, burst_ns;
     struct cgroup_pressure *pressure; /* NULL: not counted */
@@ -62,6 +66,7 @@ struct cgroup_stats {
     RECORD_LIST(struct cgroup_stats_hugetlb) hugetlb;
     RECORD_LIST(struct cgroup_stats_rdma) rdma;
     RECORD_LIST(struct cgroup_counter) misc;
+    struct cgroup_stats_cpuset *cpuset; /* v1 only */
 };
 
 extern const struct record cgroup_stats_record;

@@ -39,6 +39,17 @@ static void add_some(struct json_object *object, const char *key, uint64_t value
         add_u64(object, key, value);
 }
 
+static void add_numbers(
+        struct json_object *object, const char *key, const uint64_t *items, size_t count)
+{
+    struct json_object *array = count ? json_object_new_array() : NULL;
+
+    for (size_t i = 0; i < count; i++)
+        json_object_array_add(array, json_object_new_uint64(items[i]));
+    if (array)
+        json_object_object_add(object, key, array);
+}
+
 static struct json_object *add_object(struct json_object *parent, const char *key)
 {
     struct json_object *object = json_object_new_object();
@@ -75,12 +86,9 @@ static void add_cpu(struct json_object *data, const struct cgroup_stats_cpu *cpu
     struct json_object *throttling = add_object(object, "throttling");
 
     add_some(usage, "total", cpu->usage_ns.value);
-    if (cpu->percpu_ns.count) {
-        struct json_object *array = json_object_new_array();
-        for (size_t i = 0; i < cpu->percpu_ns.count; i++)
-            json_object_array_add(array, json_object_new_uint64(cpu->percpu_ns.items[i]));
-        json_object_object_add(usage, "percpu", array);
-    }
+    add_numbers(usage, "percpu", cpu->percpu_ns.items, cpu->percpu_ns.count);
+    add_numbers(usage, "percpu_kernel", cpu->percpu_system_ns.items, cpu->percpu_system_ns.count);
+    add_numbers(usage, "percpu_user", cpu->percpu_user_ns.items, cpu->percpu_user_ns.count);
     add_u64(usage, "kernel", cpu->system_ns.value);
     add_u64(usage, "user", cpu->user_ns.value);
     add_some(throttling, "periods", cpu->periods.value);
@@ -89,30 +97,59 @@ static void add_cpu(struct json_object *data, const struct cgroup_stats_cpu *cpu
     add_pressure(object, cpu->pressure);
 }
 
-static void add_memory_entry(struct json_object *memory, const char *key, struct opt_u64 limit,
-        struct opt_u64 usage, struct opt_u64 peak, struct opt_u64 failures)
+/* No limit, as the kernel has it: v1's counters end at the last whole page. */
+static uint64_t no_limit(bool v1)
 {
-    struct json_object *entry = add_object(memory, key);
+    uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
 
-    /* no limit is the largest number, as v2's "max" is told by runc */
-    add_u64(entry, "limit", limit.set ? limit.value : usage.set ? UINT64_MAX : 0);
-    add_some(entry, "usage", usage.value);
-    add_some(entry, "max", peak.value);
-    add_u64(entry, "failcnt", failures.value);
+    return v1 ? (uint64_t)INT64_MAX / page * page : UINT64_MAX;
 }
 
-static void add_memory(struct json_object *data, const struct cgroup_stats_memory *memory)
+struct memory_entry {
+    struct opt_u64 limit, usage, peak, failures;
+};
+
+static void add_memory_entry(
+        struct json_object *memory, const char *key, const struct memory_entry *from, bool v1)
+{
+    struct json_object *entry = add_object(memory, key);
+    uint64_t unlimited = from->usage.set ? no_limit(v1) : 0;
+
+    add_u64(entry, "limit", from->limit.set ? from->limit.value : unlimited);
+    add_some(entry, "usage", from->usage.value);
+    add_some(entry, "max", from->peak.value);
+    add_u64(entry, "failcnt", from->failures.value);
+}
+
+/* Swap with the memory, as v1 counts it; v2 counts it alone. */
+static struct memory_entry swap_entry(const struct cgroup_stats_memory *memory, bool v1)
+{
+    struct memory_entry entry = {
+            memory->swap_limit, memory->swap_usage, memory->swap_peak, memory->swap_failures};
+
+    if (v1 || !entry.usage.set)
+        return entry;
+    entry.usage.value += memory->usage.value;
+    entry.limit.set = entry.limit.set && memory->limit.set;
+    entry.limit.value += memory->limit.value;
+    return entry;
+}
+
+static void add_memory(struct json_object *data, const struct cgroup_stats_memory *memory, bool v1)
 {
     struct json_object *object = add_object(data, "memory");
+    struct memory_entry usage = {memory->limit, memory->usage, memory->peak, memory->failures};
+    struct memory_entry swap = swap_entry(memory, v1);
+    struct memory_entry kernel = {memory->kernel_limit, memory->kernel_usage, memory->kernel_peak,
+            memory->kernel_failures};
+    struct memory_entry tcp = {memory->kernel_tcp_limit, memory->kernel_tcp_usage,
+            memory->kernel_tcp_peak, memory->kernel_tcp_failures};
 
     add_some(object, "cache", memory->cache.value);
-    add_memory_entry(object, "usage", memory->limit, memory->usage, memory->peak, memory->failures);
-    add_memory_entry(object, "swap", memory->swap_limit, memory->swap_usage, memory->swap_peak,
-            memory->swap_failures);
-    add_memory_entry(object, "kernel", memory->kernel_limit, memory->kernel_usage,
-            memory->kernel_peak, memory->kernel_failures);
-    add_memory_entry(object, "kernelTCP", memory->kernel_tcp_limit, memory->kernel_tcp_usage,
-            memory->kernel_tcp_peak, memory->kernel_tcp_failures);
+    add_memory_entry(object, "usage", &usage, v1);
+    add_memory_entry(object, "swap", &swap, v1);
+    add_memory_entry(object, "kernel", &kernel, v1);
+    add_memory_entry(object, "kernelTCP", &tcp, v1);
     struct json_object *raw = add_object(object, "raw");
     for (size_t i = 0; i < memory->raw.count; i++)
         add_u64(raw, memory->raw.items[i].name, memory->raw.items[i].value);
@@ -167,9 +204,17 @@ static void add_rest(struct json_object *data, const struct cgroup_stats *stats)
         add_some(entry, "max", pages->peak);
         add_u64(entry, "failcnt", pages->failures);
     }
-    add_object(data, "cpuset");
     add_object(data, "intel_rdt");
     json_object_object_add(data, "network_interfaces", NULL);
+}
+
+/* Zeros where v2 has no such files, as runc tells it. */
+static void add_cpuset(struct json_object *data, const struct cgroup_stats_cpuset *cpuset)
+{
+    static const struct cgroup_stats_cpuset none;
+
+    json_object_object_add(
+            data, "cpuset", record_write(&cgroup_stats_cpuset_record, cpuset ? cpuset : &none));
 }
 
 static void print_event(const char *type, const char *id, struct json_object *data)
@@ -192,9 +237,11 @@ static int print_stats(const struct container *container, struct error *err)
 
     if (r < 0)
         return r;
+    bool v1 = cgroup_saved_v1(&container->state.cgroup, CGROUP_MEMORY);
     struct json_object *data = json_object_new_object();
     add_cpu(data, &stats.cpu);
-    add_memory(data, &stats.memory);
+    add_cpuset(data, stats.cpuset);
+    add_memory(data, &stats.memory, v1);
     add_io(data, &stats);
     add_rest(data, &stats);
     print_event("stats", container->state.id, data);

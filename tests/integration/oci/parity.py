@@ -163,3 +163,40 @@ def test_runc_crun_and_viv_oci_answer_alike():
         compare(three, "none", words, met, faults)
     check(not faults, lambda: "\n".join(faults))
     equal(sorted(set(PHRASES) - met), [], "never said by runc")
+
+
+# Go's omitempty leaves counters out that are zero, which they may be in one of the two.
+MAY_BE_ZERO = ["cache", "usage", "max", "total"]
+
+
+def shape(value):
+    """Names and kinds, without the numbers themselves."""
+    if isinstance(value, dict):
+        return {key: shape(item) for key, item in value.items()
+                if key not in MAY_BE_ZERO or isinstance(item, dict)}
+    if isinstance(value, list):
+        return [shape(item) for item in value]
+    return type(value).__name__
+
+
+@needs(root=True, programs=["runc"])
+@private("mnt")
+def test_events_have_runcs_members():
+    if os.path.ismount("/sys/fs/cgroup/unified"):
+        run("umount", "/sys/fs/cgroup/unified").ok()  # what v2 adds, such as pressure, runc 1.1 lacks
+    reaper()
+    plainly = {"process": {"capabilities": None, "rlimits": []}, "linux": {
+        "resources": {"memory": {"limit": 64 << 20}, "pids": {"limit": 50}, "cpu": {"shares": 512}}}}
+    made = {"SLEEPS": bundle(["/bin/sleep", "1000"], ociVersion="1.0.2", **plainly)}
+    told = []
+    for runtime in [Runtime("runc", "runc", made), Runtime("viv", program("viv-oci"), made)]:
+        found = json.loads(runtime.answer("running", ["events", "--stats", NAME]).ok().out)
+        told.append(found["data"])
+        equal(found["data"]["pids"], {"current": 1, "limit": 50})
+    runc, ours = told
+    equal(sorted(ours), sorted(runc))
+    for key in runc:
+        equal(shape(ours[key]), shape(runc[key]), key)
+    for key in ["usage", "swap", "kernel", "kernelTCP"]:
+        equal(ours["memory"][key]["limit"], runc["memory"][key]["limit"], key)
+    equal(ours["cpuset"], runc["cpuset"])
