@@ -3,11 +3,13 @@ command inside the container, and what it must see. Through viv-oci, on the buil
 
 The programs that come with the specification's own tools would be better still; Debian's package of
 them holds the libraries alone (no validation/, no cmd/)."""
+import ctypes
 import errno
 import fcntl
 import json
 import os
 import pathlib
+import signal
 import socket
 import struct
 import sys
@@ -16,11 +18,13 @@ import threading
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "integration/oci"))
 
 from lib import *  # noqa: E402
-from bundle import bundle, container, oci, output, sh, spec  # noqa: E402 pylint: disable=wrong-import-position
+from bundle import bundle, container, oci, output, sh, spec, state  # noqa: E402 pylint: disable=wrong-import-position
 
 TIMEOUT = 120
 ROOT_ONLY = needs(root=True)
-NOTIF_RECV, NOTIF_SEND = 0xC0502100, 0xC0182101  # seccomp_unotify(2)
+NOTIF_RECV, NOTIF_SEND, NOTIF_ID_VALID = 0xC0502100, 0xC0182101, 0x40082102  # seccomp_unotify(2)
+SCHED_SETATTR, SCHED_GETATTR, SCHED_ATTR = 314, 315, "=IIQiIQQQII"  # sched_setattr(2)
+UTIL_CLAMPS = 0x60
 EXACT = {"bounding": ["CAP_KILL", "CAP_CHOWN"], "permitted": ["CAP_KILL", "CAP_CHOWN"],
          "effective": ["CAP_KILL"], "inheritable": ["CAP_KILL"], "ambient": ["CAP_KILL"]}
 
@@ -251,3 +255,110 @@ def test_check_before_update():
         equal(oci("exec", name, "true").status, 0)
         file.write_text(json.dumps({"memory": {"limit": 32 << 20, "checkBeforeUpdate": True}}))
         oci("update", "--resources", file, name).ok()
+
+
+# ---- what only some kernels can: the effect there, the reason elsewhere
+
+
+def sched_attr(number, pid, **values):
+    """The call, and the attributes after it; (errno, None) where it is refused."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    size = struct.calcsize(SCHED_ATTR)
+    fields = [size, 0, values.get("flags", 0), 0, 0, 0, 0, 0, *values.get("clamps", (0, 0))]
+    attr = ctypes.create_string_buffer(struct.pack(SCHED_ATTR, *fields), size)
+    more = [size, 0] if number == SCHED_GETATTR else [0]
+    if libc.syscall(number, pid, attr, *more) != 0:
+        return ctypes.get_errno(), None
+    return 0, struct.unpack(SCHED_ATTR, attr.raw)
+
+
+@ROOT_ONLY
+def test_utilization_clamps():
+    scheduler = {"policy": "SCHED_OTHER", "utilClampMin": 100, "utilClampMax": 200,
+                 "flags": ["SCHED_FLAG_UTIL_CLAMP_MIN", "SCHED_FLAG_UTIL_CLAMP_MAX"]}
+    refused, _ = sched_attr(SCHED_SETATTR, 0, flags=UTIL_CLAMPS, clamps=(0, 1024))
+    if refused:
+        found = oci("create", "--bundle", bundle(process={"scheduler": scheduler}), unique("oci"))
+        fails(found, 1, "CONFIG_UCLAMP_TASK")
+        return
+    with container(process={"scheduler": scheduler}) as name:
+        equal(sched_attr(SCHED_GETATTR, state(name)["pid"])[1][-2:], (100, 200))
+
+
+@ROOT_ONLY
+def test_a_label_for_mounts():
+    label = "system_u:object_r:container_file_t:s0:c1,c2"
+    found = oci("run", "--bundle", bundle(sh("grep ' /dev ' /proc/self/mountinfo"),
+                                          linux={"mountLabel": label}), unique("oci"))
+    if os.path.ismount("/sys/fs/selinux"):
+        contains(found.ok().out, label)
+    else:
+        fails(found, 1, f"context={label}")
+
+
+@ROOT_ONLY
+def test_rdma():
+    """Without the controller, or without such a device, it is told where it stands."""
+    fails(oci("create", "--bundle", bundle(
+        linux={"resources": {"rdma": {"mlx5_1": {"hcaHandles": 3}}}}), unique("oci")), 1,
+        "/linux/resources/rdma/mlx5_1")
+
+
+def process_is(pid, letter, pending):
+    """Whether it waits in that state, with that signal not yet delivered (or delivered)."""
+    with open(f"/proc/{pid}/status", encoding="ascii") as file:
+        status = dict(line.split(":", 1) for line in file)
+    there = int(status["ShdPnd"], 16) | int(status["SigPnd"], 16)
+    return status["State"].split()[0] == letter and bool(there >> (pending - 1) & 1)
+
+
+def disturb_calls(agent, killable, told):
+    """As a seccomp agent: sends the caller a signal that it catches before the call is answered."""
+    connection, _ = agent.accept()
+    with connection:
+        _, fds, _, _ = socket.recv_fds(connection, 65536, 4)
+    try:
+        request = bytearray(80)
+        fcntl.ioctl(fds[0], NOTIF_RECV, request)
+        number, pid = struct.unpack_from("=QI", request)
+        os.kill(pid, signal.SIGUSR1)
+        if killable:  # it goes on waiting, and the signal too
+            eventually(lambda: process_is(pid, "D", signal.SIGUSR1))
+            fcntl.ioctl(fds[0], NOTIF_ID_VALID, struct.pack("=Q", number))
+        else:  # the call is begun anew after the signal: another request
+            first = number
+            request[:] = bytes(80)
+            fcntl.ioctl(fds[0], NOTIF_RECV, request)
+            number, pid = struct.unpack_from("=QI", request)
+            check(number != first, "the first request came twice")
+            told.append("anew")
+        fcntl.ioctl(fds[0], NOTIF_SEND, struct.pack("=QqiI", number, 0o22, 0, 0))
+        told.append("answered")
+    except Exception as error:  # pylint: disable=broad-except
+        told.append(repr(error))
+    finally:
+        for fd in fds:
+            os.close(fd)
+
+
+@ROOT_ONLY
+def test_a_call_that_an_agent_has_is_not_interrupted():
+    """SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV by what it does, and the same without it."""
+    for flags, expected in [(["SECCOMP_FILTER_FLAG_WAIT_KILLABLE_RECV"], ["answered"]),
+                            ([], ["anew", "answered"])]:
+        told = []
+        path = str(work().parent / unique("agent"))
+        with socket.socket(socket.AF_UNIX) as agent:
+            agent.bind(path)
+            agent.listen()
+            agent.settimeout(60)
+            thread = threading.Thread(target=disturb_calls, args=(agent, bool(flags), told), daemon=True)
+            thread.start()
+            found = oci("run", "--bundle", bundle(
+                sh("trap 'echo caught' USR1; umask 22; echo done"), linux={"seccomp": {
+                    "defaultAction": "SCMP_ACT_ALLOW", "listenerPath": path, "flags": flags,
+                    "syscalls": [{"names": ["umask"], "action": "SCMP_ACT_NOTIFY"}]}}),
+                unique("oci"))
+            thread.join(60)
+        equal(told, expected)
+        equal(sorted(found.ok().out.split()), ["caught", "done"])
