@@ -271,6 +271,34 @@ static void evacuate_describe(const struct step *step, struct step_text *text)
 const struct step_ops cgroup_evacuate_ops = {
         "evacuate", "cgroups(7)", evacuate_apply, NULL, evacuate_describe, NULL};
 
+static int descend_apply(const struct step *step, struct plan_run *run, struct error *err)
+{
+    const struct cgroup_descend_args *args = step->args;
+    char procs[PATH_MAX];
+    int r = sys_mkdirat(AT_FDCWD, args->dir, 0755);
+
+    if (r < 0 && r != -EEXIST)
+        return error_sys(err, -r, "make the cgroup %s", args->dir);
+    snprintf(procs, sizeof(procs), "%s/cgroup.procs", args->dir);
+    r = move_pid(run->child, procs);
+    return r < 0 ? error_sys(err, -r, "move the process %d into %s", run->child, args->dir) : 0;
+}
+
+static void descend_describe(const struct step *step, struct step_text *text)
+{
+    const struct cgroup_descend_args *args = step->args;
+
+    step_call(text, "mkdirat(AT_FDCWD, %s, 0755)", step_quote(text->arena, args->dir));
+    step_call(text, "openat(AT_FDCWD, %s, O_WRONLY|O_CLOEXEC)",
+            step_quote(text->arena, path_join(text->arena, args->dir, "cgroup.procs")));
+    step_call(text, "write(<cgroup.procs>, <child>)");
+    step_why(text, "An annotation asks for a group of this name below. It goes with the one above "
+                   "when that is taken back.");
+}
+
+const struct step_ops cgroup_descend_ops = {
+        "descend", "cgroups(7)", descend_apply, NULL, descend_describe, NULL};
+
 static const char *const delegated[] = {
         "", "/cgroup.procs", "/cgroup.subtree_control", "/cgroup.threads"};
 

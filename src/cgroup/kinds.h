@@ -37,6 +37,12 @@ struct cgroup_evacuate_args {
 };
 extern const struct step_ops cgroup_evacuate_ops;
 
+/* Moves the child into a v2 cgroup below its own, which is made when it is missing. */
+struct cgroup_descend_args {
+    const char *dir;
+};
+extern const struct step_ops cgroup_descend_ops;
+
 /* chown(2) of what a v2 cgroup's new master needs. */
 struct cgroup_delegate_args {
     const char *dir;

@@ -43,5 +43,11 @@ struct cgroup_request {
     uid_t delegate_uid;
     gid_t delegate_gid;
 
+    /* v2 alone. A name below the scope: that is then the group, with the limits. */
+    const char *subgroup;
+    /* v2 alone. A name below the group, where the child goes once its cgroup namespace is made
+     * (cgroup_steps_descend); the group's limits hold there, and the user above owns it. */
+    const char *delegated;
+
     struct cgroup_systemd systemd;
 };

@@ -397,6 +397,23 @@ static void add_unified_parents(struct builder *b, const struct cgroup_hierarchy
     }
 }
 
+static void add_descent(struct builder *b, const char *dir)
+{
+    struct cgroup_descend_args *args = arena_new(b->plan->arena, struct cgroup_descend_args);
+
+    args->dir = dir;
+    plan_add(b->plan, b->request->place, &cgroup_descend_ops, "/annotations", args);
+}
+
+/* What the kernel has is enabled below `dir`, once nobody is in it any more. */
+static void add_enable_all(struct builder *b, const char *dir)
+{
+    struct cgroup_enable_args *args = arena_new(b->plan->arena, struct cgroup_enable_args);
+
+    *args = (struct cgroup_enable_args){dir, enable_text(b, UNIFIED_ENABLED), ""};
+    plan_add(b->plan, b->request->place, &cgroup_enable_ops, "/annotations", args);
+}
+
 static int add_unified(
         struct builder *b, const struct cgroup_hierarchy *hierarchy, struct error *err)
 {
@@ -417,6 +434,12 @@ static int add_unified(
         available = reachable(b, &chain, available);
         uint32_t required = needed_controllers(b, available);
         add_unified_parents(b, hierarchy, &chain, alone ? available : required, required);
+    }
+    if (b->scoped && b->request->subgroup) {
+        const char *scope = leaf;
+        leaf = join(b, scope, b->request->subgroup);
+        add_descent(b, leaf);
+        add_enable_all(b, scope);
     }
     b->result->unified_slot = b->scoped ? -1 : plan_new_slot(b->plan);
     if (!b->scoped)
@@ -564,15 +587,38 @@ static int check_path(const char *path, struct error *err)
     return 0;
 }
 
+/* Groups below the own one need v2 alone: delegation is not safe on v1 (cgroups(7)). */
+static int check_below(const struct cgroup_layout *layout, const char *annotation, const char *name,
+        struct error *err)
+{
+    if (!name)
+        return 0;
+    if (strchr(name, '/') || strchr(name, '\n') || str_equal(name, ".") || str_equal(name, "..") ||
+            strlen(name) > NAME_MAX)
+        return error_set(err, EINVAL,
+                "config.json: /annotations/%s: \"%s\": write one name, without a slash", annotation,
+                name);
+    if (!str_equal(cgroup_layout_kind(layout), "v2"))
+        return error_set(err, EOPNOTSUPP,
+                "config.json: /annotations/%s: this host has cgroup hierarchies of v1, and groups "
+                "below a container's are safe on v2 alone; leave the annotation out, or boot with "
+                "systemd.unified_cgroup_hierarchy=1",
+                annotation);
+    return 0;
+}
+
 int cgroup_steps_create(struct plan *plan, const struct cgroup_layout *layout,
         const struct cgroup_request *request, struct cgroup_result *ret, struct error *err)
 {
     struct builder b = {plan, layout, request, ret};
 
     *ret = (struct cgroup_result){.unified_slot = -1};
-    if (request->manager != CGROUP_MANAGER_FS)
-        return 0;
-    int r = check_path(request->path, err);
+    int r = check_below(layout, "run.oci.delegate-cgroup", request->delegated, err);
+    if (r == 0 && request->manager == CGROUP_MANAGER_SYSTEMD)
+        r = check_below(layout, "run.oci.systemd.subgroup", request->subgroup, err);
+    if (r < 0 || request->manager != CGROUP_MANAGER_FS)
+        return r;
+    r = check_path(request->path, err);
     if (r < 0)
         return r;
     ret->saved.manager = "cgroupfs";
@@ -633,6 +679,28 @@ int cgroup_steps_attach(struct plan *plan, const struct cgroup_layout *layout,
             return r;
     }
     add_attach(plan, result);
+    return 0;
+}
+
+int cgroup_steps_descend(struct plan *plan, const struct cgroup_request *request,
+        const struct cgroup_result *result, struct error *err)
+{
+    struct builder b = {.plan = plan, .request = request};
+    const char *group = result->saved.unified;
+
+    if (!request->delegated)
+        return 0;
+    if (!group)
+        return error_set(err, EOPNOTSUPP,
+                "config.json: /annotations/run.oci.delegate-cgroup: the container has no cgroup");
+    const char *dir = join(&b, group, request->delegated);
+    add_descent(&b, dir);
+    add_enable_all(&b, group);
+    if (geteuid() == 0) {
+        struct cgroup_delegate_args *args = arena_new(plan->arena, struct cgroup_delegate_args);
+        *args = (struct cgroup_delegate_args){dir, request->delegate_uid, request->delegate_gid};
+        plan_add(plan, request->place, &cgroup_delegate_ops, "/annotations", args);
+    }
     return 0;
 }
 

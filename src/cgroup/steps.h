@@ -56,6 +56,11 @@ int cgroup_steps_create(struct plan *plan, const struct cgroup_layout *layout,
 int cgroup_steps_attach(struct plan *plan, const struct cgroup_layout *layout,
         const struct cgroup_request *request, struct cgroup_result *result, struct error *err);
 
+/* Appends what request->delegated asks for, to be put where the child has its cgroup namespace;
+ * nothing when it is NULL. After cgroup_steps_attach. */
+int cgroup_steps_descend(struct plan *plan, const struct cgroup_request *request,
+        const struct cgroup_result *result, struct error *err);
+
 /*
  * For one more process in an existing group: opens what attach and the clone step need. `init` is
  * the sandbox's first process: where the group's own directory may hold no processes any more (v2,

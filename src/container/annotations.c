@@ -18,10 +18,6 @@ static const struct {
         {"run.oci.seccomp.plugins", "a static program loads no plugins; use a listener "
                                     "(linux.seccomp.listenerPath)"},
         {"run.oci.systemd.force_cgroup_v1", "mount a cgroup hierarchy by /mounts instead"},
-        {"run.oci.systemd.subgroup", "the workload is put into the scope itself; name another "
-                                     "place by linux.cgroupsPath"},
-        {"run.oci.delegate-cgroup", "the workload is put into its cgroup itself; name another "
-                                    "place by linux.cgroupsPath"},
 };
 
 static int apply_offset(

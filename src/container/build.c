@@ -33,6 +33,14 @@ static const char *because(const struct build *build, enum ns_kind kind)
     return build->namespaces.of[kind].because;
 }
 
+/* NULL when it is empty, too. */
+static const char *annotation(const struct spec *spec, const char *name)
+{
+    const char *value = spec_annotation(spec, name);
+
+    return str_empty(value) ? NULL : value;
+}
+
 static int prepare_cgroup(struct build *build, struct error *err)
 {
     const struct container_request *request = build->request;
@@ -50,6 +58,8 @@ static int prepare_cgroup(struct build *build, struct error *err)
             .strict = request->cgroup_strict,
             .place = STEP_HOST,
             .delegate = request->cgroup_delegate,
+            .subgroup = annotation(request->spec, "run.oci.systemd.subgroup"),
+            .delegated = annotation(request->spec, "run.oci.delegate-cgroup"),
             .systemd = request->host->systemd,
     };
     uint32_t root;
@@ -259,6 +269,9 @@ static int add_namespaces(struct build *build, struct error *err)
         ns_add_become_root(plan, build->id_maps.deny_setgroups, because(build, NS_USER));
     if (has(build, NS_CGROUP, NS_NEW))
         ns_add_unshare_cgroup(plan, because(build, NS_CGROUP));
+    int r = cgroup_steps_descend(plan, &build->cgroup, &build->built->cgroup, err);
+    if (r < 0)
+        return r;
     if (has(build, NS_NET, NS_NEW))
         ns_add_loopback(plan, because(build, NS_NET));
     return add_more(build, CONTAINER_INSIDE, err);

@@ -190,11 +190,16 @@ def test_resctrl_with_a_group_of_the_administrator():
 
 
 def test_annotations_that_cannot_be_met_are_refused():
-    for key in ["run.oci.handler", "run.oci.seccomp.plugins", "run.oci.systemd.subgroup",
-                "run.oci.delegate-cgroup", "run.oci.systemd.force_cgroup_v1"]:
+    for key in ["run.oci.handler", "run.oci.seccomp.plugins", "run.oci.systemd.force_cgroup_v1"]:
         fails(oci("create", "--bundle", bundle(annotations={key: "x"}), unique("oci")), 1, key)
     fails(oci("create", "--bundle", bundle(annotations={
         "run.oci.mount_context_type": "fscontext"}), unique("oci")), 1, "fscontext")
+    for wrong in ["..", "a/b"]:
+        fails(oci("create", "--bundle", bundle(annotations={"run.oci.delegate-cgroup": wrong}),
+                  unique("oci")), 1, "write one name")
+    if os.path.exists("/sys/fs/cgroup/memory/tasks"):
+        fails(oci("create", "--bundle", bundle(annotations={"run.oci.delegate-cgroup": "below"}),
+                  unique("oci")), 1, "are safe on v2 alone")
 
 
 @ROOT_ONLY
