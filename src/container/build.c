@@ -62,8 +62,14 @@ static int prepare_cgroup(struct build *build, struct error *err)
             .delegated = annotation(request->spec, "run.oci.delegate-cgroup"),
             .systemd = request->host->systemd,
     };
-    uint32_t root;
-    if (build->new_userns && id_maps_outside(&build->id_maps.uids, 0, &root))
+    uint32_t root, user = 0;
+    /* config-linux.md#cgroup-ownership: what the process sees as its own is the process's */
+    if (build->new_userns && has(build, NS_CGROUP, NS_NEW) &&
+            build_cgroup_writable(request->spec) && !request->cgroup_delegate) {
+        build->cgroup.delegate = true;
+        user = request->spec->process->user.uid;
+    }
+    if (build->new_userns && id_maps_outside(&build->id_maps.uids, user, &root))
         build->cgroup.delegate_uid = root;
     if (build->new_userns && id_maps_outside(&build->id_maps.gids, 0, &root))
         build->cgroup.delegate_gid = root;

@@ -29,6 +29,9 @@ const struct rootfs_mount *build_mounts(const struct container_request *request)
 void build_cgroup_view(const struct container_request *request, const struct ns_set *namespaces,
         const struct cgroup_result *cgroup, struct rootfs_cgroups *ret);
 
+/* Whether a mount of type cgroup is not asked to be read-only. */
+bool build_cgroup_writable(const struct spec *spec);
+
 /* The process: user, capabilities, limits, program. `linux_part` may be NULL (exec). */
 int build_security(struct arena *arena, const struct spec_process *process,
         const struct spec_linux *linux_part, const struct container_host *host, bool own_userns,

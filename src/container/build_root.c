@@ -188,6 +188,25 @@ static const char *own_path(struct arena *arena, const struct cgroup_hierarchy *
     return path_join(arena, hierarchy->mount, hierarchy->self + 1);
 }
 
+bool build_cgroup_writable(const struct spec *spec)
+{
+    const char *option;
+
+    for (size_t i = 0; i < spec->mounts.count; i++) {
+        const struct spec_mount *mount = &spec->mounts.items[i];
+        bool writable = true;
+        if (!str_equal(mount->type, "cgroup"))
+            continue;
+        strv_foreach (option, &mount->options) {
+            if (str_equal(option, "ro") || str_equal(option, "rw"))
+                writable = str_equal(option, "rw");
+        }
+        if (writable)
+            return true;
+    }
+    return false;
+}
+
 void build_cgroup_view(const struct container_request *request, const struct ns_set *namespaces,
         const struct cgroup_result *cgroup, struct rootfs_cgroups *ret)
 {
@@ -196,7 +215,7 @@ void build_cgroup_view(const struct container_request *request, const struct ns_
     ret->items = arena_new_array(request->arena, struct rootfs_cgroup, layout->count);
     ret->count = 0;
     ret->own_namespace = namespaces->of[NS_CGROUP].mode == NS_NEW;
-    ret->writable = request->cgroup_delegate;
+    ret->writable = build_cgroup_writable(request->spec);
     for (size_t i = 0; i < layout->count; i++) {
         const struct cgroup_hierarchy *hierarchy = &layout->items[i];
         const char *path = hierarchy->unified ? cgroup->saved.unified

@@ -57,7 +57,7 @@ struct rootfs_cgroups {
     struct rootfs_cgroup *items;
     size_t count;
     bool own_namespace; /* a cgroup namespace: mounted; else the directory is bound */
-    bool writable;      /* delegated; else read-only */
+    bool writable;      /* unless a mount's own options say "ro" */
 };
 
 enum rootfs_enter {

@@ -6,7 +6,7 @@ from lib import *
 
 RIG = "v2"
 BUILDS = ["plain"]
-TIMEOUT = 240
+TIMEOUT = 400
 TOP = "/tmp/viv-delegate"
 # Makes a group of its own with a limit, and enters it: what a manager inside does.
 MANAGES = """
@@ -42,8 +42,9 @@ def test_the_workload_has_a_group_to_manage():
         set -e
         cd {TOP}
         trap '{oci} delete --force one >/dev/null 2>&1' EXIT
+        {oci} delete --force one
         {oci} run --detach one </dev/null >out 2>&1 || {{ cat out; exit 1; }}
-        for i in $(seq 600); do [ -e root/ready ] && break; sleep 0.1; done
+        while [ ! -e root/ready ] && {oci} state one | grep -q running; do sleep 0.1; done
         cat out
         cat /sys/fs/cgroup/viv-delegate/pids.max
         {oci} exec one grep -c below /proc/self/cgroup
@@ -51,5 +52,5 @@ def test_the_workload_has_a_group_to_manage():
         {oci} pause one; {oci} state one | jq -r .status; {oci} resume one
         {oci} update --pids-limit 40 one; cat /sys/fs/cgroup/viv-delegate/pids.max
         {oci} delete --force one
-        test ! -e /sys/fs/cgroup/viv-delegate && echo gone""", timeout=200)
+        test ! -e /sys/fs/cgroup/viv-delegate && echo gone""", timeout=300)
     equal(found.ok().lines(), ["0::/below", "50", "7", "50", "1", "1", "paused", "40", "gone"])
