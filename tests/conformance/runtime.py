@@ -69,6 +69,8 @@ SYSTEM = [
     ("personality", {"linux": {"personality": {"domain": "LINUX32"}}}, "uname -m", "i686"),
     ("memoryPolicy", {"linux": {"memoryPolicy": {"mode": "MPOL_BIND", "nodes": "0"}}},
      "head -1 /proc/self/numa_maps | cut -d' ' -f2", "bind:0"),
+    ("cgroups", {}, "mkdir $(dirname $(find /sys/fs/cgroup -name cgroup.procs | head -1))/x "
+     "2>/dev/null || echo refused", "refused"),
     ("rootfsPropagation", {"linux": {"rootfsPropagation": "shared"}},
      "awk '$5 == \"/\" { print $7 }' /proc/self/mountinfo | tail -1 | cut -d: -f1", "shared"),
     ("devices", {"linux": {"devices": [{"path": "/dev/mine", "type": "c", "major": 1, "minor": 3,
@@ -88,6 +90,14 @@ SYSTEM = [
 ]
 
 
+def writable_cgroups():
+    found = spec()["mounts"]
+    for mount in found:
+        if mount["type"] == "cgroup":
+            mount["options"].remove("ro")
+    return {"mounts": found}
+
+
 def broken(rows):
     """What did not come true."""
     for what, changes, command, expected in rows:
@@ -105,7 +115,9 @@ def test_process():
 
 @ROOT_ONLY
 def test_system():
-    faults = list(broken(SYSTEM))
+    faults = list(broken([*SYSTEM, (
+        "cgroups that are not read-only", writable_cgroups(), "d=$(dirname $(find /sys/fs/cgroup "
+        "-name cgroup.procs | head -1))/x; mkdir $d && rmdir $d && echo made", "made")]))
     check(not faults, "\n".join(faults))
 
 

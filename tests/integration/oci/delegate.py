@@ -1,5 +1,6 @@
 """A cgroup below the container's own, which the workload manages (run.oci.delegate-cgroup): it needs
-cgroup v2 alone."""
+cgroup v2 alone. In a user namespace, whose root owns the groups that it sees: also its own, since
+the mount may be written (config-linux.md#cgroup-ownership)."""
 import json
 
 from lib import *
@@ -14,6 +15,7 @@ set -e
 cat /proc/self/cgroup
 cd /sys/fs/cgroup
 cat pids.max
+stat -c %u . cgroup.procs memory.max | tr '\\n' ' '; echo
 mkdir below/mine below/other
 echo 0 > below/other/cgroup.procs
 echo +pids > below/cgroup.subtree_control
@@ -28,12 +30,16 @@ def test_the_workload_has_a_group_to_manage():
     guest = rig("v2")
     oci = f"{program('viv-oci')} --root /run/viv-delegate"
     guest.sh(f"rm -rf {TOP}; mkdir -p {TOP}/root; cp -a {image()}/. {TOP}/root/; "
+             f"chown -hR 100000:100000 {TOP}/root; "
              f"cd {TOP}; {oci} spec").ok()
     config = json.loads(guest.run("cat", f"{TOP}/config.json").ok().out)
     config["root"] = {"path": "root", "readonly": False}
     config["process"].update(terminal=False, args=["/bin/sh", "-c", MANAGES])
     config["annotations"] = {"run.oci.delegate-cgroup": "below"}
     config["linux"].update(cgroupsPath="/viv-delegate", resources={"pids": {"limit": 50}})
+    config["linux"]["namespaces"].append({"type": "user"})
+    for kind in ["uidMappings", "gidMappings"]:
+        config["linux"][kind] = [{"containerID": 0, "hostID": 100000, "size": 1000}]
     for mount in config["mounts"]:
         if mount["type"] == "cgroup":
             mount["options"] = ["nosuid", "noexec", "nodev"]
@@ -53,4 +59,4 @@ def test_the_workload_has_a_group_to_manage():
         {oci} update --pids-limit 40 one; cat /sys/fs/cgroup/viv-delegate/pids.max
         {oci} delete --force one
         test ! -e /sys/fs/cgroup/viv-delegate && echo gone""", timeout=300)
-    equal(found.ok().lines(), ["0::/below", "50", "7", "50", "1", "1", "paused", "40", "gone"])
+    equal(found.ok().lines(), ["0::/below", "50", "0 0 65534 ", "7", "50", "1", "1", "paused", "40", "gone"])
