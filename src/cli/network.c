@@ -9,7 +9,7 @@
 /* ---- create ---------------------------------------------------------------------------------- */
 
 struct create_flags {
-    struct strv subnet, gateway, label, opt;
+    struct strv subnet, gateway, ip_range, label, opt;
     const char *driver, *interface_name;
     bool internal, ipv6, disable_dns, ignore;
 };
@@ -19,6 +19,8 @@ static const struct option_row create_rows[] = {
                 "its addresses, one of each family; chosen if not said"),
         OPTION(0, "gateway", OPTION_LIST, struct create_flags, gateway, "ADDRESS",
                 "the bridge's own address in a subnet, the first if not said"),
+        OPTION(0, "ip-range", OPTION_LIST, struct create_flags, ip_range, "SUBNET",
+                "the part of a subnet that addresses are chosen from"),
         OPTION(0, "ipv6", OPTION_FLAG, struct create_flags, ipv6, NULL, "with IPv6 too"),
         OPTION(0, "internal", OPTION_FLAG, struct create_flags, internal, NULL,
                 "no way out and none in"),
@@ -59,6 +61,32 @@ static int read_option(const char *text, struct network_options *options, struct
             "-o %s: write mtu=BYTES (68 to 65535), isolate=true or isolate=false", text);
 }
 
+/* Each range belongs to the subnet that it is in. */
+static int read_ranges(
+        const struct create_flags *flags, struct network *network, struct error *err)
+{
+    const char *text;
+
+    strv_foreach (text, &flags->ip_range) {
+        struct net_subnet range;
+        bool used = false;
+        if (net_subnet_parse(text, &range, err) < 0)
+            return error_prefix(err, "--ip-range");
+        for (size_t i = 0; i < network->subnets.count; i++) {
+            struct network_subnet *slot = &network->subnets.items[i];
+            struct net_subnet subnet;
+            if (net_subnet_parse(slot->subnet, &subnet, NULL) < 0 || range.prefix < subnet.prefix ||
+                    !net_subnet_contains(&subnet, &range.base) || slot->range)
+                continue;
+            slot->range = text;
+            used = true;
+        }
+        if (!used)
+            return error_set(err, EINVAL, "--ip-range %s: it is a part of no --subnet", text);
+    }
+    return 0;
+}
+
 /* Each gateway belongs to the subnet that it is in. */
 static int read_subnets(struct arena *arena, const struct create_flags *flags,
         struct network *network, struct error *err)
@@ -86,7 +114,7 @@ static int read_subnets(struct arena *arena, const struct create_flags *flags,
         if (!used)
             return error_set(err, EINVAL, "--gateway %s: it is an address of no --subnet", text);
     }
-    return 0;
+    return read_ranges(flags, network, err);
 }
 
 static int create(struct cli *cli, int argc, char **argv, struct error *err)

@@ -267,7 +267,7 @@ static int settle_network(struct run_build *build, struct error *err)
     if (read_networks(build, &list, err) < 0)
         return -EINVAL;
     enum run_place_kind kind = choices->network.kind;
-    bool ports_alone = flag && flag[1] == 'p';
+    bool ports_alone = flag && (flag[1] == 'p' || flag[1] == 'P');
     if (flag && kind != RUN_NAMED && !(kind == RUN_PASTA && ports_alone))
         return error_set(err, EINVAL, "%s: --network %s has nothing that it could be set on", flag,
                 build->flags->network.words[0]);

@@ -8,6 +8,8 @@
 #include "base/cleanup.h"
 #include "base/install.h"
 #include "base/io.h"
+#include "engine/nametexts.h"
+#include "engine/netfiles.h"
 #include "engine/network.h"
 #include "net/firewall.h"
 #include "net/shape.h"
@@ -83,6 +85,27 @@ int sandbox_leases(struct engine *engine, const char *id, struct net_leases *ret
     return 0;
 }
 
+int sandbox_ports(struct engine *engine, const struct sandbox *sandbox, struct net_leases *ret,
+        struct error *err)
+{
+    _cleanup_json_ struct json_object *json = NULL;
+    struct record_report report = {.arena = engine->arena};
+    struct net_lease lease = {0};
+
+    if (!sandbox->meta.network.pasta)
+        return sandbox_leases(engine, sandbox->meta.id, ret, err);
+    *ret = (struct net_leases){0};
+    if (sandbox->container.dir_fd < 0 ||
+            json_parse_file_at(sandbox->container.dir_fd, NETFILE_PASTA_PORTS, &json, NULL) < 0)
+        return 0;
+    record_read(&net_lease_record, json, "", &lease, &report);
+    if (!report.faults.count) {
+        struct net_lease *slot = RECORD_APPEND(engine->arena, ret);
+        *slot = lease;
+    }
+    return 0;
+}
+
 /* ---- joining --------------------------------------------------------------------------------- */
 
 /* What a sandbox that runs needs to join. */
@@ -96,6 +119,48 @@ struct joining {
     const char *nft;
     pid_t pid;
 };
+
+/* ---- names ----------------------------------------------------------------------------------- */
+
+/* Who answers for names to a sandbox with these leases, as it is when it starts: its first network
+ * that does, or else the servers that it was given, or the host's. */
+static struct strv servers_of(const struct joining *joining, const struct net_leases *leases)
+{
+    struct arena *arena = joining->engine->arena;
+    struct strv servers = joining->sandbox->meta.network.dns;
+
+    for (size_t i = 0; i < leases->count; i++) {
+        struct network network;
+        if (network_load(&joining->networks, leases->items[i].network, false, arena, &network,
+                    NULL) < 0 ||
+                !network.dns_enabled || !network.subnets.count)
+            continue;
+        servers = (struct strv){0};
+        strv_add(arena, &servers, network.subnets.items[0].gateway);
+        return servers;
+    }
+    if (!servers.count)
+        netfiles_host_servers(arena, &servers);
+    return servers;
+}
+
+/* After it has joined a network or left one. */
+static int change_names(struct joining *joining, const struct net_lease *joined,
+        const struct net_lease *left, const struct net_leases *after, struct error *err)
+{
+    const struct sandbox *sandbox = joining->sandbox;
+    struct nametexts_change change = {.joined = joined ? lease_file(joined) : NULL,
+            .left = left ? lease_file(left) : NULL,
+            .name = sandbox->meta.name,
+            .servers_before = servers_of(joining, &joining->before),
+            .servers = servers_of(joining, after)};
+
+    for (size_t i = 0; i < joining->before.count; i++)
+        strv_add(joining->engine->arena, &change.own, lease_file(&joining->before.items[i]));
+    return nametexts_apply(sandbox->container.dir_fd, joining->engine->arena, &change, err);
+}
+
+/* ---- addresses ------------------------------------------------------------------------------- */
 
 static const char *free_interface(const struct joining *joining)
 {
@@ -217,6 +282,14 @@ static int find_programs(struct joining *joining, const char **ret_dns, struct e
     return r < 0 ? r : install_find_program(arena, "viv-dns", ret_dns, err);
 }
 
+static int name_joined(struct joining *joining, struct error *err)
+{
+    struct net_leases after = {0};
+    int r = sandbox_leases(joining->engine, joining->sandbox->meta.id, &after, err);
+
+    return r < 0 ? r : change_names(joining, &joining->lease, NULL, &after, err);
+}
+
 /* All of it for a sandbox that runs; on failure nothing is left. */
 static int join_running(struct joining *joining, const struct net_join *join, struct error *err)
 {
@@ -238,6 +311,8 @@ static int join_running(struct joining *joining, const struct net_join *join, st
         r = net_start_names(&names, err);
     if (r == 0)
         r = plug_in(joining, err);
+    if (r == 0)
+        r = name_joined(joining, err);
     if (r < 0)
         net_release(&joining->networks, joining->nft, &joining->lease, NULL);
     return r;
@@ -324,6 +399,20 @@ static int route_anew(struct joining *joining, struct error *err)
     return r;
 }
 
+static struct net_leases without(
+        struct arena *arena, const struct net_leases *leases, size_t index)
+{
+    struct net_leases rest = {0};
+
+    for (size_t i = 0; i < leases->count; i++) {
+        if (i == index)
+            continue;
+        struct net_lease *slot = RECORD_APPEND(arena, &rest);
+        *slot = leases->items[i];
+    }
+    return rest;
+}
+
 static int leave_running(struct joining *joining, const char *network, struct error *err)
 {
     struct net_leases *before = &joining->before;
@@ -334,8 +423,12 @@ static int leave_running(struct joining *joining, const char *network, struct er
     for (size_t i = 0; i < before->count && r == 0; i++) {
         if (!str_equal(before->items[i].network, network))
             continue;
-        r = net_release(&joining->networks, nft, &before->items[i], err);
-        before->items[i] = before->items[--before->count];
+        const struct net_lease left = before->items[i];
+        struct net_leases after = without(joining->engine->arena, before, i);
+        r = net_release(&joining->networks, nft, &left, err);
+        if (r == 0)
+            r = change_names(joining, NULL, &left, &after, err);
+        *before = after;
         return r < 0 ? r : route_anew(joining, err);
     }
     return r;

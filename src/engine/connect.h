@@ -19,6 +19,10 @@ int network_users(struct engine *engine, const struct networks *networks, const 
 int sandbox_leases(
         struct engine *engine, const char *id, struct net_leases *ret, struct error *err);
 
+/* The same for its ports alone: those that pasta publishes stand in a lease without addresses. */
+int sandbox_ports(struct engine *engine, const struct sandbox *sandbox, struct net_leases *ret,
+        struct error *err);
+
 /* A sandbox joins a network, at once if it runs, or leaves it. -EEXIST: it is on it already;
  * -ENOENT: it is not; -EOPNOTSUPP: it has no network namespace that could be joined. */
 int sandbox_connect(

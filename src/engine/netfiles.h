@@ -4,7 +4,9 @@
 
 #include "net/request.h"
 
-#define NETFILE_PASTA_PID "pasta.pid" /* in the sandbox's folder, where pasta leaves its id */
+/* In the sandbox's folder: where pasta leaves its id, and what it publishes as a lease. */
+#define NETFILE_PASTA_PID "pasta.pid"
+#define NETFILE_PASTA_PORTS "pasta-ports.json"
 
 struct netfile {
     const char *name; /* below /etc */
@@ -12,7 +14,7 @@ struct netfile {
     const char *path; /* on the host, once that is known */
 };
 struct netfiles {
-    struct netfile items[3];
+    struct netfile items[4];
     size_t count;
 };
 

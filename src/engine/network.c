@@ -45,6 +45,7 @@ struct sandbox_networks {
     struct net_hold hold;
     struct netfiles files;
     struct net_pasta_args pasta;
+    struct net_lease pasta_lease; /* its ports, as if it were a network's */
     bool taken; /* leases were saved */
 };
 
@@ -289,6 +290,52 @@ static void share_files(struct engine *engine, struct engine_run *run)
 
 /* ---- preparing ------------------------------------------------------------------------------- */
 
+/* Ports of one -p, which are chosen here: pasta would not tell which it took. */
+static int add_pasta_port(struct sandbox_networks *all, const struct net_publish *publish,
+        bool *used, struct error *err)
+{
+    struct net_lease *lease = &all->pasta_lease;
+    const char *host = publish->host.family ? net_address_text(all->arena, &publish->host) : "";
+    size_t at = lease->ports.count;
+    int r = net_hold_take(&all->hold, all->arena, publish, true, false, &lease->ports.items,
+            &lease->ports.count, err);
+
+    if (r < 0)
+        return r;
+    bool chosen = !publish->host_port || publish->choices > 1;
+    unsigned each = chosen ? 1 : publish->count;
+    used[publish->protocol == NET_UDP] = true;
+    for (unsigned i = 0; i < publish->count; i += each) {
+        unsigned port = lease->ports.items[at + i].host_port;
+        unsigned inside = publish->port + i;
+        strv_add(all->arena, &all->pasta.words, publish->protocol == NET_UDP ? "-u" : "-t");
+        strv_add(all->arena, &all->pasta.words,
+                arena_printf(all->arena, "%s%s%u-%u:%u-%u", host, *host ? "/" : "", port,
+                        port + each - 1, inside, inside + each - 1));
+    }
+    return 0;
+}
+
+typedef int (*parse_fn)(const char *text, struct net_publish *ret, struct error *err);
+
+static int add_pasta_ports(struct sandbox_networks *all, const struct strv *list, parse_fn parse,
+        bool *used, struct error *err)
+{
+    const char *text;
+
+    strv_foreach (text, list) {
+        struct net_publish publish;
+        int r = parse(text, &publish, err);
+        if (r == 0 && publish.protocol == NET_SCTP)
+            r = error_set(err, EOPNOTSUPP, "-p %s: pasta forwards TCP and UDP", text);
+        if (r == 0)
+            r = add_pasta_port(all, &publish, used, err);
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
 /* The words of pasta(1): its address and routes as the host's, and the ports that are published,
  * none by itself. */
 static int prepare_pasta(struct sandbox_networks *all, struct error *err)
@@ -296,7 +343,6 @@ static int prepare_pasta(struct sandbox_networks *all, struct error *err)
     const struct net_request *request = all->request;
     struct strv *words = &all->pasta.words;
     bool used[2] = {false};
-    const char *text;
     int r = install_find_program(all->arena, "pasta", &all->pasta.program, NULL);
 
     if (r < 0)
@@ -310,23 +356,12 @@ static int prepare_pasta(struct sandbox_networks *all, struct error *err)
     strv_add(all->arena, words, "--config-net");
     strv_add(all->arena, words, "--quiet");
     strv_add(all->arena, words, "--no-map-gw"); /* the host's own loopback is not for sandboxes */
-    strv_foreach (text, &request->publish) {
-        struct net_publish publish;
-        r = net_publish_parse(text, &publish, err);
-        if (r == 0 && (publish.protocol == NET_SCTP || !publish.host_port))
-            r = error_set(err, EOPNOTSUPP,
-                    "-p %s: pasta forwards TCP and UDP, of host ports that are said", text);
-        if (r < 0)
-            return r;
-        const char *host = publish.host.family ? net_address_text(all->arena, &publish.host) : "";
-        unsigned more = publish.count - 1u;
-        used[publish.protocol == NET_UDP] = true;
-        strv_add(all->arena, words, publish.protocol == NET_UDP ? "-u" : "-t");
-        strv_add(all->arena, words,
-                arena_printf(all->arena, "%s%s%u-%u:%u-%u", host, *host ? "/" : "",
-                        publish.host_port, publish.host_port + more, publish.port,
-                        publish.port + more));
-    }
+    r = add_pasta_ports(all, &request->publish, net_publish_parse, used, err);
+    if (r == 0 && request->publish_all)
+        r = add_pasta_ports(all, &request->exposed, net_expose_parse, used, err);
+    net_hold_release(&all->hold); /* pasta takes them itself */
+    if (r < 0)
+        return r;
     const char *const silent[] = {used[0] ? NULL : "-t", used[1] ? NULL : "-u", "-T", "-U"};
     for (size_t i = 0; i < ARRAY_SIZE(silent); i++) {
         if (!silent[i])
@@ -366,6 +401,22 @@ static int prepare_bridges(
     return 0;
 }
 
+/* What pasta has published, for who asks later. */
+static void note_pasta_ports(struct sandbox_networks *all)
+{
+    struct net_lease *lease = &all->pasta_lease;
+
+    if (!lease->ports.count)
+        return;
+    lease->network = "pasta";
+    lease->id = all->id;
+    lease->sandbox = all->sandbox;
+    _cleanup_json_ struct json_object *json = record_write(&net_lease_record, lease);
+    all->files.items[all->files.count++] = (struct netfile){NETFILE_PASTA_PORTS,
+            arena_strdup(all->arena, json_text(json)),
+            path_join(all->arena, all->folder, NETFILE_PASTA_PORTS)};
+}
+
 int sandbox_networks_prepare(struct engine *engine, struct engine_run *run, bool take,
         struct sandbox_networks **ret, struct error *err)
 {
@@ -395,6 +446,7 @@ int sandbox_networks_prepare(struct engine *engine, struct engine_run *run, bool
         return r;
     }
     mount_files(engine, run, all);
+    note_pasta_ports(all);
     *ret = all;
     return 0;
 }

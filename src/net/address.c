@@ -124,10 +124,16 @@ uint64_t net_subnet_index(const struct net_subnet *subnet, const struct net_addr
     return index;
 }
 
-uint64_t net_subnet_last(const struct net_subnet *subnet)
+uint64_t net_subnet_size(const struct net_subnet *subnet)
 {
     unsigned bits = (unsigned)net_address_size(&subnet->base) * 8 - subnet->prefix;
-    uint64_t count = 1ULL << (bits > COUNTED_BITS ? COUNTED_BITS : bits);
+
+    return 1ULL << (bits > COUNTED_BITS ? COUNTED_BITS : bits);
+}
+
+uint64_t net_subnet_last(const struct net_subnet *subnet)
+{
+    uint64_t count = net_subnet_size(subnet);
 
     return count <= 2 ? 0 : count - 2;
 }

@@ -50,6 +50,9 @@ uint64_t net_subnet_index(const struct net_subnet *subnet, const struct net_addr
 /* How many of its addresses hosts can have: from number 1 up to this one (without broadcast). */
 uint64_t net_subnet_last(const struct net_subnet *subnet);
 
+/* How many addresses it has, counted up to 2^32. */
+uint64_t net_subnet_size(const struct net_subnet *subnet);
+
 #define NET_MAC_SIZE 6
 
 /* "02:00:00:00:00:01", of one host (not a group's); -EINVAL. */

@@ -95,6 +95,20 @@ static int take_port(struct net_hold *hold, struct arena *arena, const struct ne
     return r;
 }
 
+/* The first of several that nobody has. */
+static int take_first(struct net_hold *hold, struct arena *arena, const struct net_publish *publish,
+        bool four, bool six, uint16_t *port)
+{
+    unsigned last = *port + (publish->choices ? publish->choices - 1U : 0);
+    int r = take_port(hold, arena, publish, four, six, port);
+
+    while (r == -EADDRINUSE && *port < last) {
+        ++*port;
+        r = take_port(hold, arena, publish, four, six, port);
+    }
+    return r;
+}
+
 static int cannot_take(struct arena *arena, const struct net_publish *publish, unsigned port,
         int code, struct error *err)
 {
@@ -127,7 +141,7 @@ int net_hold_take(struct net_hold *hold, struct arena *arena, const struct net_p
         memcpy(made, *ports, *count * sizeof(*made));
     for (unsigned i = 0; i < publish->count; i++) {
         uint16_t port = (uint16_t)(publish->host_port ? publish->host_port + i : 0);
-        int r = take_port(hold, arena, publish, four, six, &port);
+        int r = take_first(hold, arena, publish, four, six, &port);
         if (r < 0)
             return cannot_take(arena, publish, port, -r, err);
         made[*count + i] = (struct net_port){

@@ -161,10 +161,15 @@ static int choose_free(const struct network *network, const struct net_leases *l
         struct arena *arena, int family, const char **ret, struct error *err)
 {
     const struct net_subnet *range = network_range(network, family);
+    const struct net_subnet *part = network_chosen_from(network, family);
     unsigned char *used = arena_alloc(arena, CHOSEN_FROM);
-    uint64_t last = net_subnet_last(range);
+    uint64_t first = net_subnet_index(range, &part->base);
+    uint64_t last = first + net_subnet_size(part) - 1;
 
-    used[0] = 1;
+    if (last > net_subnet_last(range))
+        last = net_subnet_last(range);
+    if (!first)
+        first = 1;
     for (size_t i = 0; i <= leases->count; i++) {
         struct net_address address;
         if (i == leases->count) {
@@ -175,11 +180,11 @@ static int choose_free(const struct network *network, const struct net_leases *l
                 continue;
         }
         uint64_t index = net_subnet_index(range, &address);
-        if (index < CHOSEN_FROM)
-            used[index] = 1;
+        if (index >= first && index - first < CHOSEN_FROM)
+            used[index - first] = 1;
     }
-    for (uint64_t i = 1; i <= last && i < CHOSEN_FROM; i++) {
-        if (used[i])
+    for (uint64_t i = first; i <= last && i - first < CHOSEN_FROM; i++) {
+        if (used[i - first])
             continue;
         struct net_address address = net_subnet_at(range, i);
         *ret = net_address_text(arena, &address);
@@ -188,7 +193,7 @@ static int choose_free(const struct network *network, const struct net_leases *l
     return error_set(err, EADDRNOTAVAIL,
             "all addresses of network \"%s\" (%s) are in use; remove sandboxes, or make a network "
             "with a larger --subnet",
-            network->name, net_subnet_text(arena, range));
+            network->name, net_subnet_text(arena, part));
 }
 
 static int choose_family(const struct network *network, const struct net_leases *leases,

@@ -22,6 +22,7 @@
 static const struct field subnet_fields[] = {
         FIELD_REQUIRED(struct network_subnet, subnet, FIELD_STR),
         FIELD(struct network_subnet, gateway, FIELD_STR),
+        FIELD(struct network_subnet, range, FIELD_STR),
 };
 static const struct record subnet_record = RECORD(struct network_subnet, subnet_fields);
 
@@ -154,12 +155,37 @@ const struct net_subnet *network_range(const struct network *network, int family
     return NULL;
 }
 
+const struct net_subnet *network_chosen_from(const struct network *network, int family)
+{
+    for (size_t i = 0; i < network->subnets.count; i++)
+        if (network->ranges[i].base.family == family)
+            return network->chosen_from[i].base.family ? &network->chosen_from[i]
+                                                       : &network->ranges[i];
+    return NULL;
+}
+
 const struct net_address *network_gateway(const struct network *network, int family)
 {
     for (size_t i = 0; i < network->subnets.count; i++)
         if (network->gateways[i].family == family)
             return &network->gateways[i];
     return NULL;
+}
+
+/* A part of the subnet, that is a subnet itself. */
+static int read_range(struct arena *arena, struct network_subnet *from,
+        const struct net_subnet *range, struct net_subnet *ret, struct error *err)
+{
+    *ret = *range;
+    if (str_empty(from->range))
+        return 0;
+    if (net_subnet_parse(from->range, ret, err) < 0)
+        return error_prefix(err, "the range of addresses");
+    if (ret->prefix < range->prefix || !net_subnet_contains(range, &ret->base))
+        return error_set(err, EINVAL, "the range of addresses %s is not inside of the subnet %s",
+                from->range, from->subnet);
+    from->range = net_subnet_text(arena, ret);
+    return 0;
 }
 
 /* The texts of the subnets as values. A gateway that is not said is the first address. */
@@ -189,6 +215,8 @@ static int read_subnets(struct arena *arena, struct network *network, struct err
                 !net_subnet_contains(range, gateway))
             return error_set(err, EINVAL, "gateway \"%.64s\": write an address of the subnet %s",
                     from->gateway, from->subnet);
+        if (read_range(arena, from, range, &network->chosen_from[i], err) < 0)
+            return -EINVAL;
     }
     return 0;
 }

@@ -21,6 +21,7 @@
 struct network_subnet {
     const char *subnet;
     const char *gateway; /* the bridge's own address; "" in an internal network without names */
+    const char *range;   /* the part that addresses are chosen from, as a subnet; "": all */
 };
 
 struct network_options {
@@ -45,6 +46,7 @@ struct network {
     /* read from the texts above */
     struct net_subnet ranges[NETWORK_SUBNETS_MAX];
     struct net_address gateways[NETWORK_SUBNETS_MAX];
+    struct net_subnet chosen_from[NETWORK_SUBNETS_MAX]; /* the subnet, or the range in it */
 };
 extern const struct record network_record;
 
@@ -93,4 +95,5 @@ int network_forget(const struct networks *networks, const char *name, struct err
 
 /* The subnet of a family; NULL when the network has none. */
 const struct net_subnet *network_range(const struct network *network, int family);
+const struct net_subnet *network_chosen_from(const struct network *network, int family);
 const struct net_address *network_gateway(const struct network *network, int family);

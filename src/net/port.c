@@ -98,7 +98,8 @@ static int parse_host(char *text, struct net_publish *publish)
         return colon ? 0 : -EINVAL;
     if (parse_range(port, &publish->host_port, &count) < 0)
         return -EINVAL;
-    return count == publish->count ? 0 : -ERANGE;
+    publish->choices = publish->count == 1 ? count : 1;
+    return count == publish->count || publish->count == 1 ? 0 : -ERANGE;
 }
 
 static int parse(char *text, bool host, struct net_publish *publish)

@@ -17,6 +17,7 @@ int net_protocol_number(enum net_protocol protocol);
 struct net_publish {
     struct net_address host; /* family 0: all of the host's */
     uint16_t host_port;      /* 0: each is chosen */
+    uint16_t choices;        /* one port alone: the first free one of so many from host_port on */
     uint16_t port;
     uint16_t count;
     enum net_protocol protocol;
@@ -30,8 +31,8 @@ struct net_publish_list {
 
 /*
  * -p: "80", "8080:80", "127.0.0.1:8080:80", "127.0.0.1::80", "[::1]:8080:80", "8000-8009:80-89",
- * each with "/tcp" (when not said), "/udp" or "/sctp". A range of the host alone, "8000-8009:80",
- * lets one of them be chosen in Docker; here it is refused, since nobody could tell which.
+ * each with "/tcp" (when not said), "/udp" or "/sctp". Of a range of the host alone,
+ * "8000-8009:80", the first that is free is taken.
  */
 int net_publish_parse(const char *text, struct net_publish *ret, struct error *err);
 

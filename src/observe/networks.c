@@ -167,7 +167,7 @@ static const char *host_ip(const struct net_port *port, const struct net_lease *
 {
     if (!str_empty(port->host_ip))
         return port->host_ip;
-    return str_empty(lease->ipv4) ? "::" : "0.0.0.0";
+    return str_empty(lease->ipv4) && !str_empty(lease->ipv6) ? "::" : "0.0.0.0";
 }
 
 static void add_ports(struct arena *arena, const struct net_lease *lease, struct json_object *into)
@@ -195,7 +195,11 @@ struct json_object *networks_of_json(struct engine *engine, const struct sandbox
     struct net_leases leases = {0};
 
     if (sandbox->meta.id && net_wants_anything(&sandbox->meta.network))
-        sandbox_leases(engine, sandbox->meta.id, &leases, NULL);
+        sandbox_ports(engine, sandbox, &leases, NULL);
+    for (size_t i = 0; i < leases.count; i++)
+        add_ports(engine->arena, &leases.items[i], ports);
+    if (sandbox->meta.network.pasta)
+        leases.count = 0; /* no network of ours */
     for (size_t i = 0; i < leases.count; i++) {
         const struct net_lease *lease = &leases.items[i];
         struct json_object *one = json_object_new_object();
@@ -208,7 +212,6 @@ struct json_object *networks_of_json(struct engine *engine, const struct sandbox
         json_add_str(one, "Interface", lease->interface);
         json_object_object_add(one, "Aliases", aliases);
         json_object_object_add(all, lease->network, one);
-        add_ports(engine->arena, lease, ports);
     }
     json_object_object_add(settings, "Networks", all);
     json_object_object_add(settings, "Ports", ports);
@@ -223,7 +226,7 @@ const char *networks_ports_text(struct engine *engine, const struct sandbox *san
 
     if ((!request->publish.count && !request->publish_all) || sandbox->container.dir_fd < 0)
         return "";
-    sandbox_leases(engine, sandbox->meta.id, &leases, NULL);
+    sandbox_ports(engine, sandbox, &leases, NULL);
     for (size_t i = 0; i < leases.count; i++)
         for (size_t j = 0; j < leases.items[i].ports.count; j++) {
             const struct net_port *port = &leases.items[i].ports.items[j];
@@ -264,7 +267,7 @@ int networks_print_ports(
     int r = engine_find(engine, name, &sandbox, err);
 
     if (r == 0)
-        r = sandbox_leases(engine, sandbox.meta.id, &leases, err);
+        r = sandbox_ports(engine, &sandbox, &leases, err);
     if (r < 0)
         return r;
     for (size_t i = 0; i < leases.count; i++)

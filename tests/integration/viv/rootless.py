@@ -99,6 +99,18 @@ def test_a_network_by_pasta():
             eventually(lambda: "viv-nft" in as_them("exec", "r1", "wget", "-qO-",
                                                     "http://192.0.2.2/main.c").out)
         as_them("rm", "-f", "r1").ok()
+        # ports that are chosen are told, and one that somebody has is refused
+        as_them("run", "-d", "--name", "r2", "-p", "80", "-p", "8080-8089:81/udp", "-P", "--expose",
+                "82", "--network", "pasta", "--tmpfs", "/www", "busybox", "--", "sh", "-c", server).ok()
+        told = dict(line.split(" -> ") for line in as_them("port", "r2").ok().lines())
+        equal((sorted(told), told["81/udp"]), (["80/tcp", "81/udp", "82/tcp"], "0.0.0.0:8080"))
+        contains(as_them("ps").ok().out, told["80/tcp"] + "->80/tcp")
+        port = told["80/tcp"].rsplit(":", 1)[1]
+        eventually(lambda: run(*outside, "busybox", "wget", "-qO-", f"http://192.0.2.1:{port}/").out ==
+                   "inside\n")
+        fails(as_them("run", "--rm", "-p", f"{port}:80", "--network", "pasta", "busybox", "true"), 125,
+              f"publish port {port}/tcp: EADDRINUSE")
+        as_them("rm", "-f", "r2").ok()
         eventually(lambda: not [pid for pid, name in descendants().items()
                                 if name.startswith("pas") and not os.waitpid(pid, os.WNOHANG)[0]])
     fails(as_them("run", "--rm", "--network", "web", "busybox", "true"), 125,

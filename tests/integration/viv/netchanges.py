@@ -1,0 +1,102 @@
+"""Networks that change while a sandbox runs, and ports and addresses that are chosen of a range."""
+import re
+
+from lib import *
+from nethost import *
+
+TIMEOUT = 90
+
+
+def servers(h, name):
+    """The name servers that a sandbox has."""
+    return re.findall(r"(?m)^nameserver (\S+)$", h.viv("exec", name, "cat", "/etc/resolv.conf").ok().out)
+
+
+def hosts(h, name):
+    """{address: names} of a sandbox's /etc/hosts."""
+    lines = h.viv("exec", name, "cat", "/etc/hosts").ok().lines()
+    return dict(line.split(None, 1) for line in lines)
+
+
+@private("net")
+def test_names_follow_when_it_joins_and_leaves():
+    """A sandbox that runs knows its new address and asks who can answer; what it wrote itself stays."""
+    with host() as h:
+        for network in ("a", "b", "mute"):
+            h.viv("network", "create", *(["--disable-dns"] if network == "mute" else []), network).ok()
+        peer = h.serve("--network", "b", name="peer")
+        web = h.serve("--network", "a", "-h", "own", name="web")
+        shared = h.start("--network", "container:web", name="shared")
+        first = h.address(web, "a")
+        equal(hosts(h, web)[first], "own web")
+        equal(servers(h, web), [h.network_of("a", 1)])
+        h.viv("exec", web, "sh", "-c", "echo '192.0.2.99 extra' >>/etc/hosts; "
+              "echo 'options timeout:3' >>/etc/resolv.conf").ok()
+        h.viv("network", "connect", "b", web).ok()
+        second = h.address(web, "b")
+        for name in (web, shared):
+            found = hosts(h, name)
+            equal((found[first], found[second], found["192.0.2.99"]), ("own web", "own web", "extra"))
+        equal(servers(h, web), [h.network_of("a", 1)])
+        h.viv("network", "disconnect", "a", web).ok()
+        found = hosts(h, web)
+        check(first not in found, found)
+        equal((found[second], found["192.0.2.99"], found["127.0.0.1"]), ("own web", "extra", "localhost"))
+        equal(servers(h, web), [h.network_of("b", 1)])
+        contains(h.viv("exec", web, "cat", "/etc/resolv.conf").out, "options timeout:3")
+        equal(h.viv("exec", web, "wget", "-qO-", f"http://{peer}/").ok().out, "here peer\n")
+        equal(h.viv("exec", peer, "wget", "-qO-", "http://web/").ok().out, "here own\n")
+        # a network without names: the host's servers again
+        h.viv("network", "connect", "mute", web).ok()
+        h.viv("network", "disconnect", "b", web).ok()
+        check(h.network_of("b", 1) not in servers(h, web), servers(h, web))
+        equal(list(hosts(h, web)).count(h.address(web, "mute")), 1)
+        h.viv("network", "connect", "a", web).ok()
+        equal(h.viv("exec", web, "nslookup", "web").status, 0)
+        # the next start writes them anew
+        h.viv("rm", "-f", shared).ok()
+        h.viv("restart", "-t", "0", web).ok()
+        check("192.0.2.99" not in hosts(h, web), "the old file is left")
+        equal(servers(h, web), [h.network_of("a", 1)])
+
+
+@private("net")
+def test_one_of_a_range_of_ports():
+    """Of a range of the host for one port the first free one is taken, as Docker does."""
+    with host() as h:
+        names = [h.serve("-p", "8000-8001:80") for _ in range(2)]
+        for name, port in zip(names, (8000, 8001)):
+            equal(h.viv("port", name).ok().out, f"80/tcp -> 0.0.0.0:{port}\n")
+            equal(get(HERE, port, h.outside), f"here {name}")
+        fails(h.run("-p", "8000-8001:80", "busybox", "true"), 125,
+              "publish port 8001/tcp: EADDRINUSE")
+        h.viv("rm", "-f", names[0]).ok()
+        other = h.serve("-p", "127.0.0.1:7999-8005:80/tcp")
+        equal(h.viv("port", other, "80").ok().out, "127.0.0.1:7999\n")
+        equal(h.viv("port", h.serve("-p", "8000-8001:80"), "80").ok().out, "0.0.0.0:8000\n")
+        fails(h.run("-p", "8000-8001:80-82", "busybox", "true"), 125, "of the same length")
+
+
+@private("net")
+def test_addresses_are_chosen_of_a_range():
+    with host() as h:
+        create = ["network", "create", "--subnet", "10.77.0.0/24"]
+        h.viv(*create, "--ip-range", "10.77.0.64/31", "part").ok()
+        names = [h.start("--network", "part") for _ in range(2)]
+        equal(sorted(one["ipv4"] for one in h.leases("part").values()),
+              ["10.77.0.64", "10.77.0.65"])
+        fails(h.run("--network", "part", "busybox", "true"), 125,
+              'all addresses of network "part" (10.77.0.64/31) are in use')
+        # one that is asked for may be elsewhere in the subnet
+        h.run("--network", "part:ip=10.77.0.9", "busybox", "true").ok()
+        h.viv("rm", "-f", names[0]).ok()
+        equal(h.address(h.start("--network", "part"), "part"), "10.77.0.64")
+        h.viv("network", "create", "--subnet", "10.78.0.0/24", "--ip-range", "10.78.0.0/30",
+              "low").ok()
+        equal(h.address(h.start("--network", "low"), "low"), "10.78.0.2")
+        for words in (["--subnet", "10.79.0.0/24", "--ip-range", "10.80.0.0/28"],
+                      ["--subnet", "10.79.0.0/24", "--ip-range", "10.79.0.0/16"],
+                      ["--ip-range", "10.79.0.0/28"]):
+            fails(h.viv("network", "create", *words, "x"), 125, "a part of no --subnet")
+        fails(h.viv("network", "create", "--subnet", "10.79.0.0/24", "--ip-range", "10.79", "x"), 125,
+              "write an address and a prefix")
