@@ -62,8 +62,7 @@ static int read_option(const char *text, struct network_options *options, struct
 }
 
 /* Each range belongs to the subnet that it is in. */
-static int read_ranges(
-        const struct create_flags *flags, struct network *network, struct error *err)
+static int read_ranges(const struct create_flags *flags, struct network *network, struct error *err)
 {
     const char *text;
 

@@ -8,6 +8,7 @@
 #include "base/cleanup.h"
 #include "base/install.h"
 #include "base/io.h"
+#include "base/recordfile.h"
 #include "engine/nametexts.h"
 #include "engine/netfiles.h"
 #include "engine/network.h"
@@ -88,21 +89,17 @@ int sandbox_leases(struct engine *engine, const char *id, struct net_leases *ret
 int sandbox_ports(struct engine *engine, const struct sandbox *sandbox, struct net_leases *ret,
         struct error *err)
 {
-    _cleanup_json_ struct json_object *json = NULL;
-    struct record_report report = {.arena = engine->arena};
-    struct net_lease lease = {0};
+    struct net_lease lease;
 
     if (!sandbox->meta.network.pasta)
         return sandbox_leases(engine, sandbox->meta.id, ret, err);
     *ret = (struct net_leases){0};
     if (sandbox->container.dir_fd < 0 ||
-            json_parse_file_at(sandbox->container.dir_fd, NETFILE_PASTA_PORTS, &json, NULL) < 0)
+            recordfile_load(sandbox->container.dir_fd, NETFILE_PASTA_PORTS, &net_lease_record,
+                    engine->arena, &lease, NULL) < 0)
         return 0;
-    record_read(&net_lease_record, json, "", &lease, &report);
-    if (!report.faults.count) {
-        struct net_lease *slot = RECORD_APPEND(engine->arena, ret);
-        *slot = lease;
-    }
+    struct net_lease *slot = RECORD_APPEND(engine->arena, ret);
+    *slot = lease;
     return 0;
 }
 
@@ -399,8 +396,7 @@ static int route_anew(struct joining *joining, struct error *err)
     return r;
 }
 
-static struct net_leases without(
-        struct arena *arena, const struct net_leases *leases, size_t index)
+static struct net_leases without(struct arena *arena, const struct net_leases *leases, size_t index)
 {
     struct net_leases rest = {0};
 

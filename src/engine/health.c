@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
-#include "base/io.h"
+#include "base/recordfile.h"
 #include "base/str.h"
 #include "engine/events.h"
 #include "sys/process.h"
@@ -41,23 +41,17 @@ static const struct record report_record = RECORD(struct health_report, report_f
 
 int health_load(int record_fd, struct arena *arena, struct health_report *ret)
 {
-    _cleanup_json_ struct json_object *json = NULL;
-    struct record_report report = {.arena = arena};
-    int r = json_parse_file_at(record_fd, FILE_NAME, &json, NULL);
+    struct health_report found;
+    int r = recordfile_load(record_fd, FILE_NAME, &report_record, arena, &found, NULL);
 
-    if (r < 0)
-        return -ENOENT;
-    *ret = (struct health_report){0};
-    record_read(&report_record, json, "", ret, &report);
-    return report.faults.count ? -EINVAL : 0;
+    if (r == 0)
+        *ret = found;
+    return r;
 }
 
 static void save(int record_fd, const struct health_report *report)
 {
-    _cleanup_json_ struct json_object *json = record_write(&report_record, report);
-    const char *text = json_text(json);
-
-    io_replace_file_at(record_fd, FILE_NAME, text, strlen(text), 0600, false);
+    recordfile_save(record_fd, FILE_NAME, &report_record, report, RECORDFILE_PRIVATE);
 }
 
 static bool in_start_period(const struct sandbox_check *check, const char *started)

@@ -6,6 +6,7 @@
 
 #include "base/cleanup.h"
 #include "base/io.h"
+#include "base/recordfile.h"
 
 #define META "meta.json"
 #define LIFE "life.json"
@@ -88,55 +89,32 @@ static const struct field life_fields[] = {
 static const struct record life_record = RECORD(struct sandbox_life, life_fields);
 
 static int save(int dir_fd, const char *name, const struct record *record, const void *from,
-        bool durable, struct error *err)
+        int kind, struct error *err)
 {
-    _cleanup_json_ struct json_object *json = record_write(record, from);
-    const char *text = json_text(json);
-    int r = io_replace_file_at(dir_fd, name, text, strlen(text), 0600, durable);
+    int r = recordfile_save(dir_fd, name, record, from, kind);
 
     return r < 0 ? error_sys(err, -r, "write %s", name) : 0;
 }
 
-static int take_in(struct json_object *json, const char *name, const struct record *record,
-        struct arena *arena, void *into, struct error *err)
-{
-    struct record_report report = {.arena = arena};
-
-    record_read(record, json, "", into, &report);
-    if (report.faults.count)
-        return error_set(err, EINVAL, "%s: %s", name, report.faults.words[0]);
-    return 0;
-}
-
-static int load(int dir_fd, const char *name, const struct record *record, struct arena *arena,
-        void *into, struct error *err)
-{
-    _cleanup_json_ struct json_object *json = NULL;
-    int r = json_parse_file_at(dir_fd, name, &json, err);
-
-    return r < 0 ? r : take_in(json, name, record, arena, into, err);
-}
-
 int sandbox_meta_save(int dir_fd, const struct sandbox_meta *meta, bool durable, struct error *err)
 {
-    return save(dir_fd, META, &meta_record, meta, durable, err);
+    return save(dir_fd, META, &meta_record, meta, durable ? RECORDFILE_DURABLE : RECORDFILE_PRIVATE,
+            err);
 }
 
 int sandbox_meta_load(int dir_fd, struct arena *arena, struct sandbox_meta *ret, struct error *err)
 {
-    *ret = (struct sandbox_meta){0};
-    return load(dir_fd, META, &meta_record, arena, ret, err);
+    return recordfile_load(dir_fd, META, &meta_record, arena, ret, err);
 }
 
 int sandbox_life_save(int dir_fd, const struct sandbox_life *life, struct error *err)
 {
-    return save(dir_fd, LIFE, &life_record, life, false, err);
+    return save(dir_fd, LIFE, &life_record, life, RECORDFILE_PRIVATE, err);
 }
 
 int sandbox_life_load(int dir_fd, struct arena *arena, struct sandbox_life *ret, struct error *err)
 {
-    *ret = (struct sandbox_life){0};
-    return load(dir_fd, LIFE, &life_record, arena, ret, err);
+    return recordfile_load(dir_fd, LIFE, &life_record, arena, ret, err);
 }
 
 int sandbox_life_open(int dir_fd)
@@ -159,10 +137,14 @@ int sandbox_life_read(int fd, struct arena *arena, struct sandbox_life *ret, str
 {
     _cleanup_json_ struct json_object *json = NULL;
     _cleanup_buf_ struct buf text = {.max = 65536};
+    struct record_report report = {.arena = arena};
 
     *ret = (struct sandbox_life){0};
     if (lseek(fd, 0, SEEK_SET) < 0 || io_read_fd(fd, &text) < 0)
         return error_sys(err, errno, "read " LIFE);
     int r = json_parse(buf_text(&text), text.length, LIFE, &json, err);
-    return r < 0 ? r : take_in(json, LIFE, &life_record, arena, ret, err);
+    if (r < 0)
+        return r;
+    record_read(&life_record, json, "", ret, &report);
+    return record_error(&report, LIFE, err);
 }

@@ -14,7 +14,8 @@ static bool begins(const char *line, const char *word)
 {
     size_t length = word ? strlen(word) : 0;
 
-    return length && strncmp(line, word, length) == 0 && (line[length] == '\t' || line[length] == ' ');
+    return length && strncmp(line, word, length) == 0 &&
+           (line[length] == '\t' || line[length] == ' ');
 }
 
 /* The names that stand behind one of its addresses. */
@@ -32,8 +33,8 @@ static const char *own_names(const struct strv *lines, const struct nametexts_ch
     return change->name;
 }
 
-static void change_hosts(const struct strv *lines, const struct nametexts_change *change,
-        struct buf *text)
+static void change_hosts(
+        const struct strv *lines, const struct nametexts_change *change, struct buf *text)
 {
     const char *names = own_names(lines, change);
     const char *line;
@@ -63,8 +64,8 @@ static bool is_server(const char *line, const struct strv *servers)
 }
 
 /* The new servers stand where the first of the old ones stood. */
-static void change_servers(const struct strv *lines, const struct nametexts_change *change,
-        struct buf *text)
+static void change_servers(
+        const struct strv *lines, const struct nametexts_change *change, struct buf *text)
 {
     const char *line;
     bool written = false;

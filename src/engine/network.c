@@ -46,7 +46,7 @@ struct sandbox_networks {
     struct netfiles files;
     struct net_pasta_args pasta;
     struct net_lease pasta_lease; /* its ports, as if it were a network's */
-    bool taken; /* leases were saved */
+    bool taken;                   /* leases were saved */
 };
 
 /* ---- looking up ------------------------------------------------------------------------------ */
@@ -412,9 +412,9 @@ static void note_pasta_ports(struct sandbox_networks *all)
     lease->id = all->id;
     lease->sandbox = all->sandbox;
     _cleanup_json_ struct json_object *json = record_write(&net_lease_record, lease);
-    all->files.items[all->files.count++] = (struct netfile){NETFILE_PASTA_PORTS,
-            arena_strdup(all->arena, json_text(json)),
-            path_join(all->arena, all->folder, NETFILE_PASTA_PORTS)};
+    all->files.items[all->files.count++] =
+            (struct netfile){NETFILE_PASTA_PORTS, arena_strdup(all->arena, json_text(json)),
+                    path_join(all->arena, all->folder, NETFILE_PASTA_PORTS)};
 }
 
 int sandbox_networks_prepare(struct engine *engine, struct engine_run *run, bool take,

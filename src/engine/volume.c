@@ -12,6 +12,7 @@
 #include "base/cleanup.h"
 #include "base/io.h"
 #include "base/path.h"
+#include "base/recordfile.h"
 #include "engine/events.h"
 #include "engine/records.h"
 #include "engine/root.h"
@@ -95,21 +96,17 @@ int volumes_lock(struct engine *engine, int *ret_fd, struct error *err)
 
 static int load(struct engine *engine, int folder, const char *name, struct volume *ret)
 {
-    _cleanup_json_ struct json_object *json = NULL;
-    struct record_report report = {.arena = engine->arena};
     char path[300];
 
     snprintf(path, sizeof(path), "%s/" FILE_NAME, name);
     if (faccessat(folder, path, F_OK, AT_SYMLINK_NOFOLLOW) < 0)
         return -errno;
-    int r = json_parse_file_at(folder, path, &json, NULL);
+    int r = recordfile_load(folder, path, &record, engine->arena, ret, NULL);
     if (r < 0)
         return r;
-    *ret = (struct volume){0};
-    record_read(&record, json, "", ret, &report);
     ret->name = arena_strdup(engine->arena, name);
     ret->path = volume_path(engine, ret->name);
-    return report.faults.count ? -EINVAL : 0;
+    return 0;
 }
 
 static void tell(const struct engine *engine, const char *name, const char *action)
@@ -128,13 +125,11 @@ static int make(struct engine *engine, int folder, const struct volume *volume, 
     if (!written.driver)
         written.driver = "local";
     written.created = container_now_text(engine->arena);
-    _cleanup_json_ struct json_object *json = record_write(&record, &written);
-    const char *text = json_text(json);
     snprintf(path, sizeof(path), "%s/" DATA, volume->name);
     int r = io_make_dirs_at(folder, path, 0755);
     snprintf(path, sizeof(path), "%s/" FILE_NAME, volume->name);
     if (r == 0)
-        r = io_replace_file_at(folder, path, text, strlen(text), 0600, true);
+        r = recordfile_save(folder, path, &record, &written, RECORDFILE_DURABLE);
     if (r < 0)
         return error_sys(err, -r, "make the volume \"%s\"", volume->name);
     tell(engine, volume->name, "create");

@@ -10,6 +10,7 @@
 #include "base/cleanup.h"
 #include "base/io.h"
 #include "base/path.h"
+#include "base/recordfile.h"
 #include "sys/process.h"
 
 #define LEASES_MAX 65536
@@ -68,15 +69,12 @@ int lease_lock(const struct networks *networks, const char *network, struct erro
 
 static int read_lease(int folder, const char *name, struct arena *arena, struct net_lease *ret)
 {
-    _cleanup_json_ struct json_object *json = NULL;
-    struct record_report report = {.arena = arena};
-    struct net_lease lease = {0};
-    int r = json_parse_file_at(folder, name, &json, NULL);
+    struct net_lease lease;
+    int r = recordfile_load(folder, name, &net_lease_record, arena, &lease, NULL);
 
     if (r < 0)
         return r;
-    record_read(&net_lease_record, json, "", &lease, &report);
-    if (report.faults.count || !str_equal(lease_file(&lease), path_base(name)))
+    if (!str_equal(lease_file(&lease), path_base(name)))
         return -EINVAL;
     *ret = lease;
     return 0;
@@ -237,11 +235,9 @@ static const char *boot_id(struct arena *arena)
 int lease_store(const struct networks *networks, struct arena *arena, const struct net_lease *lease,
         struct error *err)
 {
-    _cleanup_json_ struct json_object *json = record_write(&net_lease_record, lease);
-    const char *text = json_text(json);
     const char *path =
             arena_printf(arena, "%s/%s", folder_of(arena, lease->network), lease_file(lease));
-    int r = io_replace_file_at(networks->fd, path, text, strlen(text), 0644, false);
+    int r = recordfile_save(networks->fd, path, &net_lease_record, lease, RECORDFILE_PUBLIC);
 
     return r < 0 ? error_sys(err, -r, "write the lease %s/%s", networks->path, path) : 0;
 }

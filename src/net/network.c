@@ -14,6 +14,7 @@
 #include "base/cleanup.h"
 #include "base/io.h"
 #include "base/path.h"
+#include "base/recordfile.h"
 #include "net/routes.h"
 
 #define FILE_NAME "network.json"
@@ -224,16 +225,10 @@ static int read_subnets(struct arena *arena, struct network *network, struct err
 static int load(const struct networks *networks, const char *name, struct arena *arena,
         struct network *ret, struct error *err)
 {
-    _cleanup_json_ struct json_object *json = NULL;
-    struct record_report report = {.arena = arena};
-    struct network network = {0};
+    struct network network;
     const char *path = arena_printf(arena, "%s/" FILE_NAME, name);
-    int r = json_parse_file_at(networks->fd, path, &json, err);
+    int r = recordfile_load(networks->fd, path, &network_record, arena, &network, err);
 
-    if (r == 0) {
-        record_read(&network_record, json, "", &network, &report);
-        r = record_error(&report, path, err);
-    }
     if (r == 0)
         r = read_subnets(arena, &network, err);
     if (r == 0)
@@ -411,15 +406,14 @@ static const char *now_text(struct arena *arena)
 static int store(const struct networks *networks, struct arena *arena,
         const struct network *network, struct error *err)
 {
-    _cleanup_json_ struct json_object *json = record_write(&network_record, network);
-    const char *text = json_text_pretty(json);
+    const char *path = arena_printf(arena, "%s/" FILE_NAME, network->name);
     const char *folder = arena_printf(arena, "%s/leases", network->name);
     int r = io_make_dirs_at(networks->fd, folder, 0755);
 
     if (r == 0)
-        r = io_replace_file_at(networks->fd, arena_printf(arena, "%s/" FILE_NAME, network->name),
-                text, strlen(text), 0644, true);
-    return r < 0 ? error_sys(err, -r, "write %s/%s/" FILE_NAME, networks->path, network->name) : 0;
+        r = recordfile_save(networks->fd, path, &network_record, network,
+                RECORDFILE_PUBLIC | RECORDFILE_DURABLE | RECORDFILE_PRETTY);
+    return r < 0 ? error_sys(err, -r, "write %s/%s", networks->path, path) : 0;
 }
 
 /* All but storing it; the caller holds the lock, or wants to know only. */

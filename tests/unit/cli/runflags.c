@@ -398,9 +398,8 @@ static const struct bad_row bad_cases[] = {
         {"--ip 10.1 img", "--ip: \"10.1\" is no address of IPv4"},
         {"-p 80:70000 img", "-p: \"80:70000\": write [[ADDRESS:][PORT]:]PORT[/tcp|udp|sctp], as in "
                             "8080:80, 127.0.0.1:8080:80, [::1]:8080:80 or 8000-8009:80-89/udp"},
-        {"-p 8000-8001:80-82 img",
-                "-p: \"8000-8001:80-82\": the two ranges have to be of the same "
-                "length, as in 8000-8009:80-89"},
+        {"-p 8000-8001:80-82 img", "-p: \"8000-8001:80-82\": the two ranges have to be of the same "
+                                   "length, as in 8000-8009:80-89"},
         {"--expose 80/x img",
                 "--expose: \"80/x\": write PORT[-PORT][/tcp|udp|sctp], as in 80 or 8000-8009/udp"},
         {"--dns host img", "--dns \"host\": write an address"},
