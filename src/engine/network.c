@@ -99,6 +99,21 @@ static int load_networks(struct sandbox_networks *all, bool take, struct error *
 
 /* ---- ports ----------------------------------------------------------------------------------- */
 
+/* Redirecting what is sent to ::1 takes a route_localnet that IPv6 does not have. */
+static int check_loopback6(
+        const char *text, const struct net_publish *publish, struct error *err)
+{
+    struct net_address loopback;
+
+    net_address_parse("::1", false, &loopback);
+    if (!publish->host.family || !net_address_equal(&publish->host, &loopback))
+        return 0;
+    return error_set(err, EOPNOTSUPP,
+            "-p %s: the kernel cannot lead what is sent to ::1 to a bridge; publish on 127.0.0.1 or "
+            "another address of this host, or use --network pasta",
+            text);
+}
+
 static int hold_ports(struct sandbox_networks *all, struct error *err)
 {
     const struct net_request *request = all->request;
@@ -110,6 +125,8 @@ static int hold_ports(struct sandbox_networks *all, struct error *err)
 
     strv_foreach (text, &request->publish) {
         r = net_publish_parse(text, &publish, err);
+        if (r == 0)
+            r = check_loopback6(text, &publish, err);
         if (r == 0)
             r = net_hold_take(&all->hold, all->arena, &publish, network_range(network, AF_INET),
                     network_range(network, AF_INET6), &lease->ports.items, &lease->ports.count,

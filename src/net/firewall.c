@@ -20,6 +20,8 @@
  * - guard: route_localnet lets this host's own clients reach published ports on 127.0.0.1; nothing
  *   that a sandbox sends may use it.
  * - arrivals: what comes from outside for 127.0.0.1 is never redirected.
+ * - own: there is no route_localnet for ::1, so a client of it would wait for nothing; refused, it
+ *   goes on to 127.0.0.1.
  * - forward: a sandbox is reached by its published ports, by its own network, and by answers.
  * - postrouting: a sandbox that asks for a published port of its own network has to get the answer
  *   from the address that it asked; and 127.0.0.1 means nothing inside.
@@ -61,6 +63,7 @@ static const char base[] =
         "add rule " TABLE " guard iifname @bridges ip daddr 127.0.0.0/8 drop\n"
         "add rule " TABLE " arrivals ip daddr 127.0.0.0/8 return\n"
         "add rule " TABLE " arrivals fib daddr type local jump ports\n"
+        "add rule " TABLE " own ip6 daddr ::1 return\n"
         "add rule " TABLE " own fib daddr type local jump ports\n"
         "add rule " TABLE " forward iifname != @bridges oifname != @bridges accept\n"
         "add rule " TABLE " forward jump administrator\n"

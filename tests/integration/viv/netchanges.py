@@ -78,6 +78,20 @@ def test_one_of_a_range_of_ports():
 
 
 @private("net")
+def test_the_loopback_of_ipv6_is_told_no():
+    """A client of ::1 is refused at once, and not left waiting: it goes on to 127.0.0.1."""
+    with host() as h:
+        run("ip", "link", "set", "lo", "up").ok()
+        h.viv("network", "create", "--ipv6", "six").ok()
+        name = h.serve("--network", "six", "-p", "8080:80")
+        equal(get("::1", 8080), "refused")
+        equal((get("127.0.0.1", 8080), get(HERE6, 8080)), (f"here {name}", f"here {name}"))
+        equal(get("localhost", 8080), f"here {name}")
+        fails(h.run("--network", "six", "-p", "[::1]:8081:80", "busybox", "true"), 125,
+              "publish on 127.0.0.1")
+
+
+@private("net")
 def test_addresses_are_chosen_of_a_range():
     with host() as h:
         create = ["network", "create", "--subnet", "10.77.0.0/24"]
