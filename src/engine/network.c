@@ -100,8 +100,7 @@ static int load_networks(struct sandbox_networks *all, bool take, struct error *
 /* ---- ports ----------------------------------------------------------------------------------- */
 
 /* Redirecting what is sent to ::1 takes a route_localnet that IPv6 does not have. */
-static int check_loopback6(
-        const char *text, const struct net_publish *publish, struct error *err)
+static int check_loopback6(const char *text, const struct net_publish *publish, struct error *err)
 {
     struct net_address loopback;
 
@@ -109,7 +108,8 @@ static int check_loopback6(
     if (!publish->host.family || !net_address_equal(&publish->host, &loopback))
         return 0;
     return error_set(err, EOPNOTSUPP,
-            "-p %s: the kernel cannot lead what is sent to ::1 to a bridge; publish on 127.0.0.1 or "
+            "-p %s: the kernel cannot lead what is sent to ::1 to a bridge; publish on 127.0.0.1 "
+            "or "
             "another address of this host, or use --network pasta",
             text);
 }

@@ -1,0 +1,124 @@
+"""Each option of -v and --mount, by what it does inside."""
+import os
+
+from lib import *
+from box import box
+
+TIMEOUT = 60
+
+
+def options(b, flags, path="/m"):
+    """The mount options of a place, as the sandbox sees them."""
+    line, = [line for line in b.out("cat /proc/self/mountinfo", *flags).splitlines()
+             if line.split()[4] == path]
+    return line.split()[5].split(",")
+
+
+def test_options_of_the_mount():
+    with box() as b:
+        (work() / "d").mkdir()
+        source = work() / "d"
+        for word in ("nosuid", "nodev", "noexec", "noatime", "ro"):
+            found = options(b, ["-v", f"{source}:/m:{word}"])
+            check(word in found, f"{word}: {found}")
+            found = options(b, ["-v", f"vol:/m:{word}"])
+            check(word in found, f"{word}: {found}")
+        for words in ("cached", "delegated", "consistent", "rw", "copy"):
+            check("rw" in options(b, ["-v", f"{source}:/m:{words}"]), words)
+        check("rw" in options(b, ["--mount", f"type=bind,src={source},dst=/m,consistency=cached"]))
+        (source / "link").symlink_to("file")
+        (source / "file").write_text("there\n")
+        equal(b.out("cat /m/link", "-v", f"{source}:/m"), "there")
+        check(b.sh("cat /m/link", "-v", f"{source}:/m:nosymfollow").status != 0, "it was followed")
+        (source / "tool").write_text("#!/bin/sh\necho ran\n")
+        (source / "tool").chmod(0o755)
+        equal(b.out("/m/tool", "-v", f"{source}:/m:exec"), "ran")
+        fails(b.sh("/m/tool", "-v", f"{source}:/m:noexec"), 126, "Permission denied")
+        for flags, text in (("nosiud", "did you mean nosuid"), ("ro,rw", "read-only and writable"),
+                            ("shared,slave", "contradict")):
+            fails(b.run("-v", f"{source}:/m:{flags}", "busybox", "true"), 125, text)
+
+
+@private("mnt")
+def test_what_is_mounted_below():
+    """A bind takes what is below with it, read-only too, unless it is said otherwise."""
+    with box() as b:
+        source = work() / "d"
+        (source / "sub").mkdir(parents=True)
+        run("mount", "-t", "tmpfs", "tmpfs", source / "sub").ok()
+        (source / "sub/f").write_text("below\n")
+        mount = f"type=bind,source={source},target=/m"
+        equal(b.out("cat /m/sub/f", "-v", f"{source}:/m"), "below")
+        write = "(echo x >/m/sub/new && rm /m/sub/new) 2>/dev/null && echo written || echo refused"
+        for flags, wanted in ((["-v", f"{source}:/m"], "written"), (["-v", f"{source}:/m:ro"], "refused"),
+                              (["-v", f"{source}:/m:ro-non-recursive"], "written"),
+                              (["--mount", mount + ",readonly"], "refused"),
+                              (["--mount", mount + ",readonly,bind-recursive=writable"], "written")):
+            equal((flags, b.out(write, *flags)), (flags, wanted))
+        for flags in (["--mount", mount + ",bind-nonrecursive"],
+                      ["--mount", mount + ",bind-recursive=disabled"]):
+            equal(b.out("ls /m/sub", *flags), "")
+
+
+@private("mnt")
+def test_propagation():
+    """What is mounted later passes in and out as the word says."""
+    with box() as b:
+        top = work() / "top"
+        top.mkdir()
+        run("mount", "-t", "tmpfs", "tmpfs", top).ok()
+        run("mount", "--make-shared", top).ok()
+        for word, flags in (("rprivate", ["-v", f"{top}:/m"]), ("rslave", ["-v", f"{top}:/m:rslave"]),
+                            ("rshared", ["--mount", f"type=bind,source={top},target=/m,"
+                                         "bind-propagation=rshared"])):
+            for end in ("in", "out"):
+                (top / word / end).mkdir(parents=True)
+            script = (f"while [ ! -e /m/{word}/go ]; do sleep 0.02; done; "
+                      f"ls /m/{word}/in; mount -t tmpfs tmpfs /m/{word}/out && touch /m/{word}/out/f; "
+                      "echo done; sleep 1000")
+            name = b.start("--userns", "host", "--cap-add", "SYS_ADMIN", *flags, script=script)
+            run("mount", "-t", "tmpfs", "tmpfs", top / word / "in").ok()
+            (top / word / "in/late").write_text("")
+            (top / word / "go").write_text("")
+            eventually(lambda n=name: "done" in b.viv("logs", n).out)
+            lines = b.viv("logs", name).out.split()
+            equal((word, "late" in lines), (word, word != "rprivate"))
+            equal((word, os.path.exists(top / word / "out/f")), (word, word == "rshared"))
+            b.viv("rm", "-f", name).ok()
+
+
+def test_file_systems_in_memory():
+    with box() as b:
+        mount = "type=tmpfs,target=/m"
+        equal(b.out("stat -c %a /m; df -k /m | tail -1 | awk '{print $2}'",
+                    "--mount", mount + ",tmpfs-size=2m,tmpfs-mode=0711"), "711\n2048")
+        equal(b.out("stat -c %a /m; df -k /m | tail -1 | awk '{print $2}'",
+                    "--tmpfs", "/m:size=3m,mode=700"), "700\n3072")
+        check("ro" in options(b, ["--mount", mount + ",readonly"]))
+        check("noexec" in options(b, ["--tmpfs", "/m:noexec"]))
+        equal(b.out("ls /etc/passwd", "--mount", "type=tmpfs,target=/etc,tmpcopyup"), "/etc/passwd")
+        fails(b.run("--mount", mount + ",source=/x", "busybox", "true"), 125, "has no source")
+
+
+def test_owners_are_right_whatever_the_ids():
+    """A volume's files have the owners that are seen inside; a directory's are mapped on demand."""
+    with box() as b:
+        source = work() / "d"
+        source.mkdir()
+        (source / "f").write_text("")
+        os.chown(source / "f", 7, 8)
+        os.chmod(source, 0o777)
+        for users in ("auto", "host"):
+            mount = f"{source}:/m:idmap" if users == "auto" else f"{source}:/m"
+            equal((users, b.out("stat -c %u:%g /m/f", "--userns", users, "-v", mount)),
+                  (users, "7:8"))
+            equal(b.out("touch /v/f; chown 7:8 /v/f; stat -c %u:%g /v/f", "--userns", users,
+                        "-v", "own:/v"), "7:8")
+            equal(b.out("touch /m/new; chown 5:6 /m/new; stat -c %u:%g /m/new", "--userns", users,
+                        "-v", mount), "5:6")
+            found = os.stat(source / "new")
+            equal((found.st_uid, found.st_gid), (5, 6))
+        fails(b.run("--userns", "host", "-v", f"{source}:/m:idmap", "busybox", "true"), 125,
+              "idmap without uidMappings")
+        equal(b.out("ls /etc | head -1", "--mount", "type=volume,source=c1,target=/etc,volume-nocopy"), "")
+        check(b.out("ls /etc | head -1", "--mount", "type=volume,source=c2,target=/etc"), "not filled")
