@@ -39,6 +39,7 @@ def made(what, make):
 def make_root(path):
     # What it mounts on the way is not seen by the tests that look for mounts left behind.
     run("unshare", "--mount", "mmdebstrap", "--quiet", "--variant=minbase", f"--include={INCLUDE}",
+        "--aptopt=Acquire::Retries \"5\"",
         f"--customize-hook={PASSWORD}", "--dpkgopt=path-exclude=/usr/share/doc/*",
         "--dpkgopt=path-exclude=/usr/share/man/*", "--dpkgopt=path-exclude=/usr/share/locale/*",
         "bookworm", path, timeout=600).ok()

@@ -396,7 +396,7 @@ def debian_root():
             run("rm", "-rf", cache / "debian-root.new").ok()
             # What it mounts on the way is not seen by the tests that look for mounts left behind.
             run("unshare", "--mount", "mmdebstrap", "--quiet", "--variant=minbase",
-                "--include=perl", "bookworm",
+                "--include=perl", "--aptopt=Acquire::Retries \"5\"", "bookworm",
                 cache / "debian-root.new", timeout=280).ok()
             (cache / "debian-root.new").rename(cache / "debian-root")
     return cache / "debian-root"

@@ -121,6 +121,7 @@ def root_image():
     with private_tmp(root):
         argv = ["unshare", "--mount", "mmdebstrap", "--mode=root", "--variant=minbase", "--quiet",
                 "--include=" + ",".join(packages()), "--aptopt=APT::Install-Recommends \"false\"",
+                "--aptopt=Acquire::Retries \"5\"",
                 "--dpkgopt=path-exclude=/usr/share/doc/*", "--dpkgopt=path-exclude=/usr/share/man/*",
                 "--dpkgopt=path-exclude=/usr/share/locale/*",
                 *(f"--aptopt={line.rstrip(';')};" for line in apt_options()),
