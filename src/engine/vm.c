@@ -7,6 +7,7 @@
 #include "container/clone.h"
 #include "container/console.h"
 #include "container/hook_steps.h"
+#include "engine/vm_boot.h"
 #include "engine/vm_network.h"
 #include "engine/vm_spec.h"
 #include "engine/vm_steps.h"

@@ -10,9 +10,8 @@
 #include "base/io.h"
 #include "container/update.h"
 #include "engine/vm.h"
+#include "engine/vm_boot.h"
 #include "spec/check.h"
-
-#define PATIENCE_MS 60000
 
 bool vm_is(const struct container *container)
 {
@@ -38,7 +37,7 @@ static int read_answer(int sock)
 
 static int connect_through(int dir_fd, int *ret)
 {
-    static const struct timeval patience = {PATIENCE_MS / 1000, 0};
+    static const struct timeval patience = {VM_PATIENCE_MS / 1000, 0};
     struct sockaddr_un address = {.sun_family = AF_UNIX};
     _cleanup_close_ int sock = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
     char line[32];
@@ -70,6 +69,12 @@ int vm_connect(const struct container *container, int *ret_fd, struct error *err
     int r = connect_through(container->dir_fd, ret_fd);
     if (r == -ECONNREFUSED || r == -ENOENT || r == -ENODATA)
         return error_set(err, ESRCH, "the machine of sandbox \"%s\" has ended, or not begun", name);
+    if (r == -EAGAIN) /* SO_RCVTIMEO */
+        return error_set(err, ETIMEDOUT,
+                "the agent in the machine of sandbox \"%s\" did not answer within %d s: its kernel "
+                "may "
+                "hang; viv kill ends it",
+                name, VM_PATIENCE_MS / 1000);
     return r < 0 ? error_sys(err, -r, "connect to the machine of sandbox \"%s\"", name) : 0;
 }
 
@@ -87,7 +92,7 @@ int vm_call(const struct container *container, const struct agent_call *call,
     agent_put_record(&out, AGENT_CALL, &agent_call_record, call);
     r = agent_send(&link, &out, err);
     if (r == 0)
-        r = agent_expect(&link, PATIENCE_MS, AGENT_RESULT, &frame, err);
+        r = agent_expect(&link, VM_PATIENCE_MS, AGENT_RESULT, &frame, err);
     if (r == 0 && ret)
         r = json_parse(frame.data, frame.length, "the agent's answer", ret, err);
     return r;

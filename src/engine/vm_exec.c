@@ -7,11 +7,10 @@
 #include "base/install.h"
 #include "container/clone.h"
 #include "container/console.h"
+#include "engine/vm_boot.h"
 #include "engine/vm_call.h"
 #include "engine/vm_spec.h"
 #include "engine/vm_steps.h"
-
-#define PATIENCE_MS 120000
 
 static int ask(int sock, const struct container_exec_request *request, const struct vm_exec *exec,
         struct error *err)
@@ -32,7 +31,7 @@ static int ask(int sock, const struct container_exec_request *request, const str
 
     agent_put_record(&out, AGENT_EXEC, &agent_exec_record, &message);
     int r = agent_send(&link, &out, err);
-    return r < 0 ? r : agent_expect(&link, PATIENCE_MS, AGENT_STARTED, &frame, err);
+    return r < 0 ? r : agent_expect(&link, VM_PATIENCE_MS, AGENT_STARTED, &frame, err);
 }
 
 /* On the host: a process in the sandbox's control group that becomes viv-shim. */
@@ -53,7 +52,7 @@ static int build(const struct container_exec_request *request, struct vm *vm,
     else if (request->process->terminal)
         making->built.console_slot = plan_new_slot(plan);
     vm->host_slot = plan_new_slot(plan);
-    vm->status_slot = -1;
+    vm->status_slot = vm->log_slot = -1;
     struct container_clone clone = {
             .user_slot = -1,
             .pid_slot = -1,

@@ -1,10 +1,8 @@
 #include "engine/vm_steps.h"
 
 #include <fcntl.h>
-#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
-#include <sys/random.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -14,15 +12,13 @@
 #include "base/cleanup.h"
 #include "base/io.h"
 #include "engine/machine.h"
+#include "engine/vm_boot.h"
 #include "engine/vm_mounts.h"
 #include "engine/vm_network.h"
 #include "engine/vm_template.h"
 #include "proto/agent.h"
 #include "sys/process.h"
 
-#define BOOT_PATIENCE_MS 300000 /* a machine on the software CPU of a busy host */
-#define LOG_TAIL 1024
-#define SEED_SIZE 32
 #define SECTOR 512
 
 /* Args of a step are constant, and what belongs to this one run stands beside them. */
@@ -261,125 +257,6 @@ static int64_t now_ns(void)
     return now.tv_sec * 1000000000LL + now.tv_nsec;
 }
 
-/* Keeps the end of what viv-vmm and the guest's kernel say. */
-static void read_log(int fd, struct buf *tail)
-{
-    char chunk[LOG_TAIL];
-    ssize_t got;
-
-    while ((got = read(fd, chunk, sizeof(chunk))) > 0) {
-        size_t most = LOG_TAIL - (size_t)got;
-        if (tail->length > most) {
-            memmove(tail->data, tail->data + (tail->length - most), most);
-            tail->length = most;
-        }
-        buf_add(tail, chunk, (size_t)got);
-    }
-}
-
-/* The lines of it as one, for an error's text; what is no plain text is left out. */
-static const char *tail_text(struct buf *tail)
-{
-    size_t used = 0;
-
-    for (size_t i = 0; i < tail->length; i++) {
-        char c = tail->data[i];
-        if (c == '\n' && used && i + 1 < tail->length)
-            c = ' ';
-        if (c >= ' ' && c <= '~')
-            tail->data[used++] = c;
-    }
-    tail->length = used;
-    if (tail->data)
-        tail->data[used] = '\0';
-    return buf_text(tail);
-}
-
-/* Waits until the agent says something, or the machine is gone. */
-static int wait_for_boot(int link, int log, struct buf *tail, struct error *err)
-{
-    struct pollfd ready[2] = {{.fd = link, .events = POLLIN}, {.fd = log, .events = POLLIN}};
-    int64_t deadline = now_ns() + BOOT_PATIENCE_MS * INT64_C(1000000);
-
-    while (!ready[0].revents) {
-        int64_t left = (deadline - now_ns()) / 1000000;
-        int r = poll(ready, 2, left > 0 ? (int)left : 0);
-        if (r < 0 && errno != EINTR)
-            return error_sys(err, errno, "wait for the machine");
-        if (r == 0)
-            return error_set(err, ETIMEDOUT, "the machine did not boot within %d s",
-                    BOOT_PATIENCE_MS / 1000);
-        if (r > 0 && ready[1].revents) {
-            read_log(log, tail);
-            if (ready[1].revents & (POLLHUP | POLLERR))
-                ready[1].fd = -1;
-        }
-    }
-    return 0;
-}
-
-static int greet(
-        struct vm *vm, const struct plan_run *run, struct agent_link *link, struct error *err)
-{
-    _cleanup_arena_ struct arena arena = {0};
-    _cleanup_buf_ struct buf out = {0};
-    struct agent_frame frame;
-    struct agent_hello hello;
-    unsigned char seed[SEED_SIZE];
-    struct timespec now;
-    int r = agent_expect(link, BOOT_PATIENCE_MS, AGENT_HELLO, &frame, err);
-
-    if (r == 0)
-        r = agent_read(&frame, &agent_hello_record, &arena, &hello, err);
-    if (r < 0)
-        return r;
-    if (hello.version != AGENT_VERSION)
-        return error_set(err, EPROTONOSUPPORT,
-                "the agent in %s speaks version %u of the protocol, this viv %d: build or install "
-                "both anew",
-                vm->machine.initrd.path, hello.version, AGENT_VERSION);
-    vm_keep_template(vm, run); /* before it has an identity of its own */
-    clock_gettime(CLOCK_REALTIME, &now);
-    bool random = getrandom(seed, sizeof(seed), 0) == sizeof(seed);
-    struct agent_welcome welcome = {
-            .version = AGENT_VERSION,
-            .seed = random ? agent_hex(&arena, seed, sizeof(seed)) : NULL,
-            .seconds = now.tv_sec,
-            .nanoseconds = now.tv_nsec,
-    };
-    agent_put_record(&out, AGENT_WELCOME, &agent_welcome_record, &welcome);
-    return agent_send(link, &out, err);
-}
-
-int vm_carry_machine(
-        struct plan_run *run, size_t from, size_t to, int64_t *ret_ns, struct error *err)
-{
-    struct vm *vm = run->carrier_data[STEP_MACHINE];
-    _cleanup_(agent_link_free) struct agent_link link = {.fd = run->fds[vm->host_slot]};
-    _cleanup_buf_ struct buf tail = {0};
-    int64_t start = now_ns();
-
-    (void)from, (void)to;
-    if (vm->greeted)
-        return 0;
-    cleanup_close(&run->fds[vm->vmm_slot]); /* else its end would not show */
-    cleanup_close(&run->fds[vm->log_end_slot]);
-    int r = wait_for_boot(link.fd, run->fds[vm->log_slot], &tail, err);
-    if (r == 0)
-        r = greet(vm, run, &link, err);
-    read_log(run->fds[vm->log_slot], &tail);
-    if (r < 0) {
-        if (vm_has_template(vm, run))
-            template_drop(&vm->template); /* the next one boots */
-        error_prefix(err, "the machine did not come up");
-        return tail.length ? error_append(err, "; it said: %s", tail_text(&tail)) : r;
-    }
-    cleanup_close(&run->fds[vm->log_slot]);
-    vm->greeted = true;
-    *ret_ns = now_ns() - start;
-    return 0;
-}
-
 /* ---- the guest ------------------------------------------------------------------------------- */
 
 struct agent_filter *vm_filter(
@@ -444,9 +321,9 @@ int vm_carry_guest(struct plan_run *run, size_t from, size_t to, int64_t *ret_ns
     if (r == 0)
         r = agent_send(&link, &out, err);
     if (r == 0)
-        r = agent_expect(&link, BOOT_PATIENCE_MS, AGENT_CREATED, &frame, err);
+        r = agent_expect(&link, VM_PATIENCE_MS, AGENT_CREATED, &frame, err);
     if (r == 0 && !vm->guest.wait_for_start)
-        r = agent_expect(&link, BOOT_PATIENCE_MS, AGENT_STARTED, &frame, err);
+        r = agent_expect(&link, VM_PATIENCE_MS, AGENT_STARTED, &frame, err);
     vm->sent = r == 0;
     *ret_ns = now_ns() - start;
     return r;
@@ -457,18 +334,18 @@ int vm_carry_guest(struct plan_run *run, size_t from, size_t to, int64_t *ret_ns
 static int shim_apply(const struct step *step, struct plan_run *run, struct error *err)
 {
     const struct vm *vm = vm_of(step);
-    char link[16], status[16];
-    int link_fd = run->fds[vm->host_slot];
-    int status_fd = vm->status_slot >= 0 ? run->fds[vm->status_slot] : -1;
+    const int slots[] = {vm->host_slot, vm->status_slot, vm->log_slot};
+    char numbers[ARRAY_SIZE(slots)][16];
     char *none[] = {NULL};
-    char *argv[] = {(char *)(uintptr_t) "viv-shim", link, status,
+    char *argv[] = {(char *)(uintptr_t) "viv-shim", numbers[0], numbers[1], numbers[2],
             vm->guest.wait_for_start ? (char *)(uintptr_t) "start" : NULL, NULL};
 
-    snprintf(link, sizeof(link), "%d", link_fd);
-    snprintf(status, sizeof(status), "%d", status_fd);
-    (void)fcntl(link_fd, F_SETFD, 0);
-    if (status_fd >= 0)
-        (void)fcntl(status_fd, F_SETFD, 0);
+    for (size_t i = 0; i < ARRAY_SIZE(slots); i++) {
+        int fd = slots[i] >= 0 ? run->fds[slots[i]] : -1;
+        if (fd >= 0)
+            (void)fcntl(fd, F_SETFD, 0);
+        snprintf(numbers[i], sizeof(numbers[i]), "%d", fd);
+    }
     int r = sys_execve(vm->shim, argv, none);
     return error_sys(err, -r, "execute %s", vm->shim);
 }
@@ -477,7 +354,7 @@ static void shim_describe(const struct step *step, struct step_text *text)
 {
     const struct vm *vm = vm_of(step);
 
-    step_call(text, "execve(%s, [\"viv-shim\", \"<agent>\", \"<status>\"%s], [])",
+    step_call(text, "execve(%s, [\"viv-shim\", \"<agent>\", \"<status>\", \"<log>\"%s], [])",
             step_quote(text->arena, vm->shim), vm->guest.wait_for_start ? ", \"start\"" : "");
     step_why(text, "Stands on the host for the workload: its streams, its signals, its end.");
 }

@@ -20,10 +20,6 @@ void vm_step_shim(struct plan *plan, struct vm *vm);
 struct agent_filter *vm_filter(
         struct arena *arena, const struct seccomp_filter *filter, struct agent_filter *into);
 
-/* Waits for the agent's hello; what viv-vmm says meanwhile goes into the error. */
-int vm_carry_machine(
-        struct plan_run *run, size_t from, size_t to, int64_t *ret_ns, struct error *err);
-
 /* Sends the configuration and waits until the agent has applied the plan. */
 int vm_carry_guest(
         struct plan_run *run, size_t from, size_t to, int64_t *ret_ns, struct error *err);

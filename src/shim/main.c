@@ -3,11 +3,13 @@
  * streams, takes its signals, and ends with its status, so that whoever watches processes (viv's
  * monitor, an engine) watches one like any other.
  *
- *     viv-shim LINK STATUS [start]
+ *     viv-shim LINK STATUS LOG [start]
  *
  * LINK is the descriptor of a connection to the machine's agent (proto/agent.h) whose process was
  * asked for already; `start` lets it begin. STATUS is a descriptor to which the end is written as
- * JSON (agent_exit), or -1. It needs no right but that to its descriptors, and gives up all others.
+ * JSON (agent_exit), or -1. LOG is the pipe with what viv-vmm and the guest's kernel say, for the
+ * message when the machine ends before the process, or -1. It needs no right but that to its
+ * descriptors, and gives up all others.
  */
 #include <fcntl.h>
 #include <signal.h>
@@ -21,6 +23,7 @@
 #include "base/cleanup.h"
 #include "base/io.h"
 #include "proto/carry.h"
+#include "proto/lastwords.h"
 #include "sys/creds.h"
 #include "sys/process.h"
 #include "sys/tty.h"
@@ -30,8 +33,10 @@ enum { EXIT_OWN = 125, EXIT_LOST = 137 };
 struct shim {
     struct loop *loop;
     struct carry *carry;
+    struct lastwords words;
+    struct loop_source *log;
     int status_fd;
-    bool terminal, exited;
+    bool terminal, exited, lost;
     struct agent_exit end;
     struct error err;
     struct sys_tty_saved saved;
@@ -72,9 +77,37 @@ static void on_lost(void *data, int reason)
 {
     struct shim *shim = data;
 
-    if (!shim->exited && !shim->err.errnum)
+    if (!shim->exited && !shim->err.errnum) {
         error_sys(&shim->err, -reason, "the machine has ended, and the workload with it");
+        shim->lost = true;
+    }
     loop_quit(shim->loop, 0);
+}
+
+static void on_log(struct loop *loop, int fd, uint32_t events, void *data)
+{
+    struct shim *shim = data;
+
+    (void)loop, (void)fd, (void)events;
+    if (lastwords_read(&shim->words))
+        return;
+    loop_remove(shim->log);
+    shim->log = NULL;
+}
+
+/* viv-vmm is a child of whoever became this process, unless this is a further one's. */
+static void tell_why(struct shim *shim)
+{
+    siginfo_t info = {0};
+
+    if (shim->words.fd < 0)
+        return;
+    bool over = lastwords_finish(&shim->words, LASTWORDS_PATIENCE_MS);
+    const char *said = lastwords_line(&shim->words);
+    if (*said)
+        error_append(&shim->err, "; it said: %s", said);
+    if (over && sys_waitid(P_ALL, 0, &info, WEXITED) == 0 && info.si_code != CLD_EXITED)
+        error_append(&shim->err, "; viv-vmm was killed by signal %d", info.si_status);
 }
 
 static void on_moved(void *data)
@@ -122,7 +155,6 @@ static int take_signals(struct shim *shim)
         sigdelset(&set, own[i]);
     signal(SIGPIPE, SIG_IGN);
     signal(SIGTTOU, SIG_IGN);
-    signal(SIGCHLD, SIG_IGN); /* viv-vmm may be a child: nobody else reaps it */
     return loop_add_signals(shim->loop, &set, on_signal, shim, NULL);
 }
 
@@ -159,6 +191,8 @@ static int begin(struct shim *shim, int link, bool start, struct error *err)
     shim->terminal = isatty(0) && tcgetsid(0) == getsid(0);
     if (shim->terminal)
         r = sys_tty_raw(0, &shim->saved, err);
+    if (r == 0 && shim->words.fd >= 0)
+        r = loop_add_fd(shim->loop, shim->words.fd, EPOLLIN, on_log, shim, &shim->log);
     if (start)
         carry_send(shim->carry, AGENT_START, NULL, 0);
     send_window_size(shim);
@@ -173,6 +207,8 @@ static int finish(struct shim *shim)
     int code = shim->end.code;
 
     if (!shim->exited) {
+        if (shim->lost)
+            tell_why(shim);
         dprintf(2, "viv-shim: %s\n", shim->err.text);
         code = shim->err.exit_status ? shim->err.exit_status : EXIT_LOST;
         shim->end.code = code;
@@ -191,12 +227,13 @@ int main(int argc, char **argv)
     struct error err = ERROR_NONE;
     int link;
 
-    if (argc < 3 || str_to_int(argv[1], &link) < 0 || str_to_int(argv[2], &shim.status_fd) < 0) {
+    if (argc < 4 || str_to_int(argv[1], &link) < 0 || str_to_int(argv[2], &shim.status_fd) < 0 ||
+            str_to_int(argv[3], &shim.words.fd) < 0) {
         fprintf(stderr, "viv-shim is started by viv for a process in a machine\n");
         return EXIT_OWN;
     }
     give_up_rights();
-    int r = begin(&shim, link, argc > 3, &err);
+    int r = begin(&shim, link, argc > 4, &err);
     if (r == 0 && !shim.err.errnum) /* else it was lost already */
         r = loop_run(shim.loop);
     if (r < 0) {
