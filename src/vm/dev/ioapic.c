@@ -53,13 +53,11 @@ static void service_pin(struct ioapic *ioapic, unsigned pin)
     ioapic->sink.deliver(ioapic->sink.data, address, data);
 }
 
-void ioapic_set_pin(struct ioapic *ioapic, unsigned pin, bool up)
+/* With the lock held. */
+static void set_pin(struct ioapic *ioapic, unsigned pin, bool up)
 {
     uint32_t bit = 1U << pin;
 
-    if (pin >= IOAPIC_PINS)
-        return;
-    pthread_mutex_lock(&ioapic->lock);
     if (up && !(ioapic->state.levels & bit))
         ioapic->state.pending |= bit;
     if (up)
@@ -67,13 +65,28 @@ void ioapic_set_pin(struct ioapic *ioapic, unsigned pin, bool up)
     else
         ioapic->state.levels &= ~bit;
     service_pin(ioapic, pin);
+}
+
+void ioapic_set_pin(struct ioapic *ioapic, unsigned pin, bool up)
+{
+    if (pin >= IOAPIC_PINS)
+        return;
+    pthread_mutex_lock(&ioapic->lock);
+    set_pin(ioapic, pin, up);
     pthread_mutex_unlock(&ioapic->lock);
 }
 
+/* Up and down at once: an edge of another thread's between the two would be none. */
 static void pulse_pin(void *chip, unsigned pin)
 {
-    ioapic_set_pin(chip, pin, true);
-    ioapic_set_pin(chip, pin, false);
+    struct ioapic *ioapic = chip;
+
+    if (pin >= IOAPIC_PINS)
+        return;
+    pthread_mutex_lock(&ioapic->lock);
+    set_pin(ioapic, pin, true);
+    set_pin(ioapic, pin, false);
+    pthread_mutex_unlock(&ioapic->lock);
 }
 
 struct irq_line ioapic_line(struct ioapic *ioapic, unsigned pin)

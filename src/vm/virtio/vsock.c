@@ -219,11 +219,16 @@ static void put_packet(struct vsock *vsock, const struct stream *stream, struct 
         virtio_break(&vsock->device);
 }
 
-/* A buffer for a packet. False when there is none. */
+/* A buffer for a packet. False when there is none; the driver then tells when it has added some. */
 static bool get_buffer(struct vsock *vsock)
 {
-    int r = virtq_next(&vsock->device.queues[QUEUE_RECEIVE], &vsock->chain);
+    struct virtq *queue = &vsock->device.queues[QUEUE_RECEIVE];
+    int r = virtq_next(queue, &vsock->chain);
 
+    if (r == 0) {
+        virtq_want_notify(queue, true);
+        r = virtq_next(queue, &vsock->chain);
+    }
     if (r < 0 || (r > 0 && vsock->chain.writable_bytes < sizeof(struct virtio_vsock_hdr))) {
         virtio_break(&vsock->device);
         return false;
