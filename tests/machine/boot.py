@@ -167,7 +167,7 @@ def test_a_killed_machine_lets_go_of_its_disk():
 
 def test_viv_boot_is_a_machine_on_the_terminal():
     argv = ["boot", "--kernel", kernel() / "vmlinuz", "--initrd",
-            initramfs("echo ready; read x; echo got $x"), "--append", "console=ttyS0 quiet pci=off",
+            initramfs("echo ready; read x; echo got $x"), "--append", APPEND,
             "--accel", "emu", "-m", "200m"]
     with Background(program("viv"), *argv, stdin=subprocess.PIPE) as machine:
         machine.wait_for("ready", 100)

@@ -16,7 +16,7 @@ CAPS = {"chown": 0, "dac_override": 1, "fowner": 3, "fsetid": 4, "setgid": 6, "s
 def boot_arguments(script, *more):
     return [program("viv"), "--root", pathlib.Path("run").resolve(), "boot",
             "--kernel", kernel() / "vmlinuz", "--initrd", initramfs(script),
-            "--append", "console=ttyS0 quiet pci=off", "--accel", "emu", "-m", "200m", *more]
+            "--append", APPEND, "--accel", "emu", "-m", "200m", *more]
 
 
 def children(pid):

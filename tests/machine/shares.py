@@ -167,7 +167,7 @@ def test_viv_boot_shares_a_folder():
     (folder / "file").write_text("from the host\n")
     done = run(program("viv"), "boot", "--kernel", kernel() / "vmlinuz", "--initrd",
                initramfs("mkdir /m; mount -t virtiofs tag /m; cat /m/file; touch /m/x"),
-               "--append", "console=ttyS0 quiet pci=off", "--accel", "emu", "-m", "200m",
+               "--append", APPEND, "--accel", "emu", "-m", "200m",
                "--share", "tag=a:b:ro:cache=never", timeout=100).ok()
     contains(done.out, "from the host")
     contains(done.out, "Read-only file system")
