@@ -18,6 +18,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILD = pathlib.Path(os.environ.get("VIV_BUILD", ROOT / "build"))
 os.environ.setdefault("VIV_BUILD", str(BUILD))
 sys.path.insert(0, str(ROOT / "tests"))
+from lib.clock import tsc_khz  # noqa: E402
 from lib.guest import initramfs, kernel  # noqa: E402
 
 ROUNDS = int(os.environ.get("VIV_BENCH_ROUNDS", "3"))
@@ -47,20 +48,13 @@ def viv(folder, wire, control):
 
 
 def qemu(folder, wire, _):
+    """There is nothing in it that this kernel could calibrate its clock against."""
     return ["qemu-system-x86_64", "-M", "microvm,acpi=on", "-accel", "tcg", "-cpu", "max", "-m",
             str(MEMORY), "-kernel", kernel() / "vmlinuz", "-initrd", folder / "initramfs", "-append",
             f"{APPEND} tsc_early_khz={tsc_khz()}", "-nodefaults", "-no-user-config", "-no-reboot", "-display", "none", "-serial",
             "stdio", "-drive", f"id=d,file={folder}/disk,format=raw,if=none", "-device",
             "virtio-blk-device,drive=d", "-netdev", f"socket,id=n,fd={wire}", "-device",
             "virtio-net-device,netdev=n"]
-
-
-def tsc_khz():
-    """Under QEMU there is nothing that this kernel could calibrate its clock against."""
-    for line in pathlib.Path("/proc/cpuinfo").read_text(encoding="ascii").splitlines():
-        if line.startswith("cpu MHz"):
-            return int(float(line.split(":")[1]) * 1000)
-    return 2000000
 
 
 def processor(pid):

@@ -29,6 +29,7 @@
 #define HEAD 5
 #define ABSENT_US 30000
 #define ABSENT_MAX 10
+#define IDLE_SECONDS 5 /* should the kernel ever not tell of the next client */
 
 struct server {
     int port;
@@ -248,18 +249,32 @@ static void read_port(struct server *server)
     }
 }
 
+static sigset_t of_sigio(void)
+{
+    sigset_t set;
+
+    sigemptyset(&set);
+    sigaddset(&set, SIGIO);
+    return set;
+}
+
 /*
  * The kernel tells late that the other side has gone: the next client's first frames may be there
- * before that, so only an absence that lasts ends what runs. There is nothing to wait on for the
- * next client; poll(2) would return at once.
+ * before that, so only an absence that lasts ends what runs. The next client is told of by SIGIO,
+ * which waits, blocked; poll(2) would return at once.
  */
 static void gone(struct server *server)
 {
-    usleep(ABSENT_US);
-    if (++server->absent < ABSENT_MAX)
+    const sigset_t set = of_sigio();
+    const struct timespec idle = {IDLE_SECONDS, 0};
+
+    if (++server->absent < ABSENT_MAX) {
+        usleep(ABSENT_US);
         return;
+    }
     stop(server);
     server->have = 0;
+    sigtimedwait(&set, NULL, &idle);
 }
 
 static void serve(struct server *server)
@@ -306,7 +321,14 @@ static void serve_port(const char *device)
         perror(path);
         _exit(1);
     }
+    const sigset_t set = of_sigio();
     signal(SIGPIPE, SIG_IGN);
+    sigprocmask(SIG_BLOCK, &set, NULL);
+    if (fcntl(server->port, F_SETOWN, getpid()) < 0 ||
+            fcntl(server->port, F_SETFL, O_NONBLOCK | O_ASYNC) < 0) {
+        perror(path);
+        _exit(1);
+    }
     serve(server);
 }
 
