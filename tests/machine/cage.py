@@ -30,9 +30,12 @@ def status(path):
 
 def own_memory(pid, guest):
     """KiB that a viv-vmm needs beside its guest's memory, whose mapping is at least that large."""
+    return beside_guest(pathlib.Path(f"/proc/{pid}/smaps").read_text(), guest)
+
+
+def beside_guest(smaps, guest):
     beside = 0
-    for mapping in re.split(r"(?m)^(?=[0-9a-f]+-[0-9a-f]+ )",
-                            pathlib.Path(f"/proc/{pid}/smaps").read_text())[1:]:
+    for mapping in re.split(r"(?m)^(?=[0-9a-f]+-[0-9a-f]+ )", smaps)[1:]:
         begin, end = (int(number, 16) for number in mapping.split()[0].split("-"))
         if end - begin < guest:
             beside += int(re.search(r"^Pss: +(\d+) kB", mapping, re.M)[1])
