@@ -69,6 +69,11 @@ static void leaf_basic(const struct cpu *cpu, uint32_t leaf, uint32_t subleaf, u
     case 1:
         leaf_features(cpu, regs);
         break;
+    case 6:
+        /* ARAT: the APIC's timer never stops. Without it Linux has no clock but a tick of its own.
+         */
+        regs[EAX] = BIT(2);
+        break;
     case 7:
         if (subleaf)
             break;

@@ -29,12 +29,14 @@ def test_the_clock_is_right():
     earlier = time.time()
     done = boot("a=$(cut -d' ' -f1 /proc/uptime); date +%s; sleep 2;"
                 "cat /sys/devices/system/clocksource/clocksource0/available_clocksource;"
-                "echo slept $a $(cut -d' ' -f1 /proc/uptime)").ok()
+                "echo slept $a $(cut -d' ' -f1 /proc/uptime);"
+                "grep hres_active /proc/timer_list").ok()
     told = int(re.search(r"^(\d{10})$", done.out, re.M)[1])
     between(told, int(earlier) - 1, int(time.time()) + 1, "the guest's time of day")
     contains(done.out, "kvm-clock")
     begin, end = re.search(r"slept ([\d.]+) ([\d.]+)", done.out).groups()
     between(float(end) - float(begin), 1.9, done.seconds, "two seconds in the guest")
+    matches(done.out, r"hres_active +: 1")
 
 
 def test_ends_are_told_apart():
