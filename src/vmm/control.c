@@ -64,10 +64,15 @@ static int do_snapshot(struct service *service, struct error *err)
                 "open %s for a snapshot: viv-vmm is in a sandbox where it opens no paths; send a "
                 "descriptor along (viv snapshot does)",
                 request->path);
+    bool stands = machine_is_paused(service->machine);
+    if (request->stop) /* what it did after the snapshot would be done twice */
+        machine_pause(service->machine);
     int r = machine_snapshot(
             service->machine, fd, request->path ? request->path : "file", request->label, err);
     if (r == 0 && request->stop)
         machine_stop(service->machine);
+    else if (request->stop && !stands)
+        machine_resume(service->machine);
     return r;
 }
 
