@@ -43,7 +43,7 @@ def test_the_balloon_takes_memory():
 
 
 def test_what_is_no_request_is_refused():
-    with Machine(describe("echo up; sleep 1000"), noBalloon=True) as machine:
+    with Machine(describe("echo up; sleep 100000"), noBalloon=True) as machine:
         for text, errnum, error in [(b"[]", 22, "request"), (b"{", 22, "request:1:2"),
                                     (b'{"command":7}', 22, "/command: expected a string"),
                                     (b"{}", 22, "/command: required, but missing"),

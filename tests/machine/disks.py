@@ -60,7 +60,7 @@ def test_zeros_and_discards_without_io_uring():
               "guest-disk punch /dev/$d 0x500000 0x1ff000; guest-disk zero /dev/$d 0x800000 0x2ff200;"
               "sync; echo 3 > /proc/sys/vm/drop_caches;"
               "for at in 1:3 5:2 8:3; do dd if=/dev/$d bs=1M skip=${at%:*} count=${at#*:} 2>/dev/null"
-              " | tr -d '\\0' | wc -c; done; done; echo done; sleep 1000")
+              " | tr -d '\\0' | wc -c; done; done; echo done; sleep 100000")
     with Machine(describe(script, disks=disks, programs=[program("tests/machine/guest-disk")]),
                  before=without_io_uring) as machine:
         machine.wait_for("done\n", 150)

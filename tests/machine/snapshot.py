@@ -97,7 +97,7 @@ def put(offset, value):
 
 
 def test_damage_is_noticed():
-    description = describe("echo up; sleep 1000")
+    description = describe("echo up; sleep 100000")
     with Machine(description) as machine:
         machine.wait_for("up")
         take(machine, "snap", stop=True)

@@ -121,7 +121,7 @@ def test_machines_go_on_from_their_template_and_share_it():
     try:
         for name in names:
             viv(*common, "run", "-d", "--name", name, "--isolation", "vm", "--accel", "emu",
-                "busybox", "--", "sleep", "1000", timeout=200).ok()
+                "busybox", "--", "sleep", "100000", timeout=200).ok()
         pids = machines_of(work() / "data")
         equal(len(pids), len(names))
         # a boot takes some 600 million

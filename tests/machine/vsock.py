@@ -87,7 +87,7 @@ def test_host_programs_reach_the_guest():
 
 def test_a_port_where_nobody_listens_is_closed():
     path = pathlib.Path("v").resolve()
-    description = describe("echo up; sleep 1000", **vsock(path))
+    description = describe("echo up; sleep 100000", **vsock(path))
     with Background(program("viv-vmm"), description) as machine:
         machine.wait_for("up", 60)
         with connect(path, 99) as client:

@@ -41,7 +41,7 @@ class Sandboxes:
     def run(self, kind, *args, **more):
         return self.viv("run", *KINDS[kind], "--cgroup-parent", "/" + self.scope, *args, **more)
 
-    def start(self, kind, name, *flags, script="exec sleep 1000"):
+    def start(self, kind, name, *flags, script="exec sleep 100000"):
         self.run(kind, "-d", "--name", name, *flags, "busybox", "--", "sh", "-c", script).ok()
 
     def inspect(self, name):
