@@ -1,12 +1,12 @@
 """Flags of the commands of a sandbox's life: which ones they are for, how they end, what is passed on."""
-import json
+import contextlib
 import os
 import signal
 
 from lib import *
 from box import box
 
-TIMEOUT = 60
+TIMEOUT = 150
 
 # Tells when it listens, and which signal it got.
 HEARS = "trap 'echo got USR1' USR1; trap 'echo got USR2; exit 8' USR2; " \
@@ -28,10 +28,10 @@ def test_sandboxes_are_chosen():
         equal(b.viv("unpause", "--filter", "label=own=c2").ok().lines(), ["c2"])
         equal(sorted(b.viv("unpause", "-a").ok().lines()), ["c1", "c3"])
         equal(b.viv("kill", "--filter", "name=c3").ok().lines(), ["c3"])
-        eventually(lambda: status(b, "c3") == "exited")
+        eventually(lambda: status(b, "c3") == "exited", 60)
         equal(sorted(b.viv("kill", "-a", "-s", "CONT").ok().lines()), ["c1", "c2"])
         equal(b.viv("start", "-l").ok().lines(), ["idle"])
-        eventually(lambda: status(b, "idle") == "exited")
+        eventually(lambda: status(b, "idle") == "exited", 60)
         first = b.pid("c1")
         equal(sorted(b.viv("restart", "-t", "0", "--running").ok().lines()), ["c1", "c2"])
         check(b.pid("c1") != first, "c1 was not started again")
@@ -57,12 +57,12 @@ def test_how_they_are_stopped():
     with box() as b:
         for name in ("s", "r", "gone"):
             b.start(name=name, script=HEARS)
-            eventually(lambda n=name: b.viv("logs", n).out == "ready\n")
+            eventually(lambda n=name: b.viv("logs", n).out == "ready\n", 60)
         b.viv("stop", "-s", "USR2", "-t", "60", "s").ok()
         equal(b.viv("logs", "s").out, "ready\ngot USR2\n")
         equal(b.inspect("s")["State"]["ExitCode"], 8)
         b.viv("restart", "-s", "15", "-t", "60", "r").ok()
-        eventually(lambda: b.viv("logs", "r").out == "ready\ngot TERM\nready\n")
+        eventually(lambda: b.viv("logs", "r").out == "ready\ngot TERM\nready\n", 60)
         b.viv("rm", "-f", "-t", "60", "gone").ok()
         codes = b.viv("events", "--no-stream", "--filter", "event=die", "--filter", "container=gone",
                       "--format", "{{.Actor.Attributes.exitCode}}").ok().out
@@ -81,12 +81,12 @@ def test_signals_are_passed_on_or_not():
 
         def to_workload(words, name):
             with command(*words) as running:
-                running.wait_for("ready")
+                running.wait_for("ready", 60)
                 os.kill(running.pid, signal.SIGUSR1)
-                running.wait_for("got USR1")
+                running.wait_for("got USR1", 60)
                 os.kill(running.pid, signal.SIGTERM)
-                equal(running.wait(), 7)
-            eventually(lambda: name not in b.names() or status(b, name) == "exited")
+                equal(running.wait(60), 7)
+            eventually(lambda: name not in b.names() or status(b, name) == "exited", 60)
 
         workload = ["busybox", "--", "sh", "-c", HEARS]
         to_workload(["run", "--name", "fg", *b.flags(), *workload], "fg")
@@ -102,24 +102,22 @@ def test_signals_are_passed_on_or_not():
                                         ["start", "-a", "--sig-proxy=false", "st"])):
             with command(*words) as running:
                 if "attach" in words:
-                    eventually(lambda: any("socket" in os.readlink(entry) for entry in
-                                           fds(running.pid)))
+                    eventually(lambda: any("socket" in link for link in fds(running.pid)), 60)
                 else:
-                    running.wait_for("ready")
+                    running.wait_for("ready", 60)
                 os.kill(running.pid, signal.SIGTERM)
-                equal((words[0], running.wait()), (words[0], 128 + signal.SIGTERM))
+                equal((words[0], running.wait(60)), (words[0], 128 + signal.SIGTERM))
             equal(status(b, "st" if number == 2 else "own0"), "running")
         check("got" not in b.viv("logs", "own0").out)
 
 
 def fds(pid):
-    folder = f"/proc/{pid}/fd"
+    """What the descriptors of a process lead to."""
+    folder, found = f"/proc/{pid}/fd", []
     for name in os.listdir(folder):
-        try:
-            os.readlink(f"{folder}/{name}")
-        except OSError:
-            continue
-        yield f"{folder}/{name}"
+        with contextlib.suppress(OSError):  # closed meanwhile
+            found.append(os.readlink(f"{folder}/{name}"))
+    return found
 
 
 def test_a_file_gets_the_id():

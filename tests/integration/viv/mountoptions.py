@@ -4,7 +4,7 @@ import os
 from lib import *
 from box import box
 
-TIMEOUT = 60
+TIMEOUT = 150
 
 
 def options(b, flags, path="/m"):
@@ -80,7 +80,7 @@ def test_propagation():
             run("mount", "-t", "tmpfs", "tmpfs", top / word / "in").ok()
             (top / word / "in/late").write_text("")
             (top / word / "go").write_text("")
-            eventually(lambda n=name: "done" in b.viv("logs", n).out)
+            eventually(lambda n=name: "done" in b.viv("logs", n).out, 60)
             lines = b.viv("logs", name).out.split()
             equal((word, "late" in lines), (word, word != "rprivate"))
             equal((word, os.path.exists(top / word / "out/f")), (word, word == "rshared"))

@@ -4,7 +4,7 @@ import re
 from lib import *
 from nethost import *
 
-TIMEOUT = 90
+TIMEOUT = 180
 
 
 def servers(h, name):

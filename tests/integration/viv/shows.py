@@ -5,7 +5,7 @@ import os
 from lib import *
 from box import box
 
-TIMEOUT = 60
+TIMEOUT = 150
 
 
 def test_sizes_are_told():
@@ -93,7 +93,7 @@ def test_use_is_formatted():
 def test_processes_in_chosen_columns():
     with box() as b:
         b.start("--user", "1000:1001", name="t", script="sleep 999 & sleep 998; true")
-        eventually(lambda: "sleep 998" in b.viv("top", "t").ok().out)
+        eventually(lambda: "sleep 998" in b.viv("top", "t").ok().out, 60)
         rows = [line.split(None, 3) for line in
                 b.viv("top", "t", "pid,ppid", "-o", "nice,comm").ok().lines()]
         equal(rows[0], ["PID", "PPID", "NI", "COMMAND"])
