@@ -40,6 +40,9 @@ def enter():
         subprocess.run(["umount", "/sys/fs/cgroup/unified"], check=True)
     TOP.mkdir(exist_ok=True)
     subprocess.run(["mount", "-t", "tmpfs", "tmpfs", str(TOP)], check=True)
+    # in the rig the project's folder is shared from outside: each start would read the program anew
+    shutil.copy(BUILD / "viv-oci", TOP / "viv-oci.program")
+    subprocess.run(["cp", "-a", f"{BUILD}/share/viv/busybox", TOP / "image"], check=True)
 
 
 def bundle():
@@ -49,7 +52,7 @@ def bundle():
     subprocess.run(["runc", "spec"], cwd=folder, check=True)
     config = json.loads((folder / "config.json").read_text())
     config["process"].update(terminal=False, args=["/bin/sleep", "100000"], rlimits=[])
-    config["root"] = {"path": f"{BUILD}/share/viv/busybox", "readonly": True}
+    config["root"] = {"path": str(TOP / "image"), "readonly": True}
     (folder / "config.json").write_text(json.dumps(config))
     return folder
 
@@ -73,7 +76,7 @@ def multiply(root):
 def runtimes(folder):
     """name -> {what: command line}, each with a running container."""
     found = {}
-    for name, path in (("viv-oci", str(BUILD / "viv-oci")), ("crun", "crun"), ("runc", "runc")):
+    for name, path in (("viv-oci", str(TOP / "viv-oci.program")), ("crun", "crun"), ("runc", "runc")):
         if not shutil.which(path):
             continue
         argv = [path, "--root", str(TOP / name)]

@@ -46,6 +46,8 @@ def enter():
         subprocess.run(["umount", "/sys/fs/cgroup/unified"], check=True)
     TOP.mkdir(exist_ok=True)
     subprocess.run(["mount", "-t", "tmpfs", "tmpfs", str(TOP)], check=True)
+    # in the rig the project's folder is shared from outside: each start would read the program anew
+    shutil.copy(BUILD / "viv-oci", TOP / "viv-oci.program")
 
 
 def bundle():
@@ -65,7 +67,7 @@ def bundle():
 def runtimes(folder):
     """(kind of life, {name: its command lines}) for both kinds."""
     three, one = {}, {}
-    for name, program in (("viv-oci", BUILD / "viv-oci"), ("crun", "crun"), ("runc", "runc")):
+    for name, program in (("viv-oci", TOP / "viv-oci.program"), ("crun", "crun"), ("runc", "runc")):
         if shutil.which(str(program)):
             argv = [str(program), "--root", str(TOP / name)]
             three[name] = [argv + ["create", "--bundle", str(folder), "ID"], argv + ["start", "ID"],
