@@ -8,18 +8,15 @@
 #include "base/buf.h"
 #include "base/json.h"
 #include "base/str.h"
+#include "base/utc.h"
 
 static const char *const level_names[] = {"debug", "info", "warning", "error"};
 
 static void add_time(struct buf *line)
 {
-    char text[64];
-    time_t now = time(NULL);
-    struct tm parts;
+    char text[UTC_TEXT_SIZE];
 
-    gmtime_r(&now, &parts);
-    strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", &parts);
-    buf_add_str(line, text);
+    buf_printf(line, "%sZ", utc_text(time(NULL), text));
 }
 
 void log_write(const struct log *log, enum log_level level, const char *format, ...)

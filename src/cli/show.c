@@ -4,6 +4,7 @@
 
 #include "base/cleanup.h"
 #include "base/json.h"
+#include "base/utc.h"
 #include "cli/command.h"
 #include "cli/inspect.h"
 #include "engine/images.h"
@@ -208,7 +209,7 @@ static int read_time(
 {
     struct tm parts = {0};
     int64_t age;
-    char out[64];
+    char out[UTC_TEXT_SIZE];
 
     if (!text)
         return 0;
@@ -219,10 +220,7 @@ static int read_time(
     if (str_to_nanoseconds(text, &age, NULL) < 0)
         return error_set(err, EINVAL,
                 "%s %s: write an age (\"10m\") or a time (\"2026-01-31T10:00:00Z\")", flag, text);
-    time_t then = time(NULL) - (time_t)(age / 1000000000);
-    gmtime_r(&then, &parts);
-    strftime(out, sizeof(out), "%Y-%m-%dT%H:%M:%S", &parts);
-    *ret = arena_strdup(cli->arena, out);
+    *ret = arena_strdup(cli->arena, utc_text(time(NULL) - age / 1000000000, out));
     return 0;
 }
 

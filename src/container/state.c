@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/io.h"
+#include "base/utc.h"
 
 #define NAME "state.json"
 #define GLANCE "glance" /* a symbolic link whose text is lines */
@@ -177,11 +178,8 @@ void container_state_as_spec(
 char *container_now_text(struct arena *arena)
 {
     struct timespec now;
-    struct tm parts;
-    char text[64];
+    char text[UTC_TEXT_SIZE];
 
     clock_gettime(CLOCK_REALTIME, &now);
-    gmtime_r(&now.tv_sec, &parts);
-    strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%S", &parts);
-    return arena_printf(arena, "%s.%09ldZ", text, now.tv_nsec);
+    return arena_printf(arena, "%s.%09ldZ", utc_text(now.tv_sec, text), now.tv_nsec);
 }

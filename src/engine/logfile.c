@@ -10,6 +10,7 @@
 #include "base/io.h"
 #include "base/json.h"
 #include "base/str.h"
+#include "base/utc.h"
 
 static const char *const stream_names[] = {"stdout", "stderr"};
 
@@ -122,7 +123,7 @@ static void write_entry(struct logfile *log, enum log_stream stream)
     _cleanup_buf_ struct buf line = {0};
     char when[64];
     struct timespec now;
-    struct tm parts;
+    char second[UTC_TEXT_SIZE];
 
     if (log->to_journal) {
         write_journal(log, stream);
@@ -131,9 +132,7 @@ static void write_entry(struct logfile *log, enum log_stream stream)
     }
     json = json_object_new_object();
     clock_gettime(CLOCK_REALTIME, &now);
-    gmtime_r(&now.tv_sec, &parts);
-    size_t length = strftime(when, sizeof(when), "%Y-%m-%dT%H:%M:%S", &parts);
-    snprintf(when + length, sizeof(when) - length, ".%09ldZ", now.tv_nsec);
+    snprintf(when, sizeof(when), "%s.%09ldZ", utc_text(now.tv_sec, second), now.tv_nsec);
     json_object_object_add(
             json, "log", json_object_new_string_len(buf_text(partial), (int)partial->length));
     json_add_str(json, "stream", stream_names[stream]);

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/utc.h"
 #include "image/blobs.h"
 #include "image/change.h"
 #include "image/codec.h"
@@ -19,10 +20,9 @@
 
 static void now_text(char text[32])
 {
-    time_t now = time(NULL);
-    struct tm parts;
+    char second[UTC_TEXT_SIZE];
 
-    strftime(text, 32, "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&now, &parts));
+    snprintf(text, 32, "%sZ", utc_text(time(NULL), second));
 }
 
 static int new_config(const struct content *base, const struct image_change *change,

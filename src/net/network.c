@@ -15,6 +15,7 @@
 #include "base/io.h"
 #include "base/path.h"
 #include "base/recordfile.h"
+#include "base/utc.h"
 #include "net/routes.h"
 
 #define FILE_NAME "network.json"
@@ -394,12 +395,9 @@ static int make_id(struct arena *arena, const char **ret, struct error *err)
 
 static const char *now_text(struct arena *arena)
 {
-    char text[32];
-    time_t now = time(NULL);
-    struct tm parts;
+    char text[UTC_TEXT_SIZE];
 
-    strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", gmtime_r(&now, &parts));
-    return arena_strdup(arena, text);
+    return arena_printf(arena, "%sZ", utc_text(time(NULL), text));
 }
 
 /* The folder is there, whole, once its definition is: it is renamed into its place. */

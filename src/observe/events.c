@@ -10,6 +10,7 @@
 
 #include "base/cleanup.h"
 #include "base/json.h"
+#include "base/utc.h"
 #include "engine/events.h"
 #include "observe/template.h"
 
@@ -96,16 +97,12 @@ static void print_plain(struct printing *printing, struct json_object *event)
 {
     struct json_object *attributes = json_get(json_get(event, "Actor"), "Attributes");
     int64_t nano = json_get_int(event, "timeNano", 0);
-    time_t seconds = (time_t)(nano / 1000000000);
     const char *separator = " (";
-    char when[64];
-    struct tm parts;
+    char when[UTC_TEXT_SIZE];
 
-    gmtime_r(&seconds, &parts);
-    strftime(when, sizeof(when), "%Y-%m-%dT%H:%M:%S", &parts);
-    fprintf(printing->out, "%s.%09lldZ %s %s %s", when, (long long)(nano % 1000000000),
-            json_get_str(event, "Type"), json_get_str(event, "Action"),
-            json_get_str(json_get(event, "Actor"), "ID"));
+    fprintf(printing->out, "%s.%09lldZ %s %s %s", utc_text(nano / 1000000000, when),
+            (long long)(nano % 1000000000), json_get_str(event, "Type"),
+            json_get_str(event, "Action"), json_get_str(json_get(event, "Actor"), "ID"));
     json_object_object_foreach(attributes, key, value)
     {
         fprintf(printing->out, "%s%s=%s", separator, key, json_object_get_string(value));

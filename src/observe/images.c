@@ -5,6 +5,7 @@
 #include <time.h>
 
 #include "base/cleanup.h"
+#include "base/utc.h"
 #include "observe/format.h"
 #include "observe/table.h"
 
@@ -20,15 +21,9 @@ static const char *short_id(struct arena *arena, const char *digest, bool whole)
 
 static const char *when_text(struct arena *arena, int64_t seconds)
 {
-    time_t when = (time_t)seconds;
-    struct tm parts;
-    char text[32];
+    char text[UTC_TEXT_SIZE];
 
-    if (seconds == 0)
-        return "";
-    gmtime_r(&when, &parts);
-    strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%SZ", &parts);
-    return arena_strdup(arena, text);
+    return seconds == 0 ? "" : arena_printf(arena, "%sZ", utc_text(seconds, text));
 }
 
 static const char *age_text(struct arena *arena, int64_t seconds)
