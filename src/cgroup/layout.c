@@ -1,5 +1,6 @@
 #include "cgroup/layout.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <linux/magic.h>
 #include <stdio.h>
@@ -298,6 +299,21 @@ int cgroup_layout_detect(struct arena *arena, struct cgroup_layout *ret, struct 
             buf_text(&mountinfo), buf_text(&self), is_mount, read_controllers};
     cgroup_layout_parse(arena, &source, ret);
     return 0;
+}
+
+bool cgroup_host_has_bfq(void)
+{
+    _cleanup_closedir_ DIR *disks = opendir("/sys/block");
+    struct dirent *disk;
+
+    while (disks && (disk = readdir(disks))) {
+        char path[sizeof(disk->d_name) + sizeof("/queue/scheduler")];
+        char text[256];
+        snprintf(path, sizeof(path), "%s/queue/scheduler", disk->d_name);
+        if (io_read_small_at(dirfd(disks), path, text, sizeof(text)) > 0 && strstr(text, "bfq"))
+            return true;
+    }
+    return false;
 }
 
 void cgroup_layout_guest(struct arena *arena, struct cgroup_layout *ret)

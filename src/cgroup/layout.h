@@ -73,6 +73,10 @@ const char *cgroup_layout_kind(const struct cgroup_layout *layout);
 /* What this host has. Errors: those of reading procfs; a host without any is no error. */
 int cgroup_layout_detect(struct arena *arena, struct cgroup_layout *ret, struct error *err);
 
+/* Whether the scheduler BFQ is in this kernel, whose groups then have weights of their own: some
+ * disk names it among those that it could have. */
+bool cgroup_host_has_bfq(void);
+
 /* What a guest has that we boot ourselves: v2 alone, at /sys/fs/cgroup, with every controller. */
 void cgroup_layout_guest(struct arena *arena, struct cgroup_layout *ret);
 

@@ -484,6 +484,21 @@ static void add_realtime_parents(struct builder *b, const struct cgroup_write *w
     }
 }
 
+/* Of two files that kernels have for one thing, that of this kernel comes first, so that what is
+ * told is what is done. */
+static void choose_file(const struct builder *b, struct cgroup_write *write)
+{
+    const char *file = write->file;
+    const char *value = write->value;
+
+    if (!write->other_file || b->layout->foreign || cgroup_host_has_bfq())
+        return;
+    write->file = write->other_file;
+    write->value = write->other_value ? write->other_value : value;
+    write->other_file = file;
+    write->other_value = value;
+}
+
 static int add_limits(struct builder *b, struct error *err)
 {
     struct cgroup_writes writes = {.arena = b->plan->arena};
@@ -493,6 +508,7 @@ static int add_limits(struct builder *b, struct error *err)
         return error_prefix(err, "%s", b->request->pointer);
     r = handle_unmet(b, &writes, err);
     for (size_t i = 0; r == 0 && i < writes.count; i++) {
+        choose_file(b, &writes.items[i]);
         if (str_starts(writes.items[i].because, "cpu/realtime"))
             add_realtime_parents(b, &writes.items[i]);
         add_write(b, &writes.items[i]);

@@ -23,7 +23,8 @@ struct cgroup_write {
     enum cgroup_controller controller;
     const char *because; /* the limit, below the pointer of all: "memory/limit" */
     const char *dir, *file, *value;
-    const char *other_file, *other_value; /* in place of a file that this kernel lacks; or NULL */
+    const char *other_file, *other_value; /* in place of a file that this kernel lacks; or NULL.
+                                             The first is BFQ's, the other the kernel's without */
     bool missing_ok;                      /* no such file has the same effect as this value */
     bool verify; /* the kernel may take the write and do nothing: read it back */
 };
