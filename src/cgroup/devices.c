@@ -174,13 +174,25 @@ int cgroup_devices_lines(const struct cgroup_limits *limits, struct arena *arena
     return 0;
 }
 
-static int write_line(const char *dir, const char *line, struct error *err)
-{
+/* The file that lines are written to, open as long as they are for the same one. */
+struct device_file {
+    int fd;
     char path[4096];
+};
+
+static int write_line(
+        struct device_file *file, const char *dir, const char *line, struct error *err)
+{
+    char path[sizeof(file->path)];
     const char *text = strchr(line, ' ') + 1;
 
     snprintf(path, sizeof(path), "%s/%.*s", dir, (int)(text - line - 1), line);
-    int r = sys_cgroup_write(path, text);
+    if (file->fd < 0 || !str_equal(path, file->path)) {
+        cleanup_close(&file->fd);
+        file->fd = sys_cgroup_open(path, O_WRONLY);
+        memcpy(file->path, path, sizeof(path));
+    }
+    int r = file->fd < 0 ? file->fd : sys_cgroup_write_fd(file->fd, text);
     if (r == 0)
         return 0;
     error_sys(err, -r, "write \"%s\" to %s", text, path);
@@ -191,14 +203,16 @@ static int write_line(const char *dir, const char *line, struct error *err)
 
 int cgroup_devices_write(const char *dir, const struct strv *lines, struct error *err)
 {
+    struct device_file file = {.fd = -1};
     char *line;
+    int r = 0;
 
     strv_foreach (line, lines) {
-        int r = write_line(dir, line, err);
-        if (r < 0)
-            return r;
+        if (r == 0)
+            r = write_line(&file, dir, line, err);
     }
-    return 0;
+    cleanup_close(&file.fd);
+    return r;
 }
 
 /* "c 1:3 rwm", with * for all. */

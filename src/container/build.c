@@ -293,6 +293,8 @@ static int add_kernel_settings(struct build *build, struct error *err)
         ns_add_hostname(plan, spec->hostname, "/hostname");
     if (!str_empty(spec->domainname))
         ns_add_domainname(plan, spec->domainname, "/domainname");
+    if (spec->linux.sysctl.count)
+        rootfs_open_proc(plan, STEP_CHILD, proc);
     for (size_t i = 0; i < spec->linux.sysctl.count; i++) {
         const struct record_pair *pair = &spec->linux.sysctl.items[i];
         int r = ns_sysctl_check(&build->namespaces, pair->key, err);

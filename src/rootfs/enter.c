@@ -50,13 +50,20 @@ static void proc_describe(const struct step *step, struct step_text *text)
 static const struct step_ops proc_ops = {
         "procfs handle", "proc(5)", proc_apply, NULL, proc_describe, NULL};
 
-int rootfs_add_proc(struct plan *plan, enum step_place place)
+void rootfs_open_proc(struct plan *plan, enum step_place place, int slot)
 {
     struct proc_args *args = arena_new(plan->arena, struct proc_args);
 
-    args->slot = plan_new_slot(plan);
+    args->slot = slot;
     plan_add(plan, place, &proc_ops, "", args);
-    return args->slot;
+}
+
+int rootfs_add_proc(struct plan *plan, enum step_place place)
+{
+    int slot = plan_new_slot(plan);
+
+    rootfs_open_proc(plan, place, slot);
+    return slot;
 }
 
 /* The tree, and the root on top of it. */
@@ -73,7 +80,7 @@ static int legacy_root(const struct tree_args *args, struct plan_run *run, struc
 
     if (root < 0)
         return error_sys(err, errno, "open the root %s", args->path);
-    int r = legacy_bind(run->fds[args->proc_slot], root, root, true);
+    int r = legacy_bind(&run->fds[args->proc_slot], root, root, true);
     if (r < 0)
         return error_sys(err, -r, "bind the root %s to itself", args->path);
     cleanup_close(&root);
@@ -142,7 +149,7 @@ static int readonly_apply(const struct step *step, struct plan_run *run, struct 
 
     if (r == -ENOSYS) {
         struct mount_options options = {.set = MOUNT_ATTR_RDONLY};
-        r = legacy_setattr(run->fds[args->proc_slot], root, &options, 0);
+        r = legacy_setattr(&run->fds[args->proc_slot], root, &options, 0);
     }
     return r < 0 ? error_sys(err, -r, "make the root read-only") : 0;
 }

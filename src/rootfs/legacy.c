@@ -8,6 +8,7 @@
 #include "base/buf.h"
 #include "base/cleanup.h"
 #include "sys/mount.h"
+#include "sys/proc.h"
 
 #define NAME_SIZE 32
 
@@ -62,12 +63,20 @@ static unsigned long superblock_flags(const struct mount_options *options)
     return flags;
 }
 
-int legacy_mount(int proc_fd, int target_fd, const char *type, const char *source,
+/* Changes to the procfs handle. */
+static int go_to_proc(int *proc)
+{
+    if (*proc < 0)
+        *proc = sys_proc_open(NULL);
+    return *proc < 0 ? *proc : sys_fchdir(*proc);
+}
+
+int legacy_mount(int *proc, int target_fd, const char *type, const char *source,
         const struct mount_options *options)
 {
     _cleanup_arena_ struct arena arena = {0};
     char name[NAME_SIZE];
-    int r = sys_fchdir(proc_fd);
+    int r = go_to_proc(proc);
 
     if (r < 0)
         return r;
@@ -76,10 +85,10 @@ int legacy_mount(int proc_fd, int target_fd, const char *type, const char *sourc
             strv_join(&arena, &options->data, ","));
 }
 
-int legacy_bind(int proc_fd, int source_fd, int target_fd, bool recursive)
+int legacy_bind(int *proc, int source_fd, int target_fd, bool recursive)
 {
     char from[NAME_SIZE], to[NAME_SIZE];
-    int r = sys_fchdir(proc_fd);
+    int r = go_to_proc(proc);
 
     if (r < 0)
         return r;
@@ -101,12 +110,12 @@ static unsigned long kept_flags(int fd, uint64_t cleared)
     return flags;
 }
 
-int legacy_setattr(int proc_fd, int fd, const struct mount_options *options, uint64_t base)
+int legacy_setattr(int *proc, int fd, const struct mount_options *options, uint64_t base)
 {
     char name[NAME_SIZE];
     uint64_t propagation = options->propagation ? options->propagation : base;
     bool recursive = !options->propagation || options->propagation_rec;
-    int r = sys_fchdir(proc_fd);
+    int r = go_to_proc(proc);
 
     if (options->rec_set || options->rec_clear)
         return -ENOTSUP;

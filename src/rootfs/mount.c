@@ -172,7 +172,7 @@ static int mount_legacy(
         const struct mount *mount, struct plan_run *run, int target, struct error *err)
 {
     int r = legacy_mount(
-            run->fds[mount->proc_slot], target, mount->type, mount->source, &mount->options);
+            &run->fds[mount->proc_slot], target, mount->type, mount->source, &mount->options);
 
     return r < 0 ? refusal_explain(mount->type, mount->source, mount->target, -r, err) : 0;
 }
@@ -304,7 +304,7 @@ static int bind_legacy(
         const struct mount *mount, struct plan_run *run, int target, struct error *err)
 {
     int root = run->fds[mount->root_slot];
-    int proc = run->fds[mount->proc_slot];
+    int *proc = &run->fds[mount->proc_slot];
     _cleanup_close_ int source = open(
             mount->source, O_PATH | O_CLOEXEC | (mount->options.src_nofollow ? O_NOFOLLOW : 0));
 

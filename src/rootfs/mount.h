@@ -19,7 +19,7 @@ struct mount {
     enum inroot_follow follow;
     uint64_t base;                     /* propagation that a bind gets when its options name none */
     int root_slot;                     /* the root, where the target is looked up */
-    int proc_slot;                     /* procfs handle, for mount(2) */
+    int proc_slot;                     /* for a procfs handle, should mount(2) need one */
     int source_slot;                   /* a held source; -1: none */
     const struct foresight *foresight; /* for the description; NULL: the target is there */
     size_t when;

@@ -90,7 +90,7 @@ struct rootfs {
 
     /* filled by the rootfs_add_ functions: slots, and what descriptions need */
     int root_slot;
-    int proc_slot; /* procfs handle in the child, from rootfs_add_prepare on */
+    int proc_slot; /* for a procfs handle in the child, see rootfs_open_proc() */
     int dev_slot, null_slot, empty_slot;
     int *cgroup_slots;           /* one for each hierarchy that is bound */
     int *source_slots;           /* one for each mount; -1: none */
@@ -117,7 +117,10 @@ void rootfs_add_cwd(struct plan *plan, const char *path, const char *because);
 void rootfs_add_bind_fd(struct plan *plan, const struct rootfs *rootfs, int slot, const char *name,
         const char *target, const char *because);
 
-/* Only a handle on procfs, for a child without a root of its own (exec): returns its slot. */
+/* A handle on a procfs that nobody else can reach, for writes to /proc: in a slot that is there, or
+ * in a new one, which is returned. The root's own slot (`proc_slot`) is empty after
+ * rootfs_add_prepare(): who writes to /proc fills it, and mount(2) does where it is needed. */
+void rootfs_open_proc(struct plan *plan, enum step_place place, int slot);
 int rootfs_add_proc(struct plan *plan, enum step_place place);
 
 /* The devices and links that every sandbox has; runtime-spec config-linux.md#default-devices. */

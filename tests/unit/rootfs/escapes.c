@@ -212,6 +212,7 @@ TEST(rootfs_cve_2025_52881)
     box_mount(&box, "/proc", "bind", arena_printf(&box.sandbox.arena, "%s/fake", box.sandbox.dir),
             "bind");
     CHECK_INT(box_build(&box, &box.sandbox.err), 0);
+    rootfs_open_proc(&box.sandbox.plan, STEP_CHILD, box.rootfs.proc_slot);
     ns_add_sysctl(&box.sandbox.plan, "kernel.msgmax", "54321", box.rootfs.proc_slot, "");
     box_mount(&box, "/real", "proc", "proc", "");
     rootfs_add_enter(&box.sandbox.plan, &box.rootfs, NULL);
