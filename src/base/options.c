@@ -266,18 +266,20 @@ static int check_count(
         const struct option_command *command, const struct strv *rest, struct error *err)
 {
     const char *usage = command->usage ? command->usage : "";
+    const char *behind = strchr(command->name, ' '); /* the program is named before the error */
+    const char *name = behind ? behind + 1 : command->name;
 
     if (rest->count < command->least)
-        return error_set(err, EINVAL, "%s needs %s%zu argument%s: %s %s", command->name,
+        return error_set(err, EINVAL, "%s needs %s%zu argument%s: %s %s", name,
                 command->most > command->least ? "at least " : "", command->least,
                 command->least == 1 ? "" : "s", command->name, usage);
     if (rest->count > command->most && command->most == 0)
-        return error_set(err, EINVAL, "%s takes no arguments, but \"%.128s\" was given",
-                command->name, rest->words[0]);
+        return error_set(err, EINVAL, "%s takes no arguments, but \"%.128s\" was given", name,
+                rest->words[0]);
     if (rest->count > command->most)
         return error_set(err, EINVAL, "%s takes at most %zu argument%s, but %zu were given: %s %s",
-                command->name, command->most, command->most == 1 ? "" : "s", rest->count,
-                command->name, usage);
+                name, command->most, command->most == 1 ? "" : "s", rest->count, command->name,
+                usage);
     return 0;
 }
 

@@ -133,7 +133,7 @@ static int fill_machine(struct cli *cli, const struct boot_flags *flags,
         struct proto_machine *machine, struct error *err)
 {
     if (!flags->kernel)
-        return error_set(err, EINVAL, "viv boot needs a kernel: --kernel FILE");
+        return error_set(err, EINVAL, "boot needs a kernel: --kernel FILE");
     if (flags->cpus.set && (flags->cpus.value == 0 || flags->cpus.value > PROTO_CPUS_MAX))
         return error_set(err, EINVAL, "--cpus: a machine has 1 to %d", PROTO_CPUS_MAX);
     machine->kernel.path = flags->kernel;

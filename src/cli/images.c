@@ -117,7 +117,7 @@ int cli_rmi(struct cli *cli, int argc, char **argv, struct error *err)
     if (r != 0)
         return r < 0 ? r : 0;
     if ((images.count == 0) != flags.all)
-        return error_set(err, EINVAL, "viv rmi: name images, or use --all");
+        return error_set(err, EINVAL, "rmi: name images, or use --all");
     r = registry_open(cli, NULL, &engine, &store, err);
     if (r == 0 && flags.all)
         r = list_ids(cli, store, &images, err);

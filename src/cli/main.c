@@ -134,7 +134,7 @@ static void print_commands(void)
         if (!str_equal(group, commands[i].group))
             printf("\n%s:\n", commands[i].group);
         group = commands[i].group;
-        printf("  %-10s %s\n", commands[i].name, commands[i].about);
+        printf("  %-11s %s\n", commands[i].name, commands[i].about);
     }
     printf("\n`viv COMMAND --help` tells a command's options. To begin with:\n"
            "  viv run --rm -it busybox\n  viv explain busybox\n");
@@ -217,7 +217,7 @@ int cli_run_group(
         print_help(&help);
         printf("\nCommands:\n");
         for (size_t i = 0; i < group->count; i++)
-            printf("  %-10s %s\n", group->commands[i].name, group->commands[i].about);
+            printf("  %-11s %s\n", group->commands[i].name, group->commands[i].about);
         return 0;
     }
     const struct cli_command *command = find_command(group, rest.words[0], err);

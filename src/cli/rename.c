@@ -32,7 +32,7 @@ int cli_healthcheck(struct cli *cli, int argc, char **argv, struct error *err)
     int r = cli_open(cli, &command, argc, argv, NULL, &rest, &engine, err);
 
     if (r == 0 && !str_equal(rest.words[0], "run"))
-        return error_set(err, EINVAL, "viv healthcheck %s: write run SANDBOX", rest.words[0]);
+        return error_set(err, EINVAL, "healthcheck %s: write run SANDBOX", rest.words[0]);
     if (r == 0)
         r = health_check(&engine, rest.words[1], &code, err);
     return r < 0 ? r : code != 0;

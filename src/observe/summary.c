@@ -39,26 +39,26 @@ static void print_ids(const struct spec *spec, bool machine, FILE *out)
 
 static void print_limits(const struct spec_resources *resources, FILE *out)
 {
-    bool any = false;
+    const char *between = "";
 
     if (resources->memory.limit.set) {
-        fprintf(out, "memory %.1f MiB  ", (double)resources->memory.limit.value / (1 << 20));
-        any = true;
+        fprintf(out, "memory %.1f MiB", (double)resources->memory.limit.value / (1 << 20));
+        between = ", ";
     }
     if (resources->cpu.quota.set && resources->cpu.quota.value > 0) {
         double period = resources->cpu.period.set ? (double)resources->cpu.period.value : 100000;
-        fprintf(out, "%.2f CPUs  ", (double)resources->cpu.quota.value / period);
-        any = true;
+        fprintf(out, "%s%.2f CPUs", between, (double)resources->cpu.quota.value / period);
+        between = ", ";
     }
     if (resources->cpu.cpus) {
-        fprintf(out, "on CPUs %s  ", resources->cpu.cpus);
-        any = true;
+        fprintf(out, "%son CPUs %s", between, resources->cpu.cpus);
+        between = ", ";
     }
     if (resources->pids.limit.set) {
-        fprintf(out, "%" PRId64 " processes  ", resources->pids.limit.value);
-        any = true;
+        fprintf(out, "%s%" PRId64 " processes", between, resources->pids.limit.value);
+        between = ", ";
     }
-    fprintf(out, "%s\n", any ? "" : "none asked for");
+    fprintf(out, "%s\n", *between ? "" : "none asked for");
 }
 
 static void print_rights(const struct spec *spec, bool confined, FILE *out)

@@ -162,6 +162,7 @@ def test_names():
         equal(b.names(), [name])
         equal(said(b.viv("kill", "--signal", "TREM", name)),
               'unknown signal "TREM"; did you mean "SIGTERM"?')
+        equal(said(b.viv("exec", "x")), "exec needs at least 2 arguments: viv exec SANDBOX COMMAND…")
         equal(said(b.viv("rnu")), 'unknown command "rnu"; did you mean "run"?; `viv --help` lists '
                                   "them")
 

@@ -146,9 +146,9 @@ def test_stop_kills_in_the_end():
 
 def test_summary():
     with box() as b:
-        said = b.run("--summary", "-m", "64m", "busybox", "true").ok().out
+        said = b.run("--summary", "-m", "64m", "--pids-limit", "32", "busybox", "true").ok().out
         contains(said, "What isolated it")
-        contains(said, "memory 64.0 MiB")
+        contains(said, "limits      memory 64.0 MiB, 32 processes\n")
 
 
 def test_stop_signal():

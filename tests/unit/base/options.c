@@ -128,9 +128,9 @@ TEST(options_say_what_is_wrong)
             {"--timeout-of-all-that-is-long 3x",
                     "flag --timeout-of-all-that-is-long: invalid time \"3x\": write seconds, or "
                     "numbers with h, m, s, ms, us or ns"},
-            {"-a", "viv try needs at least 1 argument: viv try THING [ARG…]"},
+            {"-a", "try needs at least 1 argument: viv try THING [ARG…]"},
             {"1 2 3 4 5",
-                    "viv try takes at most 4 arguments, but 5 were given: viv try THING [ARG…]"},
+                    "try takes at most 4 arguments, but 5 were given: viv try THING [ARG…]"},
     };
 
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
