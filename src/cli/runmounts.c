@@ -638,9 +638,9 @@ static int apply_ipc(struct run_build *build, struct error *err)
     const struct opt_u64 *size = &build->flags->shm_size;
     struct spec *spec = build->spec;
 
-    if (size->set && (kind == RUN_HOST || kind == RUN_NONE))
-        return error_set(err, EINVAL, "--shm-size: --ipc %s has no /dev/shm of its own",
-                kind == RUN_HOST ? "host" : "none");
+    if (size->set && (kind == RUN_HOST || kind == RUN_NONE || kind == RUN_CONTAINER))
+        return error_set(
+                err, EINVAL, "--shm-size: --ipc %s has no /dev/shm of its own", build->flags->ipc);
     struct spec_mount *shm = find_mount(spec, "/dev/shm");
     if (size->set && shm) {
         shm->options = (struct strv){0};

@@ -10,7 +10,7 @@
 static const struct option_row rows[] = {
         RUN_ROW(0, "pid", OPTION_TEXT, pid, "MODE", "private, host, ns:PATH or container:NAME"),
         RUN_ROW(0, "ipc", OPTION_TEXT, ipc, "MODE",
-                "private, none, host, ns:PATH or container:NAME"),
+                "private, shareable, none, host, ns:PATH or container:NAME"),
         RUN_ROW(0, "uts", OPTION_TEXT, uts, "MODE", "private, host, ns:PATH or container:NAME"),
         RUN_ROW(0, "cgroupns", OPTION_TEXT, cgroupns, "MODE",
                 "private, host, ns:PATH or container:NAME"),
@@ -44,7 +44,8 @@ struct mode {
 
 static const struct mode pid_mode = {"pid", "pid", "private, host, ns:PATH or container:NAME",
         {{"private", RUN_PRIVATE}, {"host", RUN_HOST}}};
-static const struct mode ipc_mode = {"ipc", "ipc", "private, none, host, ns:PATH or container:NAME",
+static const struct mode ipc_mode = {"ipc", "ipc",
+        "private, shareable, none, host, ns:PATH or container:NAME",
         {{"private", RUN_PRIVATE}, {"shareable", RUN_PRIVATE}, {"none", RUN_NONE},
                 {"host", RUN_HOST}}};
 static const struct mode uts_mode = {"uts", "uts", "private, host, ns:PATH or container:NAME",

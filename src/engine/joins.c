@@ -1,5 +1,7 @@
 #include "engine/joins.h"
 
+#include <unistd.h>
+
 #include "ns/namespaces.h"
 #include "spec/defaults.h"
 
@@ -13,6 +15,25 @@ void namespace_set(struct arena *arena, struct spec *spec, const char *kind, con
         }
     }
     spec_add_namespace(arena, spec, kind, path);
+}
+
+/* POSIX shared memory is files in /dev/shm: who shares the namespace shares these too. A sandbox
+ * that has none (--ipc none) has none to share. */
+static void share_memory(struct arena *arena, struct spec *spec, int pid)
+{
+    const char *source = arena_printf(arena, "/proc/%d/root/dev/shm", pid);
+
+    if (access(source, F_OK) < 0)
+        return;
+    for (size_t i = 0; i < spec->mounts.count; i++) {
+        struct spec_mount *mount = &spec->mounts.items[i];
+        if (!str_equal(mount->destination, "/dev/shm") || !str_equal(mount->type, "tmpfs"))
+            continue;
+        mount->type = "bind";
+        mount->source = source;
+        mount->options = (struct strv){0};
+        strv_split(arena, &mount->options, "bind,nosuid,noexec,nodev", ',');
+    }
 }
 
 static int join_one(struct engine *engine, const struct sandbox_join *join, struct spec *spec,
@@ -35,6 +56,8 @@ static int join_one(struct engine *engine, const struct sandbox_join *join, stru
     const char *file = kind < 0 ? join->kind : ns_kinds[kind].file;
     namespace_set(engine->arena, spec, join->kind,
             arena_printf(engine->arena, "/proc/%d/ns/%s", pid, file));
+    if (kind == NS_IPC)
+        share_memory(engine->arena, spec, pid);
     if (kind == NS_USER) {
         *joined = true;
     } else if (other.container.state.namespaces & ns_kinds[NS_USER].flag) {

@@ -8,7 +8,8 @@
 void namespace_set(struct arena *arena, struct spec *spec, const char *kind, const char *path);
 
 /*
- * Puts the paths of the other sandboxes' namespaces into the configuration. `*ret_joined`: the user
+ * Puts the paths of the other sandboxes' namespaces into the configuration; with the IPC namespace
+ * comes /dev/shm. `*ret_joined`: the user
  * namespace is another's too, since namespaces belong to one, whose root alone has rights in them.
  * -ENOENT, -ESRCH (it does not run).
  */

@@ -12,6 +12,7 @@
 #include "engine/root.h"
 #include "engine/rootless.h"
 #include "engine/volumes.h"
+#include "rootfs/elsewhere.h"
 #include "spec/check.h"
 
 static int look_up_user(struct engine *engine, struct engine_run *run, struct error *err)
@@ -137,9 +138,22 @@ static bool can_idmap_root(const struct running *running)
     return container_host_can_idmap(path) && (!folder || container_host_can_idmap(folder));
 }
 
+/* Where the root cannot be shown with other owners, "/" itself at least, which is a folder of our
+ * own, is made the sandbox's: its root user can make files and mount points there. */
+static void give_upper(const struct running *running)
+{
+    const struct rootfs_overlay *layers = running->request.layers;
+    const struct spec_linux *linux_part = &running->run->spec->linux;
+
+    if (layers && layers->upper && linux_part->uidMappings.count && linux_part->gidMappings.count &&
+            chown(layers->upper, linux_part->uidMappings.items[0].hostID,
+                    linux_part->gidMappings.items[0].hostID) < 0)
+        return; /* making the first of them will say that it may not */
+}
+
 /* With ids of its own, the sandbox sees the root and what is shared with it through them, so that
  * no owner on disk has to change. */
-static void idmap_files(struct running *running, bool joined)
+static void idmap_files(struct running *running, bool joined, bool take)
 {
     struct engine_run *run = running->run;
     const char *root = run->spec->root->path;
@@ -151,10 +165,12 @@ static void idmap_files(struct running *running, bool joined)
     if (!can_idmap_root(running)) {
         running->request.idmap_root = false;
         tell_unmapped(running, "the root", root);
+        if (take)
+            give_upper(running);
     }
     for (size_t i = 0; i < run->spec->mounts.count; i++) {
         struct spec_mount *mount = &run->spec->mounts.items[i];
-        if (!is_bind(mount) || mount->uidMappings.count ||
+        if (!is_bind(mount) || mount->uidMappings.count || elsewhere_is(mount->source) ||
                 strv_contains(&mount->options, "idmap") || strv_contains(&mount->options, "ridmap"))
             continue;
         if (container_host_can_idmap(mount->source))
@@ -220,6 +236,6 @@ int running_prepare(struct running *running, bool take, struct error *err)
         return r;
     }
     fill_request(running);
-    idmap_files(running, joined);
+    idmap_files(running, joined, take);
     return 0;
 }

@@ -158,8 +158,8 @@ static int fail(struct error *err, int errnum, const char *path, enum inroot_fol
     else if (errnum == EROFS)
         hint = "the root is read-only and the mount point is missing: make it in the image";
     else if (errnum == EACCES || errnum == EPERM || errnum == EOVERFLOW)
-        hint = "the sandbox's root user may not use that directory: are its owner's ids mapped "
-               "(or the root idmapped)?";
+        hint = "its owner is nobody to the sandbox's root user: make what is missing beforehand, "
+               "or map the owner's ids (an idmapped root; with viv, --userns host)";
     return error_sys_hint(err, errnum, hint, "open %s inside the root", path);
 }
 

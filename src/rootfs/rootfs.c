@@ -4,6 +4,7 @@
 
 #include "base/path.h"
 #include "rootfs/cgroupfs.h"
+#include "rootfs/elsewhere.h"
 #include "rootfs/enter.h"
 #include "rootfs/inroot.h"
 #include "rootfs/mask.h"
@@ -120,6 +121,7 @@ static int add_open_bind(struct plan *plan, struct rootfs *rootfs, size_t index,
         return error_set(err, EINVAL, "%s/source: a bind mount needs a source", because_of(mount));
     rootfs->source_slots[index] = source->slot = plan_new_slot(plan);
     source->path = mount->source;
+    source->elsewhere = elsewhere_is(mount->source);
     source->recursive = source->options.rbind;
     source->nofollow = source->options.src_nofollow;
     source->link = source->options.copy_symlink;
@@ -232,7 +234,7 @@ int rootfs_add_idmaps(struct plan *plan, struct rootfs *rootfs, struct error *er
 int rootfs_add_prepare(struct plan *plan, struct rootfs *rootfs, struct error *err)
 {
     (void)err;
-    rootfs->proc_slot = rootfs_add_proc(plan, STEP_CHILD);
+    rootfs->proc_slot = plan_new_slot(plan);
     if (rootfs->enter != ROOTFS_STAY)
         enter_add_tree(
                 plan, rootfs, base_propagation(rootfs) == MS_PRIVATE ? MS_PRIVATE : MS_SLAVE);

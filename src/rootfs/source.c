@@ -8,6 +8,7 @@
 #include "base/cleanup.h"
 #include "plan/run.h"
 #include "rootfs/attr.h"
+#include "rootfs/elsewhere.h"
 #include "rootfs/legacy.h"
 #include "sys/mount.h"
 #include "sys/proc.h"
@@ -52,7 +53,9 @@ static int open_apply(const struct step *step, struct plan_run *run, struct erro
 
     if (r <= 0)
         return r < 0 ? open_fail(source, r, err) : 0;
-    _cleanup_close_ int tree = sys_open_tree(AT_FDCWD, source->path, tree_flags(source));
+    _cleanup_close_ int tree = source->elsewhere
+                                       ? elsewhere_open_tree(source->path, tree_flags(source))
+                                       : sys_open_tree(AT_FDCWD, source->path, tree_flags(source));
     if (legacy_wanted(tree))
         return 0; /* the child tries mount(2), whose error then counts */
     if (tree < 0)
@@ -76,9 +79,14 @@ static void open_describe(const struct step *step, struct step_text *text)
                 step_quote(text->arena, source->path));
         step_call(text, "fstat(<source>)");
     }
-    step_call(text, "open_tree(AT_FDCWD, %s, %sOPEN_TREE_CLONE|OPEN_TREE_CLOEXEC%s)",
-            step_quote(text->arena, source->path), source->nofollow ? "AT_SYMLINK_NOFOLLOW|" : "",
+    const char *flags = arena_printf(text->arena, "%sOPEN_TREE_CLONE|OPEN_TREE_CLOEXEC%s",
+            source->nofollow ? "AT_SYMLINK_NOFOLLOW|" : "",
             source->recursive ? "|AT_RECURSIVE" : "");
+    if (source->elsewhere)
+        elsewhere_describe(text, source->path, flags);
+    else
+        step_call(
+                text, "open_tree(AT_FDCWD, %s, %s)", step_quote(text->arena, source->path), flags);
     attr_describe(text, "<source>", &calls);
     step_why(text, "%s as the sandbox will see it, held before any path of the sandbox is walked",
             source->path);

@@ -13,6 +13,7 @@ struct source {
     int slot;       /* where the descriptor goes; stays -1 where only mount(2) works */
     bool recursive; /* mounts below come along */
     bool nofollow;  /* a link is taken itself, not what it points to */
+    bool elsewhere; /* the path is one of another mount namespace, see elsewhere.h */
     bool link;      /* a link becomes a link inside ("copy-symlink"): the slot is the link itself */
     uint64_t base;  /* propagation that all get */
     struct mount_options options;

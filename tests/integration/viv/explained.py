@@ -191,7 +191,7 @@ def seen_calls(b, args, **user):
     found = []
     child = ""
     for pid, call in calls[1:]:
-        if call.startswith("clone3("):
+        if call.startswith("clone3(") and "CLONE_FILES" not in call:
             child = re.search(r"= (\d+)", call.rsplit(")", 1)[1])[1]
         if counts(call, b.store):
             found.append(("child" if pid == child else "host", seen_form(call, child or "0")))

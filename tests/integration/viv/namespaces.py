@@ -167,6 +167,31 @@ def test_arbitrary_maps():
               [["0", "300000", "1"], ["7", "400000", "3"]])
 
 
+@private("mnt")
+def test_files_that_cannot_be_shown_with_other_owners():
+    """ramfs cannot be idmapped: what is missing in an image's root is made all the same, and of a
+    root that is a folder of somebody else's it is said what to do."""
+    top = work() / "ram"
+    top.mkdir()
+    run("mount", "-t", "ramfs", "ramfs", top).ok()
+    (top / "shared").mkdir()
+    run("cp", "-a", image(), top / "root").ok()
+    os.environ["VIV_DATA_ROOT"] = str(top / "data")
+    with box() as b:
+        b.store = work() / "store"
+        done = b.sh("touch /new && stat -c %u / /new && ls -d /deep/er", "-v", f"{top}/shared:/deep/er")
+        equal(done.ok().out, "0\n0\n/deep/er\n")
+        contains(done.err, "cannot be idmapped: inside, its files belong to nobody")
+        kept = b.start(name="kept", script="touch /first; sleep 1000")
+        b.viv("restart", "-t", "0", kept).ok()
+        equal(b.viv("exec", kept, "sh", "-c", "touch /second; stat -c %u / /second").ok().out, "0\n0\n")
+        fails(b.run("--rootfs", top / "root", "-v", f"{top}/shared:/deep/er", "--", "true"), 125,
+              "make what is missing beforehand")
+        b.run("--rootfs", top / "root", "-v", f"{top}/shared:/mnt", "--", "true").ok()
+        b.run("--userns", "host", "--rootfs", top / "root", "-v", f"{top}/shared:/deep/er", "--",
+              "true").ok()
+
+
 @private("ipc", "mnt")
 @needs(programs=["ipcmk"])
 def test_queues_that_others_cannot_see():
@@ -188,8 +213,30 @@ def test_queues_that_others_cannot_see():
         first = b.start("--userns", "host")
         b.viv("exec", first, "sh", "-c", "echo x > /dev/shm/seen; touch /dev/mqueue/inside").ok()
         equal(b.out("ls /dev/mqueue", "--userns", "host", "--ipc", f"container:{first}"), "inside")
+        equal(b.out("ls /dev/shm; echo back > /dev/shm/answer", "--userns", "host", "--ipc",
+                    f"container:{first}"), "seen")
+        equal(b.viv("exec", first, "cat", "/dev/shm/answer").ok().out, "back\n")
         equal(b.sh("ls /dev/shm /dev/mqueue | grep -e seen -e inside", "--userns", "host").out, "")
     equal(os.listdir(queues), ["posted"])
+
+
+def test_memory_shared_with_another_sandbox():
+    """With ids of their own, from both sides, and with the size that the first has chosen."""
+    with box() as b:
+        first = b.start("--ipc", "shareable", "--shm-size", "1m")
+        place = ["--ipc", f"container:{first}"]
+        b.viv("exec", first, "sh", "-c", "echo one > /dev/shm/first").ok()
+        equal(b.out("cat /dev/shm/first; echo two > /dev/shm/second; "
+                    "dd if=/dev/zero of=/dev/shm/big bs=64k count=32 2>/dev/null || echo full", *place),
+              "one\nfull")
+        equal(b.viv("exec", first, "sh", "-c", "cat /dev/shm/second; stat -c %s /dev/shm/big").ok().out,
+              "two\n%d\n" % ((1 << 20) - 2 * 4096))
+        equal(b.out("mount | grep -c ' /dev/shm .*nosuid,nodev,noexec'", *place), "1")
+        fails(b.run(*place, "--shm-size", "2m", "busybox", "true"), 125,
+              f"--shm-size: --ipc container:{first} has no /dev/shm of its own")
+        equal(b.run(*place, "busybox", "true").ok().err, "")
+        alone = b.start("--ipc", "none")
+        equal(b.out("ls /dev/shm", "--ipc", f"container:{alone}"), "")
 
 
 def test_a_cgroup_root_that_cannot_be_left():
