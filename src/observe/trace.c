@@ -176,6 +176,15 @@ static int trace_before(void *data, const struct plan_run *run, size_t index, st
     }
 }
 
+void trace_end(struct trace *trace)
+{
+    if (trace->in)
+        fclose(trace->in);
+    if (trace->out)
+        fclose(trace->out);
+    *trace = (struct trace){0};
+}
+
 int trace_init(struct trace *trace, bool step, struct error *err)
 {
     int fd = fcntl(2, F_DUPFD_CLOEXEC, 10);
@@ -193,17 +202,8 @@ int trace_init(struct trace *trace, bool step, struct error *err)
     trace->in = fopen("/dev/tty", "re");
     if (!trace->in) {
         int code = errno;
-        fclose(trace->out);
+        trace_end(trace);
         return error_sys(err, code, "--step asks on the terminal, and there is none");
     }
     return 0;
-}
-
-void trace_end(struct trace *trace)
-{
-    if (trace->in)
-        fclose(trace->in);
-    if (trace->out)
-        fclose(trace->out);
-    *trace = (struct trace){0};
 }

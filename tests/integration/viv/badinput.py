@@ -162,6 +162,10 @@ def test_names():
         equal(b.names(), [name])
         equal(said(b.viv("kill", "--signal", "TREM", name)),
               'unknown signal "TREM"; did you mean "SIGTERM"?')
+        done = run("setsid", "--wait", program("viv"), "--root", b.store, "run", "--rm", "--step",
+                   *b.flags(), "busybox", "true")
+        equal((done.status, said(done)),
+              (125, "--step asks on the terminal, and there is none: ENXIO: No such device or address"))
         equal(said(b.viv("exec", "x")), "exec needs at least 2 arguments: viv exec SANDBOX COMMAND…")
         equal(said(b.viv("rnu")), 'unknown command "rnu"; did you mean "run"?; `viv --help` lists '
                                   "them")
