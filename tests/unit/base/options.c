@@ -129,8 +129,7 @@ TEST(options_say_what_is_wrong)
                     "flag --timeout-of-all-that-is-long: invalid time \"3x\": write seconds, or "
                     "numbers with h, m, s, ms, us or ns"},
             {"-a", "try needs at least 1 argument: viv try THING [ARG…]"},
-            {"1 2 3 4 5",
-                    "try takes at most 4 arguments, but 5 were given: viv try THING [ARG…]"},
+            {"1 2 3 4 5", "try takes at most 4 arguments, but 5 were given: viv try THING [ARG…]"},
     };
 
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
