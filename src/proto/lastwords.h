@@ -27,5 +27,6 @@ bool lastwords_finish(struct lastwords *words, int patience_ms);
  */
 const char *lastwords_line(struct lastwords *words);
 
+/* Frees what was read; the pipe stays open. */
 void lastwords_free(struct lastwords *words);
 #define _cleanup_lastwords_ __attribute__((cleanup(lastwords_free)))
