@@ -297,7 +297,7 @@ int cli_diff(struct cli *cli, int argc, char **argv, struct error *err)
     if (r == 0)
         r = engine_find(&engine, rest.words[0], &sandbox, err);
     if (r == 0)
-        r = engine_root_is_here(&sandbox, err);
+        r = engine_root_is_here(&engine, &sandbox, err);
     if (r == 0 && !sandbox.meta.image_id && !sandbox.meta.image_folder)
         r = error_set(err, EOPNOTSUPP,
                 "sandbox \"%s\" works on the folder %s itself: what it has changed there is not "

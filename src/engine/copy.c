@@ -47,6 +47,11 @@ static bool runs(const struct sandbox *sandbox)
     return sandbox->status == SPEC_RUNNING || sandbox->status == SPEC_PAUSED;
 }
 
+static bool is_machine(const struct end *end)
+{
+    return str_equal(end->sandbox.meta.isolation, "vm");
+}
+
 static void close_end(struct end *end)
 {
     cleanup_close(&end->root_fd);
@@ -146,7 +151,8 @@ static int open_stopped(struct engine *engine, struct end *end, bool write, stru
         r = engine_root_open_to_write(engine, &end->sandbox, &end->root_fd, err);
     else if (r == 0)
         r = engine_root_open_of(engine, &end->sandbox, &end->root_fd, err);
-    return r < 0 ? r : map_stopped(engine, end, err);
+    /* a machine's ids are those on the disk */
+    return r < 0 || is_machine(end) ? r : map_stopped(engine, end, err);
 }
 
 static int open_host(struct engine *engine, struct end *end, struct error *err)
@@ -176,7 +182,15 @@ static int open_end(struct engine *engine, struct end *end, bool write, struct e
         return open_host(engine, end, err);
     if (end->path[0] != '/')
         end->path = arena_printf(engine->arena, "/%s", end->path);
-    return runs(&end->sandbox) ? open_running(end, err) : open_stopped(engine, end, write, err);
+    if (runs(&end->sandbox) && is_machine(end) && write)
+        return error_set(err, EBUSY,
+                "sandbox \"%s\" is a running machine, whose kernel would not notice: stop it "
+                "first, "
+                "or use `viv exec -i %s tar x …`",
+                end->sandbox.meta.name, end->sandbox.meta.name);
+    if (runs(&end->sandbox) && !is_machine(end))
+        return open_running(end, err);
+    return open_stopped(engine, end, write, err);
 }
 
 /* ---- the source ------------------------------------------------------------------------------ */
@@ -505,8 +519,8 @@ static int find_end(struct engine *engine, struct end *end, bool *ret_stopped, s
         return 0;
     int r = engine_find(engine, end->what->sandbox, &end->sandbox, err);
     if (r == 0)
-        r = engine_root_is_here(&end->sandbox, err);
-    if (r == 0 && !runs(&end->sandbox))
+        r = engine_root_is_here(engine, &end->sandbox, err);
+    if (r == 0 && (is_machine(end) || !runs(&end->sandbox)))
         *ret_stopped = true;
     return r;
 }

@@ -11,6 +11,7 @@
 #include "base/path.h"
 #include "engine/images.h"
 #include "engine/rootless.h"
+#include "engine/vm_upper.h"
 #include "rootfs/layers.h"
 #include "rootfs/overlay.h"
 
@@ -189,9 +190,14 @@ int engine_root_user(struct engine *engine, const struct sandbox_meta *meta,
     return passwd_lookup(root, user, engine->arena, ret, err);
 }
 
+static bool is_machine(const struct sandbox_meta *meta)
+{
+    return str_equal(meta->isolation, "vm");
+}
+
 /* Read-only: what the sandbox changed is only one more layer, and its own mount is undisturbed. */
-static int mount_root(
-        struct engine *engine, const struct sandbox_meta *meta, int *ret_fd, struct error *err)
+static int mount_root(struct engine *engine, const struct sandbox_meta *meta, bool changed,
+        int *ret_fd, struct error *err)
 {
     struct rootfs_overlay layers;
     struct strv lower = {0};
@@ -200,7 +206,11 @@ static int mount_root(
 
     if (r < 0)
         return r;
-    if (access(layers.upper, F_OK) == 0)
+    if (changed && is_machine(meta))
+        r = vm_upper_settle(layers.upper, err);
+    if (r < 0)
+        return r;
+    if (changed && access(layers.upper, F_OK) == 0)
         strv_add(engine->arena, &lower, layers.upper);
     strv_foreach (path, &layers.lower) {
         strv_add(engine->arena, &lower, path);
@@ -218,7 +228,7 @@ int engine_root_open(struct engine *engine, const struct sandbox_meta *meta,
     const char *path = spec->root->path;
 
     if (is_layered(meta))
-        return mount_root(engine, meta, ret_fd, err);
+        return mount_root(engine, meta, true, ret_fd, err);
     if (path[0] != '/' && meta->bundle)
         path = path_join(engine->arena, meta->bundle, path);
     int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -228,15 +238,16 @@ int engine_root_open(struct engine *engine, const struct sandbox_meta *meta,
     return 0;
 }
 
-/* A configuration that was not started yet is not whole: only the root's path is read. */
-int engine_root_is_here(const struct sandbox *sandbox, struct error *err)
+int engine_root_open_image(
+        struct engine *engine, const struct sandbox_meta *meta, int *ret_fd, struct error *err)
 {
-    if (!str_equal(sandbox->meta.isolation, "vm"))
-        return 0;
-    return error_set(err, EOPNOTSUPP,
-            "sandbox \"%s\" is a machine: what it has written is in its own memory; copy files out "
-            "with `viv exec %s tar c …`, or share a folder (-v)",
-            sandbox->meta.name, sandbox->meta.name);
+    return mount_root(engine, meta, false, ret_fd, err);
+}
+
+int engine_root_is_here(
+        const struct engine *engine, const struct sandbox *sandbox, struct error *err)
+{
+    return is_machine(&sandbox->meta) ? vm_upper_is_kept(engine, &sandbox->meta, err) : 0;
 }
 
 /* What the configuration says about the root. */
@@ -244,7 +255,7 @@ static int load_root(struct engine *engine, const struct sandbox *sandbox, struc
         struct error *err)
 {
     _cleanup_json_ struct json_object *json = NULL;
-    int r = engine_root_is_here(sandbox, err);
+    int r = engine_root_is_here(engine, sandbox, err);
 
     if (r == 0)
         r = json_parse_file_at(sandbox->record_fd, "config.json", &json, err);
@@ -277,6 +288,10 @@ static int mount_to_write(
     if (r < 0)
         return error_prefix(err, "the root");
     describe(meta, &root, &layers);
+    if (is_machine(meta))
+        r = vm_upper_settle(layers.upper, err);
+    if (r < 0)
+        return r;
     layers.passing = false; /* a volatile upper folder can be mounted once only */
     struct overlay_mount mount = {
             .layers = &layers, .userns_fd = -1, .user_marks = engine->host.rootless};

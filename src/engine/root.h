@@ -27,8 +27,9 @@ void engine_root_drop(struct engine *engine, const char *id);
 int engine_root_user(struct engine *engine, const struct sandbox_meta *meta,
         const struct spec *spec, const char *user, struct passwd_user *ret, struct error *err);
 
-/* -EOPNOTSUPP for a machine: what it has changed is not on this host. */
-int engine_root_is_here(const struct sandbox *sandbox, struct error *err);
+/* -EOPNOTSUPP for a machine whose changes are not on this host (vm_upper.h). */
+int engine_root_is_here(
+        const struct engine *engine, const struct sandbox *sandbox, struct error *err);
 
 /*
  * A read-only mount of a sandbox's root, without what is mounted in it while it runs: a descriptor
@@ -36,6 +37,9 @@ int engine_root_is_here(const struct sandbox *sandbox, struct error *err);
  */
 int engine_root_open(struct engine *engine, const struct sandbox_meta *meta,
         const struct spec *spec, int *ret_fd, struct error *err);
+/* The image's layers alone, without what the sandbox has changed. */
+int engine_root_open_image(
+        struct engine *engine, const struct sandbox_meta *meta, int *ret_fd, struct error *err);
 int engine_root_open_of(
         struct engine *engine, const struct sandbox *sandbox, int *ret_fd, struct error *err);
 

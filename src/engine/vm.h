@@ -12,6 +12,7 @@
 #include "proto/machine.h"
 
 #define VM_NETWORKS_MAX 8
+#define VM_UPPER_TAG "upper"      /* the share of the root's changes */
 #define VM_SOCKET "vsock.sock"    /* in the sandbox's folder: leads to the agent */
 #define VM_CONTROL "control.sock" /* beside it: leads to viv-vmm, see proto/control.h */
 
@@ -22,6 +23,7 @@ struct vm_config {
     const char *kernel;    /* a folder like share/viv/guest; NULL: that one */
     const char *root;      /* an erofs image, the root below an overlay; with root_fd its name */
     int root_fd;           /* the image, opened; -1: by its path */
+    const char *upper;     /* a folder of the root's changes (vm_upper.h); NULL: they pass */
     const char *templates; /* the folder of templates (template.h); NULL: none are used */
     uint32_t id_first;     /* root: the ids that viv-vmm gets (idrange.h) */
     struct sandbox_networks *networks; /* engine/network.h; NULL: none */

@@ -110,7 +110,7 @@ static int send_file(
 
 int vm_send_mounts(struct vm *vm, struct arena *arena, struct agent_create *into, struct error *err)
 {
-    size_t shares = vm->machine.shares.count;
+    size_t shares = vm->machine.shares.count - (vm->config->upper ? 1 : 0);
     int r = 0;
 
     into->shares.items = arena_new_array(arena, struct agent_share, shares);

@@ -12,6 +12,7 @@
 #include "base/io.h"
 #include "base/path.h"
 #include "engine/root.h"
+#include "engine/vm_upper.h"
 #include "sys/mount.h"
 #include "sys/process.h"
 
@@ -129,7 +130,7 @@ static int disk_of_image(
         struct engine *engine, const struct engine_run *run, int *ret_fd, struct error *err)
 {
     _cleanup_close_ int root = -1;
-    int r = engine_root_open(engine, &run->meta, run->spec, &root, err);
+    int r = engine_root_open_image(engine, &run->meta, &root, err);
 
     if (r < 0)
         return r;
@@ -165,6 +166,21 @@ static int find_root(struct engine *engine, const struct engine_run *run, bool t
                 : 0;
 }
 
+static int find_upper(struct engine *engine, const struct engine_run *run, bool take,
+        struct vm_config *config, struct error *err)
+{
+    const char *id = run->meta.id ? run->meta.id : "new";
+    const char *upper =
+            arena_printf(engine->arena, "%s/images/roots/%s/upper", engine->data_root, id);
+    int r = take ? vm_upper_prepare(engine->arena, upper, err) : 1;
+
+    if (r > 0 && take)
+        r = vm_upper_settle(upper, err) < 0 ? -EIO : 1;
+    if (r > 0)
+        config->upper = vm_upper_folder(engine->arena, upper);
+    return r < 0 ? r : 0;
+}
+
 int vm_configure(struct engine *engine, const struct engine_run *run, bool take,
         struct vm_config *ret, struct error *err)
 {
@@ -177,5 +193,6 @@ int vm_configure(struct engine *engine, const struct engine_run *run, bool take,
             .interactive = run->meta.interactive || run->meta.tty,
             .status_fd = -1,
     };
-    return find_root(engine, run, take, ret, err);
+    int r = vm_upper_is_wanted(engine, &run->meta) ? find_upper(engine, run, take, ret, err) : 0;
+    return r < 0 ? r : find_root(engine, run, take, ret, err);
 }

@@ -208,6 +208,9 @@ static int make_machine(struct vm *vm, struct error *err)
             .format = "raw",
             .serial = "root",
             .read_only = true};
+    if (vm->config->upper) /* the last one: those of mounts have numbers */
+        *RECORD_APPEND(vm->arena, &machine->shares) = (struct proto_share){
+                .tag = VM_UPPER_TAG, .folder.path = vm->config->upper, .fixed = true};
     machine->vsock = arena_new(vm->arena, struct proto_vsock);
     machine->vsock->cid = 3;
     return engine_machine_check_memory(machine->memory, err);

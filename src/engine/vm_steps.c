@@ -245,6 +245,11 @@ void vm_steps_machine(struct plan *plan, struct vm *vm)
                 arena_printf(arena, "openat(AT_FDCWD, %s, O_RDONLY|O_CLOEXEC)",
                         step_quote(arena, machine->disks.items[i].file.path)),
                 "The root file system, as a disk that the guest cannot write to.");
+    if (vm->config->upper)
+        add_part(plan, &file_ops, "/root/path",
+                arena_printf(arena, "open_tree(AT_FDCWD, %s, OPEN_TREE_CLONE|OPEN_TREE_CLOEXEC)",
+                        step_quote(arena, vm->config->upper)),
+                "What the workload changes of its root: shared with the guest, and kept.");
     add_part(plan, &socket_ops, "", "a virtio socket device, context id 3",
             "The only way between host and guest: a stream for the agent.");
 }
@@ -293,6 +298,7 @@ static int put_create(struct vm *vm, struct buf *out, struct error *err)
             .filter = vm_filter(&arena, vm->guest.seccomp, &filter),
             .root = "disk",
             .root_size = root_size(vm),
+            .upper = vm->config->upper ? VM_UPPER_TAG : NULL,
             .wait = vm->guest.wait_for_start,
             .interactive = vm->config->interactive,
             .delegate = vm->guest.delegate,

@@ -125,7 +125,7 @@ static int make(struct guest *guest, struct container_request *request, bool int
 
 static int prepare_guest(const struct agent_create *create, struct error *err)
 {
-    int r = guest_mount_root(create->root, create->root_size, err);
+    int r = guest_mount_root(create->root, create->root_size, create->upper, err);
 
     for (size_t i = 0; r == 0 && i < create->shares.count; i++)
         r = guest_mount_share(&create->shares.items[i], err);

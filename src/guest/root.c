@@ -14,6 +14,7 @@
 
 #define BASE "/run/viv"
 #define DISK "/dev/vda"
+#define LAYERS "lowerdir=" BASE "/lower,upperdir=" BASE "/upper/upper,workdir=" BASE "/upper/work"
 #define PATIENCE_TURNS 5000 /* of 1 ms: the disk appears soon after its driver */
 
 #define MS_RDONLY 1
@@ -62,30 +63,36 @@ static int wait_for_disk(uint64_t size, struct error *err)
     return 0;
 }
 
-/* Read-only below, a tmpfs above: what the workload writes ends with the machine. */
-static int mount_disk(uint64_t size, struct error *err)
+/* What the workload writes ends with the machine. */
+static int mount_passing(struct error *err)
+{
+    int r = mount_at("upper", BASE "/upper", "tmpfs", 0, "mode=0755", err);
+
+    if (r == 0)
+        r = make_folder(BASE "/upper/upper", err);
+    return r < 0 ? r : make_folder(BASE "/upper/work", err);
+}
+
+/* Read-only below; above a folder of the host's or a tmpfs. A folder that is shared takes no marks
+ * but the user's. */
+static int mount_disk(uint64_t size, const char *upper, struct error *err)
 {
     int r = wait_for_disk(size, err);
 
     if (r == 0)
         r = mount_at(DISK, BASE "/lower", "erofs", MS_RDONLY, NULL, err);
     if (r == 0)
-        r = mount_at("upper", BASE "/upper", "tmpfs", 0, "mode=0755", err);
-    if (r == 0)
-        r = make_folder(BASE "/upper/data", err);
-    if (r == 0)
-        r = make_folder(BASE "/upper/work", err);
-    if (r == 0)
-        r = mount_at("root", CONTAINER_GUEST_ROOT, "overlay", 0,
-                "lowerdir=" BASE "/lower,upperdir=" BASE "/upper/data,workdir=" BASE "/upper/work",
-                err);
-    return r;
+        r = upper ? mount_at(upper, BASE "/upper", "virtiofs", 0, NULL, err) : mount_passing(err);
+    if (r < 0)
+        return r;
+    return mount_at(
+            "root", CONTAINER_GUEST_ROOT, "overlay", 0, upper ? LAYERS ",userxattr" : LAYERS, err);
 }
 
-int guest_mount_root(const char *kind, uint64_t disk_size, struct error *err)
+int guest_mount_root(const char *kind, uint64_t disk_size, const char *upper, struct error *err)
 {
     if (str_equal(kind, "disk"))
-        return mount_disk(disk_size, err);
+        return mount_disk(disk_size, upper, err);
     if (str_equal(kind, "share"))
         return mount_at("root", CONTAINER_GUEST_ROOT, "virtiofs", 0, NULL, err);
     return error_set(err, EINVAL, "a root of kind \"%s\" is unknown", kind);

@@ -256,6 +256,8 @@ static uint64_t roots_usage(struct image_store *store, const struct strv *ids, s
 
     strv_foreach (id, ids) {
         bytes += gc_disk_usage(store->root_fd, arena_printf(arena, "roots/%s/upper", id));
+        /* a machine's, of which that is a link (engine/vm_upper.h); nothing for containers */
+        bytes += gc_disk_usage(store->root_fd, arena_printf(arena, "roots/%s/machine", id));
         bytes += gc_disk_usage(store->root_fd, arena_printf(arena, "roots/%s/work", id));
     }
     return bytes;

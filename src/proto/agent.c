@@ -140,6 +140,7 @@ static const struct field create_fields[] = {
         FIELD_OF(struct agent_create, filter, "filter", FIELD_POINTER, &filter_record),
         FIELD_AS(struct agent_create, root_size, "rootSize", FIELD_U64),
         FIELD_REQUIRED(struct agent_create, root, FIELD_STR),
+        FIELD(struct agent_create, upper, FIELD_STR),
         FIELD_OF(struct agent_create, shares, "shares", FIELD_LIST, &share_record),
         FIELD_OF(struct agent_create, files, "files", FIELD_LIST, &file_record),
         FIELD_OF(struct agent_create, interfaces, "interfaces", FIELD_LIST, &interface_record),

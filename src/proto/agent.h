@@ -124,6 +124,8 @@ struct agent_create {
     struct agent_filter *filter;
     uint64_t root_size; /* of the first disk, in bytes: it may be another than at boot */
     const char *root;   /* "disk": the first disk, under an overlay; "share": the share "root" */
+    const char *upper; /* of "disk": the share whose "upper" and "work" the overlay writes to; NULL:
+                          what is written ends with the machine */
     RECORD_LIST(struct agent_share) shares;
     RECORD_LIST(struct agent_file) files;
     RECORD_LIST(struct agent_interface) interfaces;

@@ -38,6 +38,7 @@ static const struct field share_fields[] = {
         FIELD_REQUIRED(struct proto_share, tag, FIELD_STR),
         FIELD_OF(struct proto_share, folder, "folder", FIELD_RECORD, &file_record),
         FIELD_AS(struct proto_share, read_only, "readOnly", FIELD_BOOL),
+        FIELD(struct proto_share, fixed, FIELD_BOOL),
         FIELD(struct proto_share, cache, FIELD_STR),
 };
 static const struct record share_record = RECORD(struct proto_share, share_fields);

@@ -46,6 +46,7 @@ struct proto_share {
     const char *tag; /* at most 35 bytes; what the guest mounts */
     struct proto_file folder;
     bool read_only;
+    bool fixed;        /* the names in the folder itself stay as they are; below, all may change */
     const char *cache; /* "auto", "always" (the guest alone changes files), "never"; NULL: auto */
 };
 

@@ -329,7 +329,7 @@ static int open_folder(const struct proto_share *wanted, int *ret, struct error 
 static int build_share(struct slots *slots, const struct slots_config *config,
         const struct proto_share *wanted, struct error *err)
 {
-    struct share_config share_config = {.read_only = wanted->read_only};
+    struct share_config share_config = {.read_only = wanted->read_only, .fixed = wanted->fixed};
     struct slot *slot;
     struct virtio_place place;
     struct share *share;

@@ -9,6 +9,22 @@ TIMEOUT = 300
 BUILDS = ["plain"]
 
 
+def look_at_one_that_is_kept(store):
+    """Its changes are one more layer upon the image, for its next start and for others."""
+    script = ("cat /new/file; echo life >> /new/file; rm /etc/passwd; rm -r /dev2; mkdir -p /new /dev2;"
+              "echo life >> /new/file")
+    viv("--root", store, "run", "--name", "m", "--isolation", "vm", "--accel", "emu", "--network",
+        "none", "--user", "0", "vm:1", script, timeout=250).ok()
+    again = viv("--root", store, "start", "-a", "m", timeout=250)
+    equal(again.out, "life\n")
+    viv("--root", store, "commit", "m", "vm:2").ok()
+    viv("--root", store, "rm", "m").ok()
+    done = viv("--root", store, "run", "--rm", "--network", "none", "--user", "0", "vm:2",
+               "cat /new/file; ls /etc/passwd")
+    equal(done.out, "life\n" * 3)
+    contains(done.err, "/etc/passwd: No such file")
+
+
 @needs(root=True, programs=["mkfs.erofs"])
 def test_layers_are_the_root_of_a_machine():
     above = work() / "above"
@@ -26,4 +42,6 @@ def test_layers_are_the_root_of_a_machine():
     contains(done.err, "/etc/group: No such file")
     roots = pathlib.Path(os.environ["VIV_DATA_ROOT"], "images/roots")
     equal(list(roots.iterdir()), [])
-    viv("--root", store, "rmi", "vm:1").ok()
+    look_at_one_that_is_kept(store)
+    equal(list(roots.iterdir()), [])
+    viv("--root", store, "rmi", "vm:1", "vm:2").ok()

@@ -287,6 +287,21 @@ def test_folders_and_files_of_the_host():
             equal(((folder / kind).stat().st_uid, (folder / kind).stat().st_gid), (7, 8))
 
 
+def look_at_what_was_written(box):
+    """What a machine has written to its root is on the host, as a container's is."""
+    changes = [sorted(box.viv("diff", kind).ok().lines()) for kind in KINDS]
+    equal(changes[0], changes[1])
+    check("A /srv/x/file" in changes[1] and "D /etc/passwd" in changes[1], lambda: str(changes[1]))
+    for kind in KINDS:
+        box.viv("cp", f"{kind}:/srv/x/file", f"out-{kind}").ok()
+        equal(pathlib.Path(f"out-{kind}").read_text(), "kept\n")
+    pathlib.Path("a-file").write_text("host\n")
+    box.viv("cp", "a-file", "vm:/srv/from-host").ok()
+    [folder] = [path for path in (box.place / "data/images/roots").glob("*/machine")]
+    status = folder.stat()
+    equal((status.st_uid, status.st_mode & 0o777), (4294967294, 0o755))
+
+
 def test_a_life_in_the_background():
     """Log, signals, memory that runs out, a second start, and the end."""
     with own_box() as box:
@@ -304,10 +319,17 @@ def test_a_life_in_the_background():
         done = box.viv("exec", "vm", "sh", "-c", "head -c 200m /dev/zero | tail -c 200m | wc -c")
         check(done.status == 137 or "0\n" in done.out or "Killed" in done.err, str(done))
         for kind in KINDS:
+            box.viv("exec", kind, "sh", "-c", "mkdir -p /srv/x; echo kept > /srv/x/file; rm /etc/passwd;"
+                    "rm -r /srv/y /usr/share; mkdir /srv/y; chown 7:8 /srv/x; ln -s x /srv/link")
             box.viv("kill", kind).ok()
             equal(box.viv("wait", kind).ok().out, "137\n")
+        look_at_what_was_written(box)
         box.viv("start", "vm").ok()
         eventually(lambda: box.viv("logs", "vm").out.count("begun") == 2, 60)
+        equal(box.viv("exec", "vm", "sh", "-c", "cat /srv/link/file /srv/from-host; stat -c %u:%g"
+                      " /srv/x; ls /etc/passwd 2>&1").out,
+              "kept\nhost\n7:8\nls: /etc/passwd: No such file or directory\n")
+        fails(box.viv("cp", "a-file", "vm:/srv/"), 125, "a running machine")
         box.viv("stop", "-t", "1", "vm").ok()
         equal(box.inspect("vm")["State"]["ExitCode"], 137)
 
@@ -385,8 +407,10 @@ def test_what_needs_the_hosts_own_processes_is_refused():
     box = BOX["shared"]
     for flags in (["--network", "container:vm"], ["--pid", "container:vm"]):
         fails(box.run("container", "--rm", *flags, "busybox", "true"), 125, "in a machine")
-    for command in (["export", "vm"], ["commit", "vm"], ["diff", "vm"]):
-        fails(box.viv(*command), 125, "is a machine")
+    box.start("vm", "passes", "--rm")
+    for command in (["export", "passes"], ["commit", "passes"], ["diff", "passes"]):
+        fails(box.viv(*command), 125, "is a machine that is removed when it ends (--rm)")
+    box.viv("rm", "-f", "passes").ok()
 
 
 def test_a_kernel_of_the_wrong_kind():

@@ -112,6 +112,10 @@ void share_setattr(
 
     if (!inode)
         return;
+    if (share->fixed && ino == INODES_ROOT) {
+        fuse_reply_err(req, EPERM);
+        return;
+    }
     if (what & (FUSE_SET_ATTR_UID | FUSE_SET_ATTR_GID))
         r = change_owner(fd, attr, what);
     if (r == 0 && what & FUSE_SET_ATTR_MODE)

@@ -48,6 +48,16 @@ static struct inode *place_of(fuse_req_t req, fuse_ino_t parent, const char *nam
     return NULL;
 }
 
+/* As place_of(), of a name that is to be made, moved or taken away. */
+static struct inode *place_to_change(
+        fuse_req_t req, fuse_ino_t parent, const char *name, int *ret_fd)
+{
+    if (parent != INODES_ROOT || !share_of(req)->fixed)
+        return place_of(req, parent, name, ret_fd);
+    fuse_reply_err(req, EPERM);
+    return NULL;
+}
+
 /* Answers with a name that was found or just made. */
 static void reply_entry(fuse_req_t req, struct inode *parent, int fd, const char *name)
 {
@@ -124,12 +134,13 @@ static void reply_made(fuse_req_t req, struct inode *parent, int fd, const char 
 void share_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode, dev_t device)
 {
     int fd;
-    struct inode *inode = place_of(req, parent, name, &fd);
+    struct inode *inode = place_to_change(req, parent, name, &fd);
 
     if (!inode)
         return;
-    /* a device node is a way to the host's devices, whoever opens it there */
-    if (S_ISCHR(mode) || S_ISBLK(mode)) {
+    /* a device node is a way to the host's devices, whoever opens it there; 0:0 is none, but how an
+     * overlay in the guest marks what was removed */
+    if ((S_ISCHR(mode) && device != 0) || S_ISBLK(mode)) {
         fuse_reply_err(req, EPERM);
         return;
     }
@@ -142,7 +153,7 @@ void share_mknod(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mod
 void share_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mode)
 {
     int fd;
-    struct inode *inode = place_of(req, parent, name, &fd);
+    struct inode *inode = place_to_change(req, parent, name, &fd);
 
     if (!inode)
         return;
@@ -155,7 +166,7 @@ void share_mkdir(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mod
 void share_symlink(fuse_req_t req, const char *target, fuse_ino_t parent, const char *name)
 {
     int fd;
-    struct inode *inode = place_of(req, parent, name, &fd);
+    struct inode *inode = place_to_change(req, parent, name, &fd);
 
     if (!inode)
         return;
@@ -171,7 +182,7 @@ void share_create(
     struct share *share = share_of(req);
     struct fuse_entry_param entry;
     int fd;
-    struct inode *inode = place_of(req, parent, name, &fd);
+    struct inode *inode = place_to_change(req, parent, name, &fd);
 
     if (!inode)
         return;
@@ -215,7 +226,7 @@ void share_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t parent, const char *n
     int fd, old_fd;
     struct stat st;
     struct inode *inode = share_inode(req, ino, &old_fd);
-    struct inode *into = inode ? place_of(req, parent, name, &fd) : NULL;
+    struct inode *into = inode ? place_to_change(req, parent, name, &fd) : NULL;
 
     if (!into)
         return;
@@ -239,7 +250,7 @@ void share_link(fuse_req_t req, fuse_ino_t ino, fuse_ino_t parent, const char *n
 static void take_away(fuse_req_t req, fuse_ino_t parent, const char *name, int flags)
 {
     int fd;
-    struct inode *inode = place_of(req, parent, name, &fd);
+    struct inode *inode = place_to_change(req, parent, name, &fd);
 
     if (!inode)
         return;
@@ -271,8 +282,8 @@ void share_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_
 {
     struct share *share = share_of(req);
     int fd, new_fd;
-    struct inode *from = place_of(req, parent, name, &fd);
-    struct inode *to = from ? place_of(req, new_parent, new_name, &new_fd) : NULL;
+    struct inode *from = place_to_change(req, parent, name, &fd);
+    struct inode *to = from ? place_to_change(req, new_parent, new_name, &new_fd) : NULL;
 
     if (!to)
         return;

@@ -17,7 +17,7 @@ struct share {
     struct fuse_session *session;
     struct inodes inodes;
     struct handles handles;
-    bool read_only;
+    bool read_only, fixed;
     enum share_cache cache;
     bool mounted;
     bool starts_anew;  /* with the next request: that has the thread for it */

@@ -454,6 +454,7 @@ int share_new(const struct share_config *config, struct share **ret, struct erro
         return error_set(err, ENOMEM, "out of memory");
     }
     share->read_only = config->read_only;
+    share->fixed = config->fixed;
     share->cache = config->cache;
     int r = inodes_init(&share->inodes, config->folder, open_max(), err);
     if (r == 0)

@@ -31,6 +31,7 @@ enum share_cache {
 struct share_config {
     int folder; /* descriptor, may be O_PATH; taken over */
     bool read_only;
+    bool fixed; /* names in the folder itself can be neither made, moved nor taken away */
     enum share_cache cache;
 };
 
