@@ -288,8 +288,11 @@ static int mount_to_write(
     if (r < 0)
         return error_prefix(err, "the root");
     describe(meta, &root, &layers);
-    if (is_machine(meta))
-        r = vm_upper_settle(layers.upper, err);
+    if (is_machine(meta)) {
+        r = vm_upper_prepare(engine->arena, root.upper, err);
+        if (r >= 0)
+            r = r == 0 ? vm_upper_is_kept(engine, meta, err) : vm_upper_settle(root.upper, err);
+    }
     if (r < 0)
         return r;
     layers.passing = false; /* a volatile upper folder can be mounted once only */

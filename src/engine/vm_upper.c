@@ -11,6 +11,7 @@
 #include "base/path.h"
 
 #define SHARED "machine"
+#define PASSING "passing"      /* there instead, where it could not be shared */
 #define NOBODYS_ID 4294967294U /* outside every range of ids that sandboxes are given */
 #define DEPTH_MAX 512
 
@@ -21,16 +22,12 @@ bool vm_upper_is_wanted(const struct engine *engine, const struct sandbox_meta *
     return !meta->remove && !engine->host.rootless && (meta->image_id || meta->image_folder);
 }
 
-/* A root whose upper folder is a folder was started where it could not be shared. */
+/* vm_upper_prepare() has found that it could not be shared. */
 static bool passes(const struct engine *engine, const struct sandbox_meta *meta)
 {
-    struct stat st;
-
-    return meta->id &&
-           lstat(arena_printf(
-                         engine->arena, "%s/images/roots/%s/upper", engine->data_root, meta->id),
-                   &st) == 0 &&
-           S_ISDIR(st.st_mode);
+    return meta->id && access(arena_printf(engine->arena, "%s/images/roots/%s/" PASSING,
+                                      engine->data_root, meta->id),
+                               F_OK) == 0;
 }
 
 int vm_upper_is_kept(
@@ -96,7 +93,9 @@ int vm_upper_prepare(struct arena *arena, const char *upper, struct error *err)
     int r = root < 0 ? -errno : 0;
 
     if (r == 0 && !can_hold(root))
-        return 0;
+        return mkdirat(root, PASSING, 0700) < 0 && errno != EEXIST
+                       ? error_sys(err, errno, "mark %s", path)
+                       : 0;
     if (r == 0 && mkdirat(root, SHARED, 0755) < 0 && errno != EEXIST)
         r = -errno;
     if (r == 0 && fchownat(root, SHARED, NOBODYS_ID, NOBODYS_ID, AT_SYMLINK_NOFOLLOW) < 0)
