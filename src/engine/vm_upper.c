@@ -126,10 +126,13 @@ static int settle_below(int fd, unsigned depth)
 {
     _cleanup_closedir_ DIR *dir = fdopendir(fd);
     struct dirent *entry;
-    int r = dir ? 0 : -errno;
+    int r = 0;
 
-    if (!dir)
+    if (!dir) {
+        r = -errno;
         close(fd);
+        return r;
+    }
     while (r == 0 && (entry = readdir(dir))) {
         if (entry->d_type != DT_DIR || str_equal(entry->d_name, ".") ||
                 str_equal(entry->d_name, ".."))

@@ -31,7 +31,7 @@ void blk_free(struct blk *blk);
 struct virtio_device *blk_device(struct blk *blk);
 
 /* Waits for what is on its way; nothing begins afterwards. On the device's thread (worker.h). */
-void blk_end(void *blk);
+void blk_end(void *owner);
 
 struct blk_stats {
     bool has_ring;
