@@ -105,7 +105,7 @@ static int commit_root(void *data, char *out, struct error *err)
     const struct sandbox_meta *meta = &on->sandbox->meta;
     _cleanup_close_ int root = -1;
     struct image_store *store;
-    int r = engine_root_is_here(on->sandbox, err);
+    int r = engine_root_is_here(on->engine, on->sandbox, err);
 
     if (r == 0)
         r = engine_images(on->engine, NULL, &store, err);
