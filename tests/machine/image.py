@@ -38,7 +38,7 @@ def test_layers_are_the_root_of_a_machine():
     store = work() / "store"
     done = viv("--root", store, "run", "--rm", "--isolation", "vm", "--accel", "emu", "--network",
                "none", "vm:1", timeout=250)
-    equal(done.out.split(), ["7", "image", "33:44"])
+    equal(done.out.split(), ["7", "image", "33:44"], done.err)
     contains(done.err, "/etc/group: No such file")
     roots = pathlib.Path(os.environ["VIV_DATA_ROOT"], "images/roots")
     equal(list(roots.iterdir()), [])
