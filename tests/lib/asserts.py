@@ -59,11 +59,12 @@ def skip(reason):
 def eventually(condition, seconds=20, text="it did not come true"):
     """Waits until condition() is true, and returns what it returned; PATIENCE times the seconds."""
     seconds *= PATIENCE
-    end = time.monotonic() + seconds
+    end, pause = time.monotonic() + seconds, 0.01
     while True:
         found = condition()
         if found:
             return found
         if time.monotonic() > end:
             raise Failed(f"{text() if callable(text) else text} within {seconds} s")
-        time.sleep(0.02)
+        time.sleep(pause)
+        pause = min(1.1 * pause, 0.2)  # what takes long is not held up by being looked at
