@@ -19,6 +19,7 @@ struct container_host {
     const struct cgroup_layout *cgroups;
     uint64_t capabilities;    /* of this process, see caps_own() */
     unsigned last_capability; /* that this kernel has */
+    bool no_kcore;            /* it has no /proc/kcore */
     bool rootless;            /* an ordinary user, or root of a user namespace */
     uid_t uid;                /* who runs viv */
     gid_t gid;

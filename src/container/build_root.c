@@ -134,6 +134,7 @@ void build_rootfs(const struct container_request *request, const struct ns_set *
             .userns = namespaces->of[NS_USER].mode != NS_HOST || request->host->rootless,
             .rootless = request->host->rootless,
             .foreign = request->host->cgroups->foreign,
+            .no_kcore = request->host->no_kcore,
             .no_devices = has_own_dev(spec),
             .propagation = spec->linux.rootfsPropagation,
             .enter = !own_mounts         ? ROOTFS_STAY

@@ -43,6 +43,7 @@ int container_host_detect(struct arena *arena, struct container_host *ret, struc
     if (r < 0)
         return r;
     host.last_capability = caps_kernel_last();
+    host.no_kcore = access("/proc/kcore", F_OK) < 0;
     host.rootless = host.uid != 0 || sys_in_user_namespace();
     host.id_helpers = host.uid != 0 && have_program("newuidmap") && have_program("newgidmap");
     host.systemd.helper = systemd_helper(arena);

@@ -213,6 +213,7 @@ struct dev_dir {
     int root_slot, dev_slot;
     const struct foresight *foresight; /* for descriptions */
     size_t when;
+    bool no_kcore;
 };
 
 static int dev_apply(const struct step *step, struct plan_run *run, struct error *err)
@@ -252,10 +253,11 @@ static const struct {
         {"ptmx", "pts/ptmx"},
 };
 
-/* A kernel may be built without it; runc looks too. */
-static bool has_target(const char *target)
+/* A kernel may be built without it; runc looks too. Which kernel it will be is not asked here: a
+ * machine's plan is described on a host that has another. */
+static bool has_target(const struct dev_dir *dev, const char *target)
 {
-    return !str_equal(target, "/proc/kcore") || access(target, F_OK) == 0;
+    return !dev->no_kcore || !str_equal(target, "/proc/kcore");
 }
 
 /* An image's own ptmx (a node of the host's devpts) must not stay; other names are its business. */
@@ -275,7 +277,7 @@ static int links_apply(const struct step *step, struct plan_run *run, struct err
     const struct dev_dir *dev = step->args;
 
     for (size_t i = 0; i < ARRAY_SIZE(links); i++) {
-        int r = has_target(links[i].target)
+        int r = has_target(dev, links[i].target)
                         ? make_link(run->fds[dev->dev_slot], links[i].name, links[i].target)
                         : 0;
         if (r < 0)
@@ -286,9 +288,10 @@ static int links_apply(const struct step *step, struct plan_run *run, struct err
 
 static void links_describe(const struct step *step, struct step_text *text)
 {
-    (void)step;
+    const struct dev_dir *dev = step->args;
+
     for (size_t i = 0; i < ARRAY_SIZE(links); i++)
-        if (has_target(links[i].target))
+        if (has_target(dev, links[i].target))
             step_call(text, "symlinkat(\"%s\", <dev>, \"%s\")", links[i].target, links[i].name);
     step_why(text, "the names under which programs expect their own descriptors and terminals");
 }
@@ -325,7 +328,7 @@ void nodes_add(struct plan *plan, struct rootfs *rootfs)
 
     rootfs->dev_slot = plan_new_slot(plan);
     *dev = (struct dev_dir){rootfs->root_slot, rootfs->dev_slot, rootfs->foresight,
-            foresight_now(rootfs->foresight)};
+            foresight_now(rootfs->foresight), rootfs->no_kcore};
     if (!rootfs->no_devices) {
         plan_add(plan, STEP_CHILD, &dev_ops, "", dev);
         for (size_t i = 0; i < ARRAY_SIZE(defaults); i++)

@@ -75,6 +75,7 @@ struct rootfs {
     bool userns;               /* its user namespace is not the host's first one */
     bool rootless;             /* viv is an ordinary user: sources are opened by the child */
     bool running;              /* only the mounts, into a sandbox that runs */
+    bool no_kcore;             /* the kernel has no /proc/kcore, to which /dev/core would lead */
     bool no_devices;           /* none of the default devices and links (rootfs' own /dev) */
     const char *propagation;   /* linux.rootfsPropagation; NULL: "rprivate" */
     enum rootfs_enter enter;
