@@ -14,6 +14,7 @@
 #include "engine/vm_upper.h"
 #include "rootfs/layers.h"
 #include "rootfs/overlay.h"
+#include "sys/mount.h"
 
 static struct image_base base_of(const struct sandbox_meta *meta)
 {
@@ -214,6 +215,13 @@ static int mount_root(struct engine *engine, const struct sandbox_meta *meta, bo
         strv_add(engine->arena, &lower, layers.upper);
     strv_foreach (path, &layers.lower) {
         strv_add(engine->arena, &lower, path);
+    }
+    if (lower.count == 1) { /* overlayfs wants two, and one is as good as it is */
+        r = sys_open_tree(AT_FDCWD, lower.words[0], OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC);
+        if (r < 0)
+            return error_sys(err, -r, "clone the mount of the layer %s", lower.words[0]);
+        *ret_fd = r;
+        return 0;
     }
     layers.lower = lower;
     layers.upper = layers.work = NULL;
