@@ -40,12 +40,6 @@ static uint64_t add_text(uint64_t hash, const char *text)
     return hash;
 }
 
-/* /dev/core is made where the kernel has /proc/kcore: the guest's may, and the host's not. */
-static bool is_kernels_own(const char *call)
-{
-    return str_starts(call, "symlinkat(\"/proc/kcore\"");
-}
-
 void container_plan_digest(
         const struct plan *plan, size_t from, size_t to, char ret[CONTAINER_DIGEST_SIZE])
 {
@@ -59,10 +53,8 @@ void container_plan_digest(
         plan_describe(plan, i, &text);
         hash = add_text(hash, step->ops->name);
         hash = add_text(hash, step->because ? step->because : "");
-        strv_foreach (call, &text.calls) {
-            if (!is_kernels_own(call))
-                hash = add_text(hash, call);
-        }
+        strv_foreach (call, &text.calls)
+            hash = add_text(hash, call);
     }
     snprintf(ret, CONTAINER_DIGEST_SIZE, "%016" PRIx64, hash);
 }

@@ -252,10 +252,15 @@ int engine_root_open_image(
     return mount_root(engine, meta, false, ret_fd, err);
 }
 
-int engine_root_is_here(
-        const struct engine *engine, const struct sandbox *sandbox, struct error *err)
+int engine_root_is_here(struct engine *engine, const struct sandbox *sandbox, struct error *err)
 {
-    return is_machine(&sandbox->meta) ? vm_upper_is_kept(engine, &sandbox->meta, err) : 0;
+    const struct sandbox_meta *meta = &sandbox->meta;
+    struct image_root root;
+    bool made;
+    int r = is_machine(meta) ? vm_upper_is_kept(engine, meta, err) : 0;
+
+    /* One that was never started has none yet; it goes with the sandbox. */
+    return r == 0 && is_layered(meta) ? take_root(engine, meta, &root, &made, err) : r;
 }
 
 /* What the configuration says about the root. */

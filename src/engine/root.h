@@ -27,9 +27,9 @@ void engine_root_drop(struct engine *engine, const char *id);
 int engine_root_user(struct engine *engine, const struct sandbox_meta *meta,
         const struct spec *spec, const char *user, struct passwd_user *ret, struct error *err);
 
-/* -EOPNOTSUPP for a machine whose changes are not on this host (vm_upper.h). */
-int engine_root_is_here(
-        const struct engine *engine, const struct sandbox *sandbox, struct error *err);
+/* Before a root is looked into: one that was never started gets its own. -EOPNOTSUPP for a machine
+ * whose changes are not on this host (vm_upper.h). */
+int engine_root_is_here(struct engine *engine, const struct sandbox *sandbox, struct error *err);
 
 /*
  * A read-only mount of a sandbox's root, without what is mounted in it while it runs: a descriptor

@@ -183,6 +183,21 @@ def test_commit_records_what_ran():
         equal(b.run("plain:1").ok().out, "built in\n")
 
 
+def test_one_that_never_ran_is_looked_into():
+    two_images()
+    with box() as b:
+        for name, image in ("layered", "second:2"), ("built-in", "busybox"):
+            b.viv("create", "--name", name, *b.flags(image, "--", "true")).ok()
+            b.viv("cp", f"{name}:/etc/passwd", "-").ok()
+            equal(b.viv("diff", name).ok().out, "")
+            equal(b.viv("export", "-o", work() / f"{name}.tar", name).ok().out, "")
+            b.viv("commit", name, f"{name}:1").ok()
+            b.viv("start", "-a", name).ok()
+            b.viv("rm", name).ok()
+        equal(b.run("layered:1", "cat", "/srv/page").ok().out, "page")
+        equal(os.listdir(pathlib.Path(os.environ["VIV_DATA_ROOT"], "images/roots")), [])
+
+
 def saved(b, name):
     path = work() / "saved.tar"
     b.viv("save", "-o", path, name).ok()
