@@ -208,9 +208,11 @@ static int make_machine(struct vm *vm, struct error *err)
             .format = "raw",
             .serial = "root",
             .read_only = true};
-    if (vm->config->upper) /* the last one: those of mounts have numbers */
-        *RECORD_APPEND(vm->arena, &machine->shares) = (struct proto_share){
+    if (vm->config->upper) { /* the last one: those of mounts have numbers */
+        struct proto_share *share = RECORD_APPEND(vm->arena, &machine->shares);
+        *share = (struct proto_share){
                 .tag = VM_UPPER_TAG, .folder.path = vm->config->upper, .fixed = true};
+    }
     machine->vsock = arena_new(vm->arena, struct proto_vsock);
     machine->vsock->cid = 3;
     return engine_machine_check_memory(machine->memory, err);

@@ -73,7 +73,7 @@ const char *volume_path(struct engine *engine, const char *name)
 }
 
 /* The folder of all volumes, locked: nobody else makes or removes one meanwhile. */
-int volumes_lock(struct engine *engine, int *ret_fd, struct error *err)
+int volumes_lock(struct engine *engine, int *ret_folder, struct error *err)
 {
     const char *path = path_join(engine->arena, engine->data_root, FOLDER);
     int r = io_make_dirs_at(AT_FDCWD, path, 0711);
@@ -88,7 +88,7 @@ int volumes_lock(struct engine *engine, int *ret_fd, struct error *err)
     while (r < 0 && errno == EINTR);
     if (r < 0)
         return error_sys(err, errno, "lock the folder of volumes %s", path);
-    *ret_fd = take_fd(&fd);
+    *ret_folder = take_fd(&fd);
     return 0;
 }
 
