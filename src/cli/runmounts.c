@@ -227,6 +227,8 @@ static void add_volume(struct run_build *build, const struct wanted *wanted)
     *volume = (struct run_volume){wanted->source, wanted->destination, {0}, !wanted->no_copy};
     for (size_t i = 0; i < wanted->options.count; i++)
         strv_add(build->arena, &volume->options, wanted->options.words[i]);
+    if (wanted->propagation)
+        strv_add(build->arena, &volume->options, wanted->propagation);
     if (wanted->access)
         strv_add(build->arena, &volume->options, wanted->access);
 }

@@ -11,6 +11,7 @@
 #include "engine/rename.h"
 #include "engine/root.h"
 #include "engine/rootless.h"
+#include "engine/vm_mounts.h"
 #include "engine/volumes.h"
 #include "rootfs/elsewhere.h"
 #include "spec/check.h"
@@ -227,6 +228,8 @@ int running_prepare(struct running *running, bool take, struct error *err)
         r = engine_seccomp(engine, run->spec, run->meta.confined, &running->request.seccomp, err);
     if (r == 0 && run->meta.userns_auto && !joined)
         r = give_ids(running, take, err);
+    if (r == 0 && str_equal(run->meta.isolation, "vm"))
+        vm_forget_idmap(run->spec);
     if (r == 0)
         r = check_spec(engine, run->spec, err);
     if (r == 0)

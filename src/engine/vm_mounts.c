@@ -13,6 +13,49 @@ static bool is_bind(const struct spec_mount *mount)
            strv_contains(&mount->options, "rbind");
 }
 
+static bool asks_for_idmap(const char *word)
+{
+    return str_equal(word, "idmap") || str_equal(word, "ridmap");
+}
+
+void vm_forget_idmap(struct spec *spec)
+{
+    for (size_t i = 0; i < spec->mounts.count; i++) {
+        struct spec_mount *mount = &spec->mounts.items[i];
+        size_t kept = 0;
+        if (!is_bind(mount) || mount->uidMappings.count || mount->gidMappings.count)
+            continue;
+        for (size_t k = 0; k < mount->options.count; k++)
+            if (!asks_for_idmap(mount->options.words[k]))
+                mount->options.words[kept++] = mount->options.words[k];
+        mount->options.count = kept;
+    }
+}
+
+/* What only a mount of the host's own kernel has. */
+static int check_options(size_t index, const struct spec_mount *mount, struct error *err)
+{
+    static const char *const spread[] = {"shared", "rshared", "slave", "rslave"};
+    const char *word;
+    bool maps = mount->uidMappings.count || mount->gidMappings.count;
+
+    for (size_t i = 0; i < ARRAY_SIZE(spread); i++)
+        if (strv_contains(&mount->options, spread[i]))
+            return error_set(err, EOPNOTSUPP,
+                    "/mounts/%zu: %s: mounts do not pass between the host and a machine, whose "
+                    "kernel has its own; leave it out or write rprivate, or use --isolation "
+                    "container",
+                    index, spread[i]);
+    strv_foreach (word, &mount->options)
+        maps |= str_starts(word, "idmap=") || str_starts(word, "ridmap=");
+    return maps ? error_set(err, EOPNOTSUPP,
+                          "/mounts/%zu: %s: a folder is shared with a machine with the owners that "
+                          "the host has, and cannot have id mappings of its own; leave them out, "
+                          "or use --isolation container",
+                          index, mount->source)
+                : 0;
+}
+
 static void become_tmpfs(struct arena *arena, struct spec_mount *mount)
 {
     struct strv options = {0};
@@ -30,7 +73,8 @@ static void become_share(struct vm *vm, struct spec_mount *mount)
 
     share->tag = arena_printf(vm->arena, "viv%zu", number);
     share->folder.path = mount->source;
-    share->read_only = strv_contains(&mount->options, "ro");
+    share->read_only =
+            strv_contains(&mount->options, "ro") || strv_contains(&mount->options, "rro");
     mount->source = arena_printf(vm->arena, CONTAINER_GUEST_SHARES "/%zu", number);
 }
 
@@ -46,7 +90,10 @@ static void become_file(struct vm *vm, struct spec_mount *mount)
 static int translate(struct vm *vm, size_t index, struct spec_mount *mount, struct error *err)
 {
     struct stat found;
+    int r = check_options(index, mount, err);
 
+    if (r < 0)
+        return r;
     if (vm->request->bundle && mount->source[0] != '/')
         mount->source = path_join(vm->arena, vm->request->bundle, mount->source);
     if (stat(mount->source, &found) < 0) {
@@ -78,6 +125,7 @@ int vm_translate_mounts(struct vm *vm, struct error *err)
 {
     struct spec *spec = &vm->guest_spec;
 
+    vm_forget_idmap(spec);
     for (size_t i = 0; i < spec->mounts.count; i++) {
         int r = is_bind(&spec->mounts.items[i]) ? translate(vm, i, &spec->mounts.items[i], err) : 0;
         if (r < 0)

@@ -11,8 +11,13 @@
 
 #define VM_FILE_MAX ((size_t)1 << 20) /* bytes of a file that is sent */
 
+/* Takes "idmap" without maps of its own from what is bound: a machine has no user namespace, and
+ * owners in a share are the host's. What asks for a map stays. */
+void vm_forget_idmap(struct spec *spec);
+
 /* Rewrites the guest's mounts and notes shares and files. -EOPNOTSUPP for devices, sockets and the
- * like, -EFBIG for a file that is larger. */
+ * like, for id mappings and for mounts that would pass on others, -EFBIG for a file that is larger.
+ */
 int vm_translate_mounts(struct vm *vm, struct error *err);
 
 /* Adds both to a message; reads the files. Memory is in the arena. */

@@ -27,6 +27,7 @@ def test_a_volume_is_shared_and_outlives_its_users():
         fails(b.sh("echo x > /d/f", "-v", "data:/d:ro"), 1, "Read-only")
         fails(b.sh("/d/x", "-v", "data:/d:noexec"), 127)
         equal(b.out("cat /e/f", "--mount", "type=volume,source=data,target=/e,readonly"), "one")
+        equal(b.out("grep -c ' /d .* shared:' /proc/self/mountinfo", "-v", "data:/d:rshared"), "1")
         equal([mount["Name"] for mount in b.inspect("one")["Mounts"]], ["data"])
         equal(b.viv("ps", "--format", "{{.Names}}", "--filter", "volume=data").out, "one\n")
         users = b.viv("volume", "rm", "data")
