@@ -171,6 +171,6 @@ int cli_boot(struct cli *cli, int argc, char **argv, struct error *err)
     if (r == 0)
         r = engine_open(cli->arena, cli->root, &engine, err);
     if (r == 0)
-        r = engine_boot_named(&engine, flags.name, &machine, &status, err);
+        r = engine_boot_named(&engine, flags.name, &machine, cli_tell, &status, err);
     return r < 0 ? r : status;
 }

@@ -72,6 +72,6 @@ int cli_restore(struct cli *cli, int argc, char **argv, struct error *err)
     machine.accel = flags.accel;
     r = engine_open(cli->arena, cli->root, &engine, err);
     if (r == 0)
-        r = engine_boot_named(&engine, name, &machine, &status, err);
+        r = engine_boot_named(&engine, name, &machine, cli_tell, &status, err);
     return r < 0 ? r : status;
 }

@@ -157,7 +157,7 @@ static int wait_for_end(struct boot *boot, struct loop *loop, struct error *err)
     return r < 0 ? r : loop_run(loop);
 }
 
-int engine_boot(struct engine *engine, const struct proto_machine *machine,
+int engine_boot(struct engine *engine, const struct proto_machine *machine, engine_boot_tell tell,
         struct proto_machine_end *ret_end, int *ret_status, struct error *err)
 {
     _cleanup_(end_boot) struct boot boot = {.arena = engine->arena,
@@ -172,6 +172,8 @@ int engine_boot(struct engine *engine, const struct proto_machine *machine,
         r = loop_new(&loop, err);
     if (r == 0)
         r = start(&boot, machine, err);
+    if (r == 0 && !boot.machine.caged)
+        tell("%s", ENGINE_MACHINE_UNCAGED);
     if (r == 0)
         r = wait_for_end(&boot, loop, err);
     if (r == 0)
@@ -184,14 +186,14 @@ int engine_boot(struct engine *engine, const struct proto_machine *machine,
 }
 
 int engine_boot_named(struct engine *engine, const char *name, struct proto_machine *machine,
-        int *ret_status, struct error *err)
+        engine_boot_tell tell, int *ret_status, struct error *err)
 {
     struct proto_machine_end end;
     int r = name ? named_begin(engine->arena, engine->data_root, name, machine, err) : 0;
 
     if (r < 0)
         return r;
-    r = engine_boot(engine, machine, &end, ret_status, err);
+    r = engine_boot(engine, machine, tell, &end, ret_status, err);
     if (!name)
         return r;
     close((int)machine->control_fd.value);

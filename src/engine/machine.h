@@ -35,6 +35,12 @@ struct engine_machine_config {
     uint32_t id_first;  /* root: a range of ids (idrange.h) that viv-vmm gets for itself; 0: none */
 };
 
+/* For the user, of a machine that is not caged. */
+#define ENGINE_MACHINE_UNCAGED                                                                     \
+    "viv-vmm runs without namespaces of its own, which this host refuses to who starts it (its "   \
+    "limits are in /proc/sys/user); it still gives up new privileges, the capabilities that it "   \
+    "does not need and the system calls that it does not make"
+
 /* Whether this host has so many bytes of memory at all. -ENOMEM. */
 int engine_machine_check_memory(uint64_t wanted, struct error *err);
 

@@ -55,6 +55,7 @@ struct vm {
     const char *shim; /* the program */
     struct template template;
     int host_slot, vmm_slot, listen_slot, control_slot, log_slot, log_end_slot, status_slot;
+    int uncaged_slot; /* an event: viv-vmm is in no sandbox of its own */
     int template_slot, tap_slots[VM_NETWORKS_MAX];
     bool greeted, sent;
     struct container_gate gate;

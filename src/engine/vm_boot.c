@@ -1,11 +1,13 @@
 #include "engine/vm_boot.h"
 
 #include <poll.h>
+#include <sys/eventfd.h>
 #include <sys/random.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "engine/machine.h"
 #include "engine/vm_template.h"
 #include "proto/agent.h"
 #include "proto/lastwords.h"
@@ -88,6 +90,16 @@ static int did_not_come_up(const struct vm *vm, const struct plan_run *run, stru
     return *said ? error_append(err, "; it said: %s", said) : r;
 }
 
+/* The child that has started viv-vmm knows it, and cannot say it itself. */
+static void tell_uncaged(struct vm *vm, struct plan_run *run)
+{
+    eventfd_t count;
+
+    if (eventfd_read(run->fds[vm->uncaged_slot], &count) == 0)
+        strv_add(vm->arena, &vm->making->built.warnings, ENGINE_MACHINE_UNCAGED);
+    cleanup_close(&run->fds[vm->uncaged_slot]);
+}
+
 int vm_carry_machine(
         struct plan_run *run, size_t from, size_t to, int64_t *ret_ns, struct error *err)
 {
@@ -107,6 +119,7 @@ int vm_carry_machine(
     if (r < 0)
         return did_not_come_up(vm, run, &words, r, err);
     cleanup_close(&run->fds[vm->log_slot]);
+    tell_uncaged(vm, run);
     vm->greeted = true;
     *ret_ns = now_ns() - start;
     return 0;

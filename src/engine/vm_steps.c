@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
+#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/un.h>
@@ -56,6 +57,9 @@ static int sockets_apply(const struct step *step, struct plan_run *run, struct e
         return error_sys(err, errno, "make a pipe for what viv-vmm says");
     run->fds[vm->log_slot] = log[0];
     run->fds[vm->log_end_slot] = log[1];
+    run->fds[vm->uncaged_slot] = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (run->fds[vm->uncaged_slot] < 0)
+        return error_sys(err, errno, "eventfd");
     int dir = vm->request->dir_fd;
     int r = listen_in(dir, VM_SOCKET, SOCK_STREAM, &run->fds[vm->listen_slot], err);
     return r < 0 ? r : listen_in(dir, VM_CONTROL, SOCK_SEQPACKET, &run->fds[vm->control_slot], err);
@@ -74,6 +78,7 @@ static void sockets_describe(const struct step *step, struct step_text *text)
     (void)step;
     step_call(text, "socketpair(AF_UNIX, SOCK_STREAM|SOCK_CLOEXEC, 0, [<agent>, <machine's end>])");
     step_call(text, "pipe2([<log>, <log's end>], O_NONBLOCK|O_CLOEXEC)");
+    step_call(text, "eventfd2(0, EFD_CLOEXEC|EFD_NONBLOCK)");
     step_call(text, "socket(AF_UNIX, SOCK_STREAM|SOCK_CLOEXEC, 0)");
     step_call(text, "bind(<socket>, {sa_family=AF_UNIX, sun_path=\"<sandbox>/" VM_SOCKET "\"})");
     step_call(text, "listen(<socket>, 64)");
@@ -100,6 +105,7 @@ void vm_step_sockets(struct plan *plan, struct vm *vm)
     vm->control_slot = plan_new_slot(plan);
     vm->log_slot = plan_new_slot(plan);
     vm->log_end_slot = plan_new_slot(plan);
+    vm->uncaged_slot = plan_new_slot(plan);
     plan_add(plan, STEP_HOST, &sockets_ops, "", vm);
 }
 
@@ -140,6 +146,8 @@ static int start_apply(const struct step *step, struct plan_run *run, struct err
         dup2(own[i], i);
     }
     int r = engine_machine_start(vm->arena, &config, &started, err);
+    if (r == 0 && !started.caged)
+        (void)eventfd_write(run->fds[vm->uncaged_slot], 1);
     for (int i = 0; i < 3; i++) {
         if (saved[i] >= 0)
             dup2(saved[i], i);

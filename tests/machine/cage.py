@@ -132,6 +132,43 @@ def test_an_ordinary_users_machine_is_caged_too():
     equal(pathlib.Path("d/new").stat().st_uid, 54321)
 
 
+@contextlib.contextmanager
+def no_network_namespaces():
+    """The words in front of a command that runs as this user in a user namespace with the same ids, where
+    the kernel makes no network namespace."""
+    with Background("unshare", "--user", "sleep", "100000") as holder:
+        place = pathlib.Path(f"/proc/{holder.process.pid}")
+        eventually(lambda: os.readlink(place / "ns/user") != os.readlink("/proc/self/ns/user"), 60)
+        for name in ("uid_map", "gid_map"):
+            lines = [line.split() for line in pathlib.Path(f"/proc/self/{name}").read_text().splitlines()]
+            (place / name).write_text("".join(f"{own} {own} {count}\n" for own, _, count in lines))
+        enter = ["nsenter", "--user", "--target", holder.process.pid]
+        run(*enter, "sh", "-c", "echo 0 > /proc/sys/user/max_net_namespaces").ok()
+        yield enter
+
+
+@needs(root=True, programs=["nsenter", "unshare"])
+def test_a_host_that_refuses_namespaces_is_told():
+    """The machine runs, with what needs none of them."""
+    told = "viv-vmm runs without namespaces of its own, which this host refuses"
+    with no_network_namespaces() as enter:
+        with Background(*enter, *boot_arguments("echo up; read x; echo end $x"),
+                        stdin=subprocess.PIPE) as viv_boot:
+            viv_boot.wait_for("up", 120)
+            equal(viv_boot.err().count(told), 1)
+            [pid] = children(viv_boot.process.pid)
+            equal(os.readlink(f"/proc/{pid}/ns/net"), os.readlink("/proc/self/ns/net"))
+            found = status(f"/proc/{pid}")
+            equal([found[name] for name in ("Seccomp", "NoNewPrivs", "CapEff", "CapPrm")],
+                  ["2", "1"] + ["0" * 16] * 2)
+            viv_boot.process.stdin.write(b"now\n")
+            viv_boot.process.stdin.flush()
+            equal(viv_boot.wait(60), 0)
+        done = run(*enter, program("viv"), "--root", pathlib.Path("run").resolve(), "run", "--rm",
+                   "--isolation", "vm", "--accel", "emu", "busybox", "echo", "well", timeout=150).ok()
+        equal((done.out, done.err.count(told)), ("well\n", 1), str(done))
+
+
 @needs(root=True, programs=["ip"])
 @private("net")
 def test_taps_and_vsock_are_reached_from_inside():
