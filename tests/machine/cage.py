@@ -152,9 +152,9 @@ def test_a_host_that_refuses_namespaces_is_told():
     """The machine runs, with what needs none of them."""
     told = "viv-vmm runs without namespaces of its own, which this host refuses"
     with no_network_namespaces() as enter:
-        with Background(*enter, *boot_arguments("echo up; read x; echo end $x"),
+        with Background(*enter, *boot_arguments("echo booted; read x; echo end $x"),
                         stdin=subprocess.PIPE) as viv_boot:
-            viv_boot.wait_for("up", 120)
+            viv_boot.wait_for("booted", 120)
             equal(viv_boot.err().count(told), 1)
             [pid] = children(viv_boot.process.pid)
             equal(os.readlink(f"/proc/{pid}/ns/net"), os.readlink("/proc/self/ns/net"))
