@@ -518,11 +518,10 @@ static int find_end(struct engine *engine, struct end *end, bool *ret_stopped, s
     if (!end->what->sandbox)
         return 0;
     int r = engine_find(engine, end->what->sandbox, &end->sandbox, err);
-    if (r == 0)
-        r = engine_root_is_here(engine, &end->sandbox, err);
-    if (r == 0 && (is_machine(end) || !runs(&end->sandbox)))
-        *ret_stopped = true;
-    return r;
+    if (r < 0 || (!is_machine(end) && runs(&end->sandbox)))
+        return r;
+    *ret_stopped = true;
+    return engine_root_is_here(engine, &end->sandbox, err);
 }
 
 int engine_copy(struct engine *engine, const struct engine_copy *copy, struct engine_copied *ret,

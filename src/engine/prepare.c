@@ -2,7 +2,6 @@
 
 #include <unistd.h>
 
-#include "base/path.h"
 #include "base/str.h"
 #include "engine/filter.h"
 #include "engine/idrange.h"
@@ -119,6 +118,19 @@ static void tell_unmapped(struct running *running, const char *what, const char 
                         what, path));
 }
 
+static void tell_memory(struct running *running)
+{
+    struct engine *engine = running->engine;
+
+    if (running->run->told && running->request.layers && running->request.layers->in_memory)
+        strv_add(engine->arena, running->run->told,
+                arena_printf(engine->arena,
+                        "the data root %s is on a file system that cannot hold what a sandbox "
+                        "changes: it is kept in memory, and ends with this run; --data-root "
+                        "chooses another place",
+                        engine->data_root));
+}
+
 static bool is_bind(const struct spec_mount *mount)
 {
     return str_equal(mount->type, "bind") || strv_contains(&mount->options, "bind") ||
@@ -130,13 +142,11 @@ static bool can_idmap_root(const struct running *running)
 {
     const struct rootfs_overlay *layers = running->request.layers;
     const char *folder = running->run->meta.image_folder;
-    const char *path;
 
     if (!layers)
         return container_host_can_idmap(running->run->spec->root->path);
-    for (path = layers->base; path[1] && access(path, F_OK) < 0;)
-        path = path_dir(running->engine->arena, path);
-    return container_host_can_idmap(path) && (!folder || container_host_can_idmap(folder));
+    return container_host_can_idmap(engine_root_folder(running->engine->arena, layers)) &&
+           (!folder || container_host_can_idmap(folder));
 }
 
 /* Where the root cannot be shown with other owners, "/" itself at least, which is a folder of our
@@ -240,5 +250,6 @@ int running_prepare(struct running *running, bool take, struct error *err)
     }
     fill_request(running);
     idmap_files(running, joined, take);
+    tell_memory(running);
     return 0;
 }

@@ -14,6 +14,7 @@
 #include "engine/vm_upper.h"
 #include "rootfs/layers.h"
 #include "rootfs/overlay.h"
+#include "rootfs/overlayupper.h"
 #include "sys/mount.h"
 
 static struct image_base base_of(const struct sandbox_meta *meta)
@@ -26,8 +27,18 @@ static bool is_layered(const struct sandbox_meta *meta)
     return meta->image_id || meta->image_folder;
 }
 
-static void describe(
-        const struct sandbox_meta *meta, const struct image_root *root, struct rootfs_overlay *ret)
+const char *engine_root_folder(struct arena *arena, const struct rootfs_overlay *layers)
+{
+    const char *path = layers->base;
+
+    while (path[1] && access(path, F_OK) < 0)
+        path = path_dir(arena, path);
+    return path;
+}
+
+/* What is taken away at the end can be kept in memory where the data root cannot hold it. */
+static void describe(struct engine *engine, const struct sandbox_meta *meta,
+        const struct image_root *root, struct rootfs_overlay *ret)
 {
     *ret = (struct rootfs_overlay){
             .lower = root->lower,
@@ -37,6 +48,7 @@ static void describe(
             .passing = meta->remove,
             .by_path = !overlay_by_descriptor(),
     };
+    ret->in_memory = meta->remove && !overlay_can_keep(engine_root_folder(engine->arena, ret));
 }
 
 static int make_or_find(struct engine *engine, struct image_store *store,
@@ -101,7 +113,7 @@ int engine_root_take(struct engine *engine, const struct sandbox_meta *meta, str
         return 0;
     }
     struct rootfs_overlay *overlay = arena_new(engine->arena, struct rootfs_overlay);
-    describe(meta, &root, overlay);
+    describe(engine, meta, &root, overlay);
     *ret = overlay;
     return 0;
 }
@@ -146,7 +158,7 @@ static int find_root(struct engine *engine, const struct sandbox_meta *meta,
     int r = foresee(engine, meta, &root, err);
 
     if (r == 0)
-        describe(meta, &root, ret);
+        describe(engine, meta, &root, ret);
     return r;
 }
 
@@ -252,12 +264,27 @@ int engine_root_open_image(
     return mount_root(engine, meta, false, ret_fd, err);
 }
 
+/* The mount is the sandbox's own, and nobody else can reach what it writes there. */
+static int is_on_disk(struct engine *engine, const struct sandbox_meta *meta, struct error *err)
+{
+    struct rootfs_overlay layers;
+    int r = is_layered(meta) ? find_root(engine, meta, &layers, err) : 0;
+
+    if (r < 0 || !is_layered(meta) || !layers.in_memory)
+        return r;
+    return error_set(err, EOPNOTSUPP,
+            "sandbox \"%s\" keeps what it changes in memory, since the data root is on a file "
+            "system that cannot hold it: copy files out with `viv cp` while it runs, or choose "
+            "another place with --data-root",
+            meta->name);
+}
+
 int engine_root_is_here(struct engine *engine, const struct sandbox *sandbox, struct error *err)
 {
     const struct sandbox_meta *meta = &sandbox->meta;
     struct image_root root;
     bool made;
-    int r = is_machine(meta) ? vm_upper_is_kept(engine, meta, err) : 0;
+    int r = is_machine(meta) ? vm_upper_is_kept(engine, meta, err) : is_on_disk(engine, meta, err);
 
     /* One that was never started has none yet; it goes with the sandbox. */
     return r == 0 && is_layered(meta) ? take_root(engine, meta, &root, &made, err) : r;
@@ -300,7 +327,7 @@ static int mount_to_write(
 
     if (r < 0)
         return error_prefix(err, "the root");
-    describe(meta, &root, &layers);
+    describe(engine, meta, &root, &layers);
     if (is_machine(meta)) {
         r = vm_upper_prepare(engine->arena, root.upper, err);
         if (r >= 0)

@@ -20,6 +20,10 @@
 int engine_root_take(struct engine *engine, const struct sandbox_meta *meta, struct spec *spec,
         bool take, const struct rootfs_overlay **ret, bool *ret_made, struct error *err);
 
+/* Of the folder that layers are kept below, what is there already: in an explanation the store may
+ * be still to be made. */
+const char *engine_root_folder(struct arena *arena, const struct rootfs_overlay *layers);
+
 /* Removes what a sandbox of this id has changed. One that is not there is fine. */
 void engine_root_drop(struct engine *engine, const char *id);
 
@@ -28,7 +32,8 @@ int engine_root_user(struct engine *engine, const struct sandbox_meta *meta,
         const struct spec *spec, const char *user, struct passwd_user *ret, struct error *err);
 
 /* Before a root is looked into: one that was never started gets its own. -EOPNOTSUPP for a machine
- * whose changes are not on this host (vm_upper.h). */
+ * whose changes are not on this host (vm_upper.h), and for a container that keeps them in memory.
+ */
 int engine_root_is_here(struct engine *engine, const struct sandbox *sandbox, struct error *err);
 
 /*

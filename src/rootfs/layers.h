@@ -15,6 +15,7 @@ struct rootfs_overlay {
     const char *upper; /* NULL: nothing can be written */
     const char *work;  /* overlayfs's own, on the same mount as upper; empty */
     const char *base;  /* the folder that most of them are below: it is opened (and mapped) once */
+    bool in_memory;    /* `upper` only says owner and mode: what is changed is kept in a tmpfs */
     bool passing;      /* upper goes when the sandbox does: nothing is flushed for its sake */
     bool by_path;      /* the kernel takes no layers by descriptor (before Linux 6.13) */
 };

@@ -10,6 +10,7 @@
 #include "base/str.h"
 #include "plan/run.h"
 #include "rootfs/overlaypath.h"
+#include "rootfs/overlayupper.h"
 #include "rootfs/source.h"
 #include "sys/mount.h"
 #include "sys/proc.h"
@@ -87,16 +88,20 @@ static int open_folder(const struct overlay_mount *mount, const char *path, stru
                  : take_fd(&fd);
 }
 
-static int keep_clone(struct making *making, const char *path, struct error *err)
+/* Takes a descriptor over; an error is passed through. */
+static int keep(struct making *making, int fd)
 {
-    int fd = open_folder(making->mount, path, err);
-
     if (fd < 0)
         return fd;
     making->kept = arena_grow(&making->arena, making->kept, making->kept_count, &making->kept_room,
             sizeof(*making->kept));
     making->kept[making->kept_count++] = fd;
     return fd;
+}
+
+static const char *layer_hint(const struct rootfs_overlay *layers, const char *key, int r)
+{
+    return r == -EINVAL && str_equal(key, "upperdir") ? overlay_upper_hint(layers) : NULL;
 }
 
 static int give_layer(struct making *making, const char *key, const char *path, struct error *err)
@@ -108,11 +113,30 @@ static int give_layer(struct making *making, const char *key, const char *path, 
     if (rest)
         fd = below = sys_openat2(making->base_fd, rest, O_PATH | O_DIRECTORY, 0, RESOLVE_BENEATH);
     else
-        fd = keep_clone(making, path, err);
+        fd = keep(making, open_folder(making->mount, path, err));
     if (fd < 0)
         return rest ? error_sys(err, -fd, "open the layer %s", path) : fd;
     int r = sys_fsconfig(making->fs_fd, FSCONFIG_SET_FD, key, NULL, fd);
-    return r < 0 ? error_sys(err, -r, "overlay option %s=%s", key, path) : 0;
+    return r < 0 ? error_sys_hint(err, -r, layer_hint(making->mount->layers, key, r),
+                           "overlay option %s=%s", key, path)
+                 : 0;
+}
+
+static int give_part(
+        struct making *making, int memory, const char *key, const char *name, struct error *err)
+{
+    _cleanup_close_ int fd = sys_openat2(memory, name, O_PATH | O_DIRECTORY, 0, RESOLVE_BENEATH);
+    int r = fd < 0 ? fd : sys_fsconfig(making->fs_fd, FSCONFIG_SET_FD, key, NULL, fd);
+
+    return r < 0 ? error_sys(err, -r, "overlay option %s, a folder in memory", key) : 0;
+}
+
+static int give_memory(struct making *making, struct error *err)
+{
+    int memory = keep(making, overlay_memory(making->mount, err));
+    int r = memory < 0 ? memory : give_part(making, memory, "upperdir", "upper", err);
+
+    return r < 0 ? r : give_part(making, memory, "workdir", "work", err);
 }
 
 static int give_layers(struct making *making, struct error *err)
@@ -125,11 +149,12 @@ static int give_layers(struct making *making, struct error *err)
         if (r == 0)
             r = give_layer(making, "lowerdir+", path, err);
     }
-    if (r == 0 && layers->upper)
-        r = give_layer(making, "upperdir", layers->upper, err);
-    if (r == 0 && layers->upper)
-        r = give_layer(making, "workdir", layers->work, err);
-    return r;
+    if (r < 0 || !layers->upper)
+        return r;
+    if (layers->in_memory)
+        return give_memory(making, err);
+    r = give_layer(making, "upperdir", layers->upper, err);
+    return r < 0 ? r : give_layer(making, "workdir", layers->work, err);
 }
 
 /* ---- mounting -------------------------------------------------------------------------------- */
@@ -139,8 +164,7 @@ static const char *create_hint(const struct overlay_mount *mount, int r)
     if (r == -EPERM)
         return "this kernel does not let ordinary users mount overlayfs (Linux 5.11)";
     if (r == -EINVAL && mount->layers->upper)
-        return "the file system of the data root cannot hold the changes of a sandbox (overlayfs "
-               "upon overlayfs, NFS …): choose another place with --data-root";
+        return overlay_upper_hint(mount->layers);
     return NULL;
 }
 
@@ -295,6 +319,20 @@ static void describe_layer(
     step_call(text, "fsconfig(<fs>, FSCONFIG_SET_FD, \"%s\", NULL, <layer>)", key);
 }
 
+static void describe_memory(struct step_text *text)
+{
+    static const char *const parts[][2] = {{"upperdir", "upper"}, {"workdir", "work"}};
+
+    overlay_memory_describe(text);
+    for (size_t i = 0; i < ARRAY_SIZE(parts); i++) {
+        step_call(text,
+                "openat2(<memory>, \"%s\", {flags=O_PATH|O_DIRECTORY|O_CLOEXEC, "
+                "resolve=RESOLVE_BENEATH}, 24)",
+                parts[i][1]);
+        step_call(text, "fsconfig(<fs>, FSCONFIG_SET_FD, \"%s\", NULL, <layer>)", parts[i][0]);
+    }
+}
+
 static void describe_joined(const char *file, struct step_text *text)
 {
     step_call(text, "openat2(AT_FDCWD, \"/proc\", {flags=O_PATH|O_DIRECTORY|O_CLOEXEC}, 24)");
@@ -353,7 +391,9 @@ static void describe_calls(const struct overlay_step *args, struct step_text *te
     strv_foreach (path, &layers->lower) {
         describe_layer(args, "lowerdir+", path, text);
     }
-    if (layers->upper) {
+    if (layers->upper && layers->in_memory) {
+        describe_memory(text);
+    } else if (layers->upper) {
         describe_layer(args, "upperdir", layers->upper, text);
         describe_layer(args, "workdir", layers->work, text);
     }
@@ -380,7 +420,9 @@ static void step_describe(const struct step *step, struct step_text *text)
             "the root: %zu layer%s that others may share, and what the sandbox changes%s above "
             "them%s",
             args->layers->lower.count, args->layers->lower.count == 1 ? "" : "s",
-            args->layers->upper ? "" : " (nothing)",
+            !args->layers->upper      ? " (nothing)"
+            : args->layers->in_memory ? " (in memory, and gone with it)"
+                                      : "",
             args->idmapped ? ", all with their owners shifted into its ids" : "");
 }
 

@@ -11,6 +11,7 @@
 #include "base/cleanup.h"
 #include "base/path.h"
 #include "base/str.h"
+#include "rootfs/overlayupper.h"
 #include "sys/mount.h"
 #include "sys/process.h"
 
@@ -44,10 +45,24 @@ static int attach(
     return r < 0 ? error_sys(err, -r, "attach the layer %s", path) : 0;
 }
 
+static int attach_upper(const struct overlay_mount *mount, struct error *err)
+{
+    _cleanup_arena_ struct arena arena = {0};
+
+    if (!mount->layers->in_memory)
+        return attach(mount, path_dir(&arena, mount->layers->upper), "u", err);
+    _cleanup_close_ int fd = overlay_memory(mount, err);
+    if (fd < 0)
+        return fd;
+    int r = sys_mkdirat(AT_FDCWD, "u", 0700);
+    if (r == 0)
+        r = sys_move_mount(fd, "", AT_FDCWD, "u", MOVE_MOUNT_F_EMPTY_PATH);
+    return r < 0 ? error_sys(err, -r, "attach the tmpfs for what the sandbox changes") : 0;
+}
+
 static int attach_all(const struct overlay_mount *mount, struct buf *text, struct error *err)
 {
     const struct rootfs_overlay *layers = mount->layers;
-    _cleanup_arena_ struct arena arena = {0};
     char name[24];
     int r = 0;
 
@@ -60,9 +75,10 @@ static int attach_all(const struct overlay_mount *mount, struct buf *text, struc
         buf_printf(text, "%s%s", i == 0 ? ",lowerdir=" : ":", name);
     }
     if (r == 0 && layers->upper) {
-        r = attach(mount, path_dir(&arena, layers->upper), "u", err);
-        buf_printf(text, ",upperdir=u/%s,workdir=u/%s", path_base(layers->upper),
-                path_base(layers->work));
+        r = attach_upper(mount, err);
+        buf_printf(text, ",upperdir=u/%s,workdir=u/%s",
+                layers->in_memory ? "upper" : path_base(layers->upper),
+                layers->in_memory ? "work" : path_base(layers->work));
     }
     if (r == 0 && text->overflow)
         r = error_set(
@@ -94,8 +110,7 @@ static int lay(const struct overlay_mount *mount, struct error *err)
     if (r < 0)
         return error_sys_hint(err, -r,
                 r == -ENODEV   ? "load the kernel's module: modprobe overlay"
-                : r == -EINVAL ? "the file system of the data root cannot hold the changes of a "
-                                 "sandbox: choose another place with --data-root"
+                : r == -EINVAL ? overlay_upper_hint(mount->layers)
                                : NULL,
                 "lay %zu layers over each other", mount->layers->lower.count);
     int fd = sys_open_tree(AT_FDCWD, "m", OPEN_TREE_CLONE);
@@ -148,6 +163,10 @@ void overlay_path_describe(
                             "{attr_set=MOUNT_ATTR_IDMAP, attr_clr=0, propagation=0, "
                             "userns_fd=<userns>}, 32)");
         step_call(text, "move_mount(<layer>, \"\", AT_FDCWD, <name>, MOVE_MOUNT_F_EMPTY_PATH)");
+    }
+    if (layers->upper && layers->in_memory) {
+        overlay_memory_describe(text);
+        step_call(text, "move_mount(<memory>, \"\", AT_FDCWD, \"u\", MOVE_MOUNT_F_EMPTY_PATH)");
     }
     step_call(text, "mount(\"viv\", \"m\", \"overlay\", 0, <layers%s>)",
             user_marks ? ", userxattr" : "");

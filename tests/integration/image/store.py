@@ -157,6 +157,11 @@ def roots_of_a_user_namespace(*way):
         equal(((target / "made").stat().st_uid, (target / "bin/busybox").stat().st_gid),
               (300033, 300044))
         upper = store.root / "roots/c1/upper"
+        if "--in-memory" in way:
+            equal((list(upper.iterdir()), target.stat().st_uid, target.stat().st_mode & 0o7777),
+                  ([], 300000, upper.stat().st_mode & 0o7777))
+            run("umount", target).ok()
+            return
         equal((upper.joinpath("made").stat().st_uid, upper.joinpath("bin/busybox").stat().st_gid),
               (33, 44))
         run("umount", target).ok()
@@ -173,6 +178,18 @@ def test_roots_of_a_user_namespace():
 def test_roots_of_a_user_namespace_on_an_older_kernel():
     """Where layers cannot be given by descriptor (before Linux 6.13)."""
     roots_of_a_user_namespace("--by-path")
+
+
+@needs(root=True)
+@private("mnt")
+def test_changes_in_memory():
+    roots_of_a_user_namespace("--in-memory")
+
+
+@needs(root=True)
+@private("mnt")
+def test_changes_in_memory_on_an_older_kernel():
+    roots_of_a_user_namespace("--in-memory", "--by-path")
 
 
 @needs(root=True)

@@ -23,6 +23,7 @@ struct tool {
     const char *policy;
     const char *mount_on;
     bool flag;
+    bool in_memory;
     bool by_path; /* mount as kernels before 6.13 have to */
     char **args;  /* of the command, NULL-terminated */
     int count;
@@ -205,6 +206,7 @@ static int show_root(struct tool *t, const struct image_root *root, struct error
             .upper = root->upper,
             .work = root->work,
             .base = root->base,
+            .in_memory = t->in_memory,
             .by_path = t->by_path};
     int fd = -1;
 
@@ -372,6 +374,8 @@ int main(int argc, char **argv)
     for (; i < argc && str_starts(argv[i], "--"); i++) {
         if (str_equal(argv[i], "--flag"))
             t.flag = true;
+        else if (str_equal(argv[i], "--in-memory"))
+            t.in_memory = true;
         else if (str_equal(argv[i], "--by-path"))
             t.by_path = true;
         else if (str_equal(argv[i], "--no-owners"))

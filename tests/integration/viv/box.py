@@ -7,7 +7,7 @@ import pathlib
 
 from lib import *
 
-__all__ = ["Box", "box", "CGROUPS"]
+__all__ = ["Box", "box", "overlaid", "CGROUPS"]
 
 CGROUPS = pathlib.Path("/sys/fs/cgroup")
 
@@ -82,6 +82,18 @@ class Box:
         for folder in self.cgroup_dirs():
             with contextlib.suppress(OSError):
                 folder.rmdir()
+
+
+def overlaid():
+    """A folder on an overlayfs, whose own folders are in memory: not upon that of a container."""
+    top = work() / "overlaid"
+    top.mkdir()
+    run("mount", "-t", "tmpfs", "none", top).ok()
+    for part in ("lower", "upper", "work", "merged"):
+        (top / part).mkdir()
+    run("mount", "-t", "overlay", "-o",
+        f"lowerdir={top}/lower,upperdir={top}/upper,workdir={top}/work", "none", top / "merged").ok()
+    return top / "merged/data"
 
 
 @contextlib.contextmanager

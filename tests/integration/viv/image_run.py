@@ -7,7 +7,7 @@ import signal
 
 from lib import *
 from lib.registry import *
-from box import box
+from box import box, overlaid
 
 TIMEOUT = 240
 ROOTS = "images/roots"
@@ -101,6 +101,43 @@ def test_the_root_is_layers_and_goes():
         equal(roots(), [])
         b.viv("rmi", "layers:1").ok()
         equal(list(data("images/layers").iterdir()), [])
+
+
+IN_MEMORY = ("viv: the data root {} is on a file system that cannot hold what a sandbox changes: it is "
+             "kept in memory, and ends with this run; --data-root chooses another place\n")
+
+
+@needs(root=True)
+@private("mnt")
+def test_a_data_root_on_overlayfs():
+    """With --rm what is changed is kept in memory; `cp` finds it while it runs, and who reads the
+    disk is refused. Without --rm there is no such thing."""
+    place = overlaid()
+    os.environ["VIV_DATA_ROOT"] = str(place)
+    with box() as b:
+        own = b.flags("--userns", "host", "--network", "none")
+        script = "echo x >/etc/made && mv /etc /moved && cat /moved/made; stat -c %u:%a /"
+        done = b.viv("run", "--rm", *own, "busybox", "--", "sh", "-c", script).ok()
+        equal((done.out, done.err), ("x\n0:755\n", IN_MEMORY.format(place)))
+        contains(b.sh("true", "--network", "none").ok().err, IN_MEMORY.format(place))
+        step = next(step for step in json.loads(
+            b.viv("explain", "--format", "json", "--rm", *own, "busybox", "true").ok().out)
+            if step["op"] == "overlay")
+        contains(json.dumps(step), "(in memory, and gone with it)")
+        name = b.start("--rm", *own, script="echo x >/made; sleep 1000")
+        eventually(lambda: b.viv("cp", f"{name}:/made", "-").status == 0)
+        upper = next(data(ROOTS).iterdir()) / "upper"
+        equal(list(upper.iterdir()), [])
+        for command in (("diff", name), ("export", "-o", work() / "tar", name), ("commit", name, "c:1")):
+            fails(b.viv(*command), 125,
+                  f'sandbox "{name}" keeps what it changes in memory, since the data root is on')
+        b.viv("rm", "-f", name).ok()
+        equal(roots(), [])
+        kept = b.viv("run", *own, "busybox", "true")
+        fails(kept, 125, ": EINVAL: Invalid argument; the file system of the data root cannot hold the "
+              "changes of a sandbox")
+        contains(kept.err, "or add --rm")
+        equal((b.names(), roots()), ([], []))
 
 
 def tree_of_layers():
