@@ -373,13 +373,10 @@ static int end_talk(struct talk *talk, bool finished)
     return status;
 }
 
-static const char *add_pid(const char *order, pid_t pid, struct arena *arena)
+/* The order with the process that is put into the unit; pid: as text. */
+static const char *with_pid(const char *order, const char *pid, struct arena *arena)
 {
-    size_t length = strlen(order);
-
-    if (!pid)
-        return order;
-    return arena_printf(arena, "%.*s,\"pids\":[%d]}", (int)length - 1, order, pid);
+    return arena_printf(arena, "%.*s,\"pids\":[%s]}", (int)strlen(order) - 1, order, pid);
 }
 
 int cgroup_systemd_call(const char *helper, const char *order, pid_t pid, struct arena *arena,
@@ -396,7 +393,7 @@ int cgroup_systemd_call(const char *helper, const char *order, pid_t pid, struct
         end_talk(&talk, true);
         return r;
     }
-    const char *text = add_pid(order, pid, arena);
+    const char *text = pid ? with_pid(order, arena_printf(arena, "%d", pid), arena) : order;
     io_write_all(talk.to, text, strlen(text)); /* if it fails, the helper says why */
     cleanup_close(&talk.to);
     bool finished = read_answer(&talk, &answer, &errors);
@@ -447,7 +444,8 @@ static void scope_describe(const struct step *step, struct step_text *text)
 
     step_call(text, "execve(%s, [\"viv-systemd\"], <environ>)",
             step_quote(text->arena, args->helper));
-    step_call(text, "write(<viv-systemd>, %s)", step_quote(text->arena, args->order));
+    step_call(text, "write(<viv-systemd>, %s)",
+            step_quote(text->arena, with_pid(args->order, "<child>", text->arena)));
     step_why(text,
             "systemd owns this host's control groups; it makes the scope %s and puts the "
             "process into it.",

@@ -340,51 +340,35 @@ static void describe_joined(const char *file, struct step_text *text)
             file, SYS_PROC_RESOLVE_TEXT);
 }
 
-/* Each is asked for afterwards: the calls tell no error. */
-static void describe_ids(struct step_text *text, const char *first, const char *id,
-        const char *second, const char *other)
+/* The ids that overlayfs works as, as text. */
+static struct overlay_ids describe_owner(const struct overlay_step *args, struct arena *arena)
 {
-    step_call(text, "%s(%s)", first, id);
-    step_call(text, "%s(-1)", first);
-    step_call(text, "%s(%s)", second, other);
-    step_call(text, "%s(-1)", second);
+    struct overlay_ids ids = {"<uid>", "<gid>"};
+    uint32_t id;
+
+    if (first_mapped(&args->uids, &id) == 0)
+        ids.uid = arena_printf(arena, "%u", id);
+    if (first_mapped(&args->gids, &id) == 0)
+        ids.gid = arena_printf(arena, "%u", id);
+    return ids;
 }
 
-static void describe_create(const struct overlay_step *args, struct step_text *text)
+static void describe_userns(const struct overlay_step *args, struct step_text *text)
 {
-    uint32_t uid;
-    uint32_t gid;
-    const char *user = "<uid>";
-    const char *group = "<gid>";
-
-    if (first_mapped(&args->uids, &uid) == 0)
-        user = arena_printf(text->arena, "%u", uid);
-    if (first_mapped(&args->gids, &gid) == 0)
-        group = arena_printf(text->arena, "%u", gid);
-    if (args->idmapped) {
-        step_call(text, "prctl(PR_SET_SECUREBITS, SECBIT_NO_SETUID_FIXUP)");
-        describe_ids(text, "setfsgid", group, "setfsuid", user);
-    }
-    step_call(text, "fsconfig(<fs>, FSCONFIG_CMD_CREATE, NULL, NULL, 0)");
-    if (args->idmapped) {
-        describe_ids(text, "setfsuid", arena_printf(text->arena, "%u", geteuid()), "setfsgid",
-                arena_printf(text->arena, "%u", getegid()));
-        step_call(text, "prctl(PR_SET_SECUREBITS, 0)");
-    }
+    source_describe_userns(text);
+    if (!args->uids.count)
+        describe_joined("uid_map", text);
+    if (!args->gids.count)
+        describe_joined("gid_map", text);
 }
 
-static void describe_calls(const struct overlay_step *args, struct step_text *text)
+/* ids: of the sandbox's root, when the layers are mapped. */
+static void describe_calls(
+        const struct overlay_step *args, const struct overlay_ids *ids, struct step_text *text)
 {
     const struct rootfs_overlay *layers = args->layers;
     const char *path;
 
-    if (args->idmapped) {
-        source_describe_userns(text);
-        if (!args->uids.count)
-            describe_joined("uid_map", text);
-        if (!args->gids.count)
-            describe_joined("gid_map", text);
-    }
     step_call(text, "fsopen(\"overlay\", FSOPEN_CLOEXEC)");
     if (layers->base)
         describe_folder(args, layers->base, text);
@@ -404,18 +388,26 @@ static void describe_calls(const struct overlay_step *args, struct step_text *te
         step_call(text, "fsconfig(<fs>, FSCONFIG_SET_FLAG, \"volatile\", NULL, 0)");
     if (args->user_marks)
         step_call(text, "fsconfig(<fs>, FSCONFIG_SET_FLAG, \"userxattr\", NULL, 0)");
-    describe_create(args, text);
+    if (ids)
+        overlay_describe_become(ids, text);
+    step_call(text, "fsconfig(<fs>, FSCONFIG_CMD_CREATE, NULL, NULL, 0)");
+    if (ids)
+        overlay_describe_return(text);
     step_call(text, "fsmount(<fs>, FSMOUNT_CLOEXEC, 0)");
 }
 
 static void step_describe(const struct step *step, struct step_text *text)
 {
     const struct overlay_step *args = step->args;
+    const struct overlay_ids owner = describe_owner(args, text->arena);
+    const struct overlay_ids *ids = args->idmapped ? &owner : NULL;
 
+    if (args->idmapped)
+        describe_userns(args, text);
     if (args->layers->by_path)
-        overlay_path_describe(args->layers, args->idmapped, args->user_marks, text);
+        overlay_path_describe(args->layers, ids, args->user_marks, text);
     else
-        describe_calls(args, text);
+        describe_calls(args, ids, text);
     step_why(text,
             "the root: %zu layer%s that others may share, and what the sandbox changes%s above "
             "them%s",

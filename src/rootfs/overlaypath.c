@@ -60,26 +60,32 @@ static int attach_upper(const struct overlay_mount *mount, struct error *err)
     return r < 0 ? error_sys(err, -r, "attach the tmpfs for what the sandbox changes") : 0;
 }
 
+/* The options of the mount, with the names of the layers. */
+static void write_options(const struct rootfs_overlay *layers, bool user_marks, struct buf *text)
+{
+    buf_printf(text, "%s%s", user_marks ? "userxattr" : "redirect_dir=off,metacopy=off,index=off",
+            layers->passing && layers->upper ? ",volatile" : "");
+    for (size_t i = 0; i < layers->lower.count; i++)
+        buf_printf(text, "%s%zu", i == 0 ? ",lowerdir=" : ":", i);
+    if (layers->upper)
+        buf_printf(text, ",upperdir=u/%s,workdir=u/%s",
+                layers->in_memory ? "upper" : path_base(layers->upper),
+                layers->in_memory ? "work" : path_base(layers->work));
+}
+
 static int attach_all(const struct overlay_mount *mount, struct buf *text, struct error *err)
 {
     const struct rootfs_overlay *layers = mount->layers;
     char name[24];
     int r = 0;
 
-    buf_printf(text, "%s%s",
-            mount->user_marks ? "userxattr" : "redirect_dir=off,metacopy=off,index=off",
-            layers->passing && layers->upper ? ",volatile" : "");
+    write_options(layers, mount->user_marks, text);
     for (size_t i = 0; i < layers->lower.count && r == 0; i++) {
         snprintf(name, sizeof(name), "%zu", i);
         r = attach(mount, layers->lower.words[i], name, err);
-        buf_printf(text, "%s%s", i == 0 ? ",lowerdir=" : ":", name);
     }
-    if (r == 0 && layers->upper) {
+    if (r == 0 && layers->upper)
         r = attach_upper(mount, err);
-        buf_printf(text, ",upperdir=u/%s,workdir=u/%s",
-                layers->in_memory ? "upper" : path_base(layers->upper),
-                layers->in_memory ? "work" : path_base(layers->work));
-    }
     if (r == 0 && text->overflow)
         r = error_set(
                 err, E2BIG, "%zu layers are more than this kernel takes", layers->lower.count);
@@ -149,26 +155,43 @@ int overlay_mount_by_path(const struct overlay_mount *mount, int *ret_fd, struct
     return 0;
 }
 
-void overlay_path_describe(
-        const struct rootfs_overlay *layers, bool idmapped, bool user_marks, struct step_text *text)
+static void describe_attach(
+        const char *path, const char *name, bool idmapped, struct step_text *text)
 {
-    const char *path;
+    step_call(text, "open_tree(AT_FDCWD, %s, OPEN_TREE_CLONE|OPEN_TREE_CLOEXEC)",
+            step_quote(text->arena, path));
+    if (idmapped)
+        step_call(text, "mount_setattr(<layer>, \"\", AT_EMPTY_PATH, "
+                        "{attr_set=MOUNT_ATTR_IDMAP, attr_clr=0, propagation=0, "
+                        "userns_fd=<userns>}, 32)");
+    step_call(text, "mkdirat(AT_FDCWD, \"%s\", 0700)", name);
+    step_call(text, "move_mount(<layer>, \"\", AT_FDCWD, \"%s\", MOVE_MOUNT_F_EMPTY_PATH)", name);
+}
+
+void overlay_path_describe(const struct rootfs_overlay *layers, const struct overlay_ids *ids,
+        bool user_marks, struct step_text *text)
+{
+    _cleanup_buf_ struct buf written = {.max = OPTIONS_MAX};
 
     step_call(text, "clone3({flags=CLONE_FILES|CLONE_NEWNS, exit_signal=0}, 88)");
-    strv_foreach (path, &layers->lower) {
-        step_call(text, "open_tree(AT_FDCWD, %s, OPEN_TREE_CLONE|OPEN_TREE_CLOEXEC)",
-                step_quote(text->arena, path));
-        if (idmapped)
-            step_call(text, "mount_setattr(<layer>, \"\", AT_EMPTY_PATH, "
-                            "{attr_set=MOUNT_ATTR_IDMAP, attr_clr=0, propagation=0, "
-                            "userns_fd=<userns>}, 32)");
-        step_call(text, "move_mount(<layer>, \"\", AT_FDCWD, <name>, MOVE_MOUNT_F_EMPTY_PATH)");
-    }
+    step_call(text, "mount_setattr(AT_FDCWD, \"/\", AT_RECURSIVE, {attr_set=0, attr_clr=0, "
+                    "propagation=MS_PRIVATE, userns_fd=0}, 32)");
+    step_call(text, "mount(\"tmpfs\", \"/proc\", \"tmpfs\", 0, \"mode=700\")");
+    step_call(text, "chdir(\"/proc\")");
+    for (size_t i = 0; i < layers->lower.count; i++)
+        describe_attach(layers->lower.words[i], arena_printf(text->arena, "%zu", i), ids, text);
     if (layers->upper && layers->in_memory) {
         overlay_memory_describe(text);
+        step_call(text, "mkdirat(AT_FDCWD, \"u\", 0700)");
         step_call(text, "move_mount(<memory>, \"\", AT_FDCWD, \"u\", MOVE_MOUNT_F_EMPTY_PATH)");
+    } else if (layers->upper) {
+        describe_attach(path_dir(text->arena, layers->upper), "u", ids, text);
     }
-    step_call(text, "mount(\"viv\", \"m\", \"overlay\", 0, <layers%s>)",
-            user_marks ? ", userxattr" : "");
+    step_call(text, "mkdirat(AT_FDCWD, \"m\", 0700)");
+    if (ids)
+        overlay_describe_become(ids, text);
+    write_options(layers, user_marks, &written);
+    step_call(text, "mount(\"viv\", \"m\", \"overlay\", 0, %s)",
+            step_quote(text->arena, buf_text(&written)));
     step_call(text, "open_tree(AT_FDCWD, \"m\", OPEN_TREE_CLONE|OPEN_TREE_CLOEXEC)");
 }

@@ -7,6 +7,6 @@
 /* As overlay_mount(). */
 int overlay_mount_by_path(const struct overlay_mount *mount, int *ret_fd, struct error *err);
 
-/* Its calls, for the step's description. */
-void overlay_path_describe(const struct rootfs_overlay *layers, bool idmapped, bool user_marks,
-        struct step_text *text);
+/* Its calls, for the step's description; ids: NULL where the layers are not mapped. */
+void overlay_path_describe(const struct rootfs_overlay *layers, const struct overlay_ids *ids,
+        bool user_marks, struct step_text *text);

@@ -39,3 +39,26 @@ void overlay_return(const struct overlay_self *self)
     sys_setfsgid(getegid());
     sys_prctl(PR_SET_SECUREBITS, (unsigned long)self->securebits, 0, 0, 0);
 }
+
+/* Each is asked for afterwards: the calls tell no error. */
+static void describe_ids(struct step_text *text, const char *first, const char *id,
+        const char *second, const char *other)
+{
+    step_call(text, "%s(%s)", first, id);
+    step_call(text, "%s(-1)", first);
+    step_call(text, "%s(%s)", second, other);
+    step_call(text, "%s(-1)", second);
+}
+
+void overlay_describe_become(const struct overlay_ids *ids, struct step_text *text)
+{
+    step_call(text, "prctl(PR_SET_SECUREBITS, SECBIT_NO_SETUID_FIXUP)");
+    describe_ids(text, "setfsgid", ids->gid, "setfsuid", ids->uid);
+}
+
+void overlay_describe_return(struct step_text *text)
+{
+    describe_ids(text, "setfsuid", arena_printf(text->arena, "%u", geteuid()), "setfsgid",
+            arena_printf(text->arena, "%u", getegid()));
+    step_call(text, "prctl(PR_SET_SECUREBITS, 0)");
+}

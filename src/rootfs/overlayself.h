@@ -5,6 +5,7 @@
 #include <stdint.h>
 
 #include "base/error.h"
+#include "plan/step.h"
 #include "rootfs/layers.h"
 
 struct overlay_mount {
@@ -27,3 +28,11 @@ struct overlay_self {
 };
 int overlay_become(const struct overlay_mount *mount, struct overlay_self *self, struct error *err);
 void overlay_return(const struct overlay_self *self);
+
+/* What both do, for a step's description; ids: the host's ids, as text. */
+struct overlay_ids {
+    const char *uid;
+    const char *gid;
+};
+void overlay_describe_become(const struct overlay_ids *ids, struct step_text *text);
+void overlay_describe_return(struct step_text *text);

@@ -1,10 +1,14 @@
 """Scopes that a real systemd makes for viv, as root and as an ordinary user with a manager of its own:
 inside the rig that systemd has booted."""
+import json
+import os
+
+from explained import calls_seen, calls_told, differences, strace
 from lib import *
 
 RIG = "systemd"
 BUILDS = ["plain"]
-TIMEOUT = 120
+TIMEOUT = 400
 
 VIV = str(program("viv"))
 
@@ -69,7 +73,50 @@ def test_memory_that_runs_out_in_a_scope():
     contains(done.err, "ran out of memory")
 
 
-def test_the_scope_is_explained():
-    done = there("viv explain --cgroup-manager systemd --name e1 -m 64m busybox true").ok()
-    contains(done.out, "viv-e1.scope")
-    contains(done.out, "MemoryMax")
+LIMITS = ("--cgroup-manager systemd -m 64m --memory-reservation 32m --cpus 0.5 --cpu-shares 512 "
+          "--cpuset-cpus 0 --pids-limit 50 --blkio-weight 300")
+
+
+def explained(name):
+    return json.loads(there(f"viv explain --format json --name {name} {LIMITS} busybox true").ok().out)
+
+
+def test_the_scope_is_what_was_explained():
+    """What systemd says of the scope is, property by property, what the explanation says is asked."""
+    name = unique("s")
+    step = next(step for step in explained(name) if step["op"] == "StartTransientUnit")
+    order = json.loads(json.loads(step["args"][1].removeprefix("write(<viv-systemd>, ").removesuffix(")"))
+                       .replace("<child>", "1"))
+    equal((order["call"], order["unit"], order["user"]), ("start", f"viv-{name}.scope", False))
+    contains(step["why"], f"viv-{name}.scope")
+    systemd = "busctl --json=short call org.freedesktop.systemd1"
+    done = there(f"""set -e
+        viv run -d --name {name} {LIMITS} busybox -- sleep 1000 >/dev/null
+        unit=$({systemd} /org/freedesktop/systemd1 org.freedesktop.systemd1.Manager GetUnit s \
+            viv-{name}.scope | jq -r '.data[0]')
+        {systemd} $unit org.freedesktop.DBus.Properties GetAll s ''
+        viv rm -f {name} >/dev/null""").ok()
+    found = json.loads(done.out)["data"][0]
+    told = {key: (kind, (json.loads(value) if kind in "tb" else value))
+            for key, kind, value in order["properties"]}
+    check(len(told) > 12, f"only {sorted(told)} were compared")
+    found["AllowedCPUs"]["data"] = found["AllowedCPUs"]["data"][:1]  # padded with zeros
+    for key, what in told.items():
+        equal((key, found[key]["type"], found[key]["data"]), (key, *what))
+
+
+def test_the_calls_are_what_was_explained():
+    """With a scope too the isolating calls, and what is asked of systemd, are those of the plan."""
+    name, store = unique("s"), "/tmp/" + unique("strace-")
+    os.environ["VIV_DATA_ROOT"] = f"{store}/d"
+    words = f"--name {name} --rm {LIMITS} busybox -- true"
+    files = f"--root {store} --data-root {store}/d"
+    done = rig("systemd").sh(f"""mkdir {store}
+        {VIV} {files} explain --format json {words} 2>/dev/null &&
+        {" ".join(strace(f"{store}/log"))} {VIV} {files} run {words} >&2; status=$?
+        cat {store}/log; rm -rf {store}; exit $status""").ok()
+    steps, end = json.JSONDecoder().raw_decode(done.out)
+    seen = calls_seen(done.out[end:].lstrip(), store)
+    parted = differences(calls_told(steps), seen)
+    check(not parted, parted)
+    check(len(seen) > 60, f"only {len(seen)} calls were compared")

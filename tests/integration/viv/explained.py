@@ -50,7 +50,11 @@ QUESTIONS = [
     r"keyctl\(KEYCTL_DESCRIBE",
     r"landlock_create_ruleset\(NULL",
     r"ioctl\(<>, NS_GET_",
+    r"clone3\(\{flags=CLONE_VM\|CLONE_VFORK",  # a helper, which is told by its execve()
 ]
+
+# What is asked of systemd, through a pipe to a helper.
+ORDER = r'write\([^,]*, "\{\\"call\\":'
 
 
 def joined(text):
@@ -87,6 +91,8 @@ def counts(call, store):
     if name in BOOKKEEPING and (path.startswith(data) or f"<{data}" in call or
                                 (path and data.startswith(path + "/"))):
         return False
+    if re.match(ORDER, call):
+        return True
     if name in ("write", "pwrite64"):
         return path.startswith("/") and not path.startswith((str(store), "/dev/", str(work())))
     if name != "open_tree" and (path.startswith(str(store)) or f"<{store}" in call):
@@ -127,6 +133,8 @@ def seen_form(call, root_pid):
     call = re.sub(r"userns_fd=\d+", "userns_fd=<>", call) if "IDMAP" in call else call
     call = re.sub(r"filter=0x\w+", "filter=<>", call)
     call = re.sub(r", resolve=0(?=\})", "", call)
+    if re.match(ORDER, call):
+        call = re.sub(r"\[%s\](.*), \d+\)$" % root_pid, r"[<child>]\1)", call)
     call = re.sub(r"exit_signal=0(?=[,}])", "exit_signal=0", call)
     if call.startswith("execve("):
         call = re.sub(r", 0x\w+ /\* \d+ vars? \*/\)", ", <>)", call)
@@ -157,10 +165,14 @@ def same(told, seen):
 
 
 def told_calls(b, args, **user):
+    """What `viv explain` tells of these arguments."""
+    return calls_told(json.loads(b.viv("explain", "--format", "json", *args, **user).ok().out))
+
+
+def calls_told(steps):
     """[(step, who makes it, whether it may come late, call)]. What the new process does first of all
     is told with the step that makes it, and goes on beside the host's next steps. Files that are written
-    into the store, to be mounted, isolate nothing: seen_calls() leaves them out too."""
-    steps = json.loads(b.viv("explain", "--format", "json", *args, **user).ok().out)
+    into the store, to be mounted, isolate nothing: calls_seen() leaves them out too."""
     found = []
     for step in steps:
         who, late = step["place"], False
@@ -183,21 +195,31 @@ def from_the_plan(calls):
     return calls[first:]
 
 
+def strace(log):
+    """The words in front of a command that write its calls to the file log."""
+    return ["strace", "-f", "--seccomp-bpf", "-y", "-qq", "-s", "4096", "-e", "signal=none", "-e",
+            "trace=" + ",".join(CALLS), "-o", log]
+
+
 def seen_calls(b, args, **user):
-    """[(who made it, call)] in the order in which they began. (A leak check cannot be traced.)"""
+    """What `viv run` does with these arguments. (A leak check cannot be traced.)"""
     log = work() / "strace"
-    done = run("strace", "-f", "-y", "-qq", "-s", "4096", "-e", "signal=none", "-e",
-               "trace=" + ",".join(CALLS), "-o", log, program("viv"), "--root", b.store, "run",
-               *args, timeout=80, env={"ASAN_OPTIONS": "detect_leaks=0:disable_coredump=0"}, **user)
+    done = run(*strace(log), program("viv"), "--root", b.store, "run", *args, timeout=80,
+               env={"ASAN_OPTIONS": "detect_leaks=0:disable_coredump=0"}, **user)
     check(done.status == 0, lambda: done.err)
-    calls = joined(log.read_text(errors="replace"))
+    return calls_seen(log.read_text(errors="replace"), b.store)
+
+
+def calls_seen(text, store):
+    """[(who made it, call)] of what strace wrote, in the order in which they began."""
+    calls = joined(text)
     check(any(call.startswith("clone3(") for _, call in calls), "there was no clone3")
     found = []
     child = ""
     for pid, call in calls[1:]:
-        if call.startswith("clone3(") and "CLONE_FILES" not in call:
+        if call.startswith("clone3(") and not re.search("CLONE_(FILES|VFORK)", call):
             child = re.search(r"= (\d+)", call.rsplit(")", 1)[1])[1]
-        if counts(call, b.store):
+        if counts(call, store):
             found.append(("child" if pid == child else "host", seen_form(call, child or "0")))
         if call.startswith("execve(") and pid == child and re.search(r"\) += 0$", call):
             return from_the_plan(found)
