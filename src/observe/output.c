@@ -189,14 +189,51 @@ static int follow(struct engine *engine, const char *id, int record_fd, int *fd,
     }
 }
 
-static int no_log(const struct sandbox *sandbox, struct error *err)
+/* A time of ours, which is in UTC, as every journalctl takes it. */
+static void add_time(struct buf *command, const char *flag, const char *time)
+{
+    size_t length = time ? strlen(time) : 0;
+    size_t date = time ? strcspn(time, "T") : 0;
+
+    if (!time)
+        return;
+    if (time[length - 1] == 'Z')
+        length--;
+    buf_printf(command, " %s '%.*s %.*s UTC'", flag, (int)date, time, (int)(length - date - 1),
+            time + date + 1);
+}
+
+/* The journal is read by its own program, which has our choices under other names. Of the lines
+ * since a time, its -n shows the first ones or the last ones, depending on its version. */
+static int in_journal(
+        const struct sandbox *sandbox, const struct output_choice *choice, struct error *err)
+{
+    _cleanup_buf_ struct buf command = {0};
+    bool last = choice->tail >= 0 && !choice->since;
+
+    buf_printf(&command, "journalctl CONTAINER_ID_FULL=%s -o %s", sandbox->meta.id,
+            choice->timestamps ? "short-iso-precise" : "cat");
+    if (choice->follow)
+        buf_add_str(&command, " -f");
+    if (last)
+        buf_printf(&command, " -n %" PRId64, choice->tail);
+    else if (choice->follow)
+        buf_add_str(&command, " -n all");
+    add_time(&command, "--since", choice->since);
+    add_time(&command, "--until", choice->until);
+    if (choice->tail >= 0 && !last && !choice->follow)
+        buf_printf(&command, " | tail -n %" PRId64, choice->tail);
+    return error_set(err, ENOENT, "sandbox \"%s\" logs into the journal: %s", sandbox->meta.name,
+            buf_text(&command));
+}
+
+static int no_log(
+        const struct sandbox *sandbox, const struct output_choice *choice, struct error *err)
 {
     const char *name = sandbox->meta.name;
 
     if (str_equal(sandbox->meta.log, "journald"))
-        return error_set(err, ENOENT,
-                "sandbox \"%s\" logs into the journal: journalctl CONTAINER_ID_FULL=%s", name,
-                sandbox->meta.id);
+        return in_journal(sandbox, choice, err);
     if (str_equal(sandbox->meta.log, "none"))
         return error_set(err, ENOENT, "sandbox \"%s\" has no log: --log-driver none", name);
     if (sandbox->status == SPEC_CREATED)
@@ -218,7 +255,7 @@ int output_print(struct engine *engine, const char *name, const struct output_ch
         return r;
     _cleanup_close_ int fd = open_first(sandbox.record_fd, choice->tail);
     if (fd < 0)
-        return no_log(&sandbox, err);
+        return no_log(&sandbox, choice, err);
     r = print_all(sandbox.record_fd, &fd, &text, choice);
     if (r < 0)
         return error_sys(err, -r, "read the log of \"%s\"", name);

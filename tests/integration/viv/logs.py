@@ -95,7 +95,11 @@ def test_the_journal_gets_the_lines():
                            ("CONTAINER_NAME", "j"), ("CONTAINER_TAG", "mine"),
                            ("SYSLOG_IDENTIFIER", "mine"), ("IMAGE_NAME", "busybox")):
             equal(found["out"][key], value)
-        fails(b.viv("logs", "j"), 125, f"journalctl CONTAINER_ID_FULL={own}")
+        fails(b.viv("logs", "j"), 125, f"journalctl CONTAINER_ID_FULL={own} -o cat")
+        fails(b.viv("logs", "-f", "-t", "--since", "2026-01-31T10:00:00Z", "j"), 125,
+              "-o short-iso-precise -f -n all --since '2026-01-31 10:00:00 UTC'")
+        fails(b.viv("logs", "-n", "3", "--until", "2026-01-31T10:00:00.25Z", "j"), 125,
+              "-o cat -n 3 --until '2026-01-31 10:00:00.25 UTC'")
 
 
 def test_no_log_and_wrong_options():
