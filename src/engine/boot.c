@@ -172,7 +172,7 @@ int engine_boot(struct engine *engine, const struct proto_machine *machine, engi
         r = loop_new(&loop, err);
     if (r == 0)
         r = start(&boot, machine, err);
-    if (r == 0 && !boot.machine.caged)
+    if (r == 0 && boot.machine.refused)
         tell("%s", ENGINE_MACHINE_UNCAGED);
     if (r == 0)
         r = wait_for_end(&boot, loop, err);

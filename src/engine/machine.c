@@ -326,9 +326,8 @@ int engine_machine_start(struct arena *arena, const struct engine_machine_config
     if (r < 0)
         return r;
     pid_t pid = clone_program(&starter, &given, &machine.pidfd);
-    machine.caged = given.wanted.cage;
     if (given.wanted.cage && may_not(pid)) {
-        machine.caged = false;
+        machine.refused = true;
         pid = start_plain(&starter, config, &given, &machine.pidfd, err);
     }
     if (pid < 0)

@@ -17,9 +17,9 @@
 struct engine_machine {
     pid_t pid; /* 0: it has been waited for */
     int pidfd;
-    int report;  /* the line about its end comes here */
-    int control; /* our end of the control socket; -1: there is none */
-    bool caged;  /* in a sandbox of its own; else it has only given up rights and system calls */
+    int report;   /* the line about its end comes here */
+    int control;  /* our end of the control socket; -1: there is none */
+    bool refused; /* the host refuses it a sandbox: it has only given up rights and system calls */
 };
 
 #define ENGINE_MACHINE_NONE                                                                        \
@@ -35,7 +35,7 @@ struct engine_machine_config {
     uint32_t id_first;  /* root: a range of ids (idrange.h) that viv-vmm gets for itself; 0: none */
 };
 
-/* For the user, of a machine that is not caged. */
+/* For the user, of a machine whose viv-vmm was refused a sandbox. */
 #define ENGINE_MACHINE_UNCAGED                                                                     \
     "viv-vmm runs without namespaces of its own, which this host refuses to who starts it (its "   \
     "limits are in /proc/sys/user); it still gives up new privileges, the capabilities that it "   \

@@ -146,7 +146,7 @@ static int start_apply(const struct step *step, struct plan_run *run, struct err
         dup2(own[i], i);
     }
     int r = engine_machine_start(vm->arena, &config, &started, err);
-    if (r == 0 && !started.caged)
+    if (r == 0 && started.refused)
         (void)eventfd_write(run->fds[vm->uncaged_slot], 1);
     for (int i = 0; i < 3; i++) {
         if (saved[i] >= 0)

@@ -2,6 +2,7 @@
 
 #include "base/cleanup.h"
 #include "base/path.h"
+#include "engine/idrange.h"
 #include "engine/vm.h"
 #include "engine/vm_root.h"
 
@@ -21,10 +22,21 @@ static int make_reserved(struct oci *oci, struct container_request *request,
     /* on the disk: /run, where the containers are remembered, is memory */
     static const char place[] = "/var/tmp";
     _cleanup_close_ int disk = -1;
-    int r = vm_disk_of_folder(oci->arena, place, config.root, &disk, err);
+    int r = 0;
 
+    if (!request->host->rootless) /* viv-vmm's own, given back by oci_remove() */
+        r = idrange_take(&oci->store, request->id, &config.id_first, err);
+    if (r == 0)
+        r = vm_disk_of_folder(oci->arena, place, config.root, &disk, err);
     config.root_fd = disk;
     return r < 0 ? r : vm_make(request, &config, &apply, ret, err);
+}
+
+/* Half made: the folder, and the range of ids that its name had. */
+static void forget(struct oci *oci, const char *id)
+{
+    store_remove(&oci->store, id, NULL);
+    idrange_sweep(&oci->store);
 }
 
 int oci_machine_make(struct oci *oci, struct container_request *request,
@@ -38,7 +50,7 @@ int oci_machine_make(struct oci *oci, struct container_request *request,
     request->dir_fd = dir_fd;
     r = make_reserved(oci, request, ret, err);
     if (r < 0)
-        store_remove(&oci->store, request->id, NULL);
+        forget(oci, request->id);
     else
         store_settle(&oci->store, request->id);
     return r;

@@ -10,6 +10,7 @@
 #include "container/console.h"
 #include "container/host.h"
 #include "container/seccomp.h"
+#include "engine/idrange.h"
 #include "engine/monitor.h"
 #include "security/seccomp_cache.h"
 #include "security/self.h"
@@ -54,6 +55,8 @@ int oci_remove(struct oci *oci, struct container *container, bool force, struct 
     strv_foreach (warning, &container->warnings) {
         log_write(&oci->log, LOG_WARN, "%s", warning);
     }
+    if (oci->machine)
+        idrange_sweep(&oci->store); /* what its viv-vmm had */
     return r;
 }
 

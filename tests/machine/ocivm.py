@@ -3,6 +3,7 @@ import contextlib
 import json
 import os
 import pathlib
+import re
 import signal
 import subprocess
 
@@ -46,6 +47,19 @@ class Runtime:
                 env={**os.environ, "VIV_DATA_ROOT": str(work() / "data")})
         equal(done.returncode, 0, self.out.read_text())
 
+    def ids(self):
+        """The ranges of ids that are taken."""
+        return list(self.root.glob(".ids/*"))
+
+    def machine(self):
+        """The user ids of viv-vmm."""
+        shim = (self.bundle / "pid").read_text()
+        for pid in pathlib.Path(f"/proc/{shim}/task/{shim}/children").read_text().split():
+            text = pathlib.Path(f"/proc/{pid}/status").read_text()
+            if "Name:\tviv-vmm" in text:
+                return re.search(r"^Uid:\t(.*)$", text, re.M)[1]
+        raise AssertionError("there is no viv-vmm")
+
     def status(self, name):
         return json.loads(self.call("state", name).ok().out)["status"]
 
@@ -73,6 +87,9 @@ def test_the_life_of_a_machine():
         equal(it.out.read_text(), "")
         it.call("start", "c1").ok()
         eventually(lambda: it.out.read_text() == "started\nfrom the host\n", 30)
+        equal(len(it.ids()), 1)
+        for uid in it.machine().split():
+            check(int(uid) >= 524288, f"viv-vmm has the host's id {uid}")
         equal(it.call("exec", "c1", "sh", "-c", "uname -r; exit 4").status, 4)
         check(it.call("exec", "c1", "uname", "-r").out.strip() != os.uname().release, "the host's")
         equal(it.call("exec", "--user", "5:6", "c1", "id").ok().out, "uid=5 gid=6\n")
@@ -87,6 +104,7 @@ def test_the_life_of_a_machine():
         eventually(lambda: it.status("c1") == "stopped", 30)
         contains(it.out.read_text(), "asked\n")
         it.call("delete", "c1").ok()
+        equal(it.ids(), [])
 
 
 def test_a_missing_program_is_told_by_create():
