@@ -8,6 +8,16 @@ bool str_starts(const char *text, const char *prefix)
     return str_after(text, prefix) != NULL;
 }
 
+bool str_is_name(const char *name, size_t max)
+{
+    size_t length = strlen(name);
+    bool good = length > 0 && length <= max && isalnum((unsigned char)name[0]);
+
+    for (size_t i = 0; i < length && good; i++)
+        good = isalnum((unsigned char)name[i]) || strchr("_.-", name[i]);
+    return good;
+}
+
 bool str_ends(const char *text, const char *suffix)
 {
     size_t length = strlen(text);

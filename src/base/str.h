@@ -23,6 +23,10 @@ static inline bool str_empty(const char *text)
 bool str_starts(const char *text, const char *prefix);
 bool str_ends(const char *text, const char *suffix);
 
+/* Letters, digits, "_.-", a letter or digit first, at most `max` of them: what Docker and Podman
+ * take as a name, and a file's name too. */
+bool str_is_name(const char *name, size_t max);
+
 /* What follows the prefix, or NULL if the text does not start with it. */
 const char *str_after(const char *text, const char *prefix);
 

@@ -12,6 +12,7 @@
 #include "base/path.h"
 #include "cli/devices.h"
 #include "engine/joins.h"
+#include "engine/names.h"
 #include "engine/root.h"
 #include "engine/volumes.h"
 #include "net/network.h"
@@ -253,7 +254,7 @@ static int resolve_volumes(struct cli *cli, struct engine *engine, struct spec *
         const struct run_volume *volume = &choices->volumes.items[i];
         struct sandbox_volume *own = RECORD_APPEND(cli->arena, &meta->volumes);
         *own = (struct sandbox_volume){
-                .name = volume->name ? volume->name : volume_new_name(cli->arena),
+                .name = volume->name ? volume->name : name_new_id(cli->arena),
                 .destination = volume->destination,
                 .options = volume->options,
                 .copy = volume->copy,

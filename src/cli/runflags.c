@@ -1,8 +1,7 @@
 #include "cli/runflags.h"
 
-#include <ctype.h>
-
 #include "base/cleanup.h"
+#include "base/str.h"
 #include "cli/detachkeys.h"
 #include "cli/runbuild.h"
 #include "cli/runlife.h"
@@ -82,12 +81,7 @@ struct option_command run_flags_command(const char *name, const char *about)
 /* As Docker and Podman have it; a name is also a file's. */
 static int check_name(const char *name, struct error *err)
 {
-    size_t length = strlen(name);
-    bool good = length > 0 && length <= NAME_MAX_LENGTH && isalnum((unsigned char)name[0]);
-
-    for (size_t i = 0; i < length && good; i++)
-        good = isalnum((unsigned char)name[i]) || strchr("_.-", name[i]);
-    if (!good)
+    if (!str_is_name(name, NAME_MAX_LENGTH))
         return error_set(err, EINVAL,
                 "--name \"%.128s\": write up to %d letters, digits, \"_\", \".\" and \"-\", a "
                 "letter or digit first",

@@ -3,6 +3,7 @@
 #include "cli/command.h"
 #include "cli/inspect.h"
 #include "cli/named.h"
+#include "engine/names.h"
 #include "engine/volumes.h"
 #include "observe/volumes.h"
 
@@ -40,7 +41,7 @@ static int create(struct cli *cli, int argc, char **argv, struct error *err)
 
     if (r != 0)
         return r < 0 ? r : 0;
-    volume.name = rest.count ? rest.words[0] : volume_new_name(cli->arena);
+    volume.name = rest.count ? rest.words[0] : name_new_id(cli->arena);
     volume.anonymous = rest.count == 0;
     named_read_pairs(cli->arena, &flags.label, &volume.labels);
     named_read_pairs(cli->arena, &flags.opt, &volume.options);

@@ -83,6 +83,9 @@ struct container_built {
 int container_build(const struct container_request *request, struct plan *plan,
         struct container_built *ret, struct error *err);
 
+/* Mappings of a configuration, as maps of ids; in the arena. */
+struct id_maps container_id_maps(struct arena *arena, const struct spec_id_mappings *from);
+
 /* One more process in a running container. */
 struct container_exec_request {
     struct arena *arena;

@@ -24,9 +24,9 @@ int build_namespaces(const struct container_request *request, struct ns_set *ret
     return 0;
 }
 
-static struct id_maps copy_maps(struct arena *arena, const struct spec_id_mappings *from)
+struct id_maps container_id_maps(struct arena *arena, const struct spec_id_mappings *from)
 {
-    struct id_maps maps = {arena_new_array(arena, struct id_map, from->count), from->count};
+    struct id_maps maps = {arena_new_array(arena, struct id_map, from->count + 1), from->count};
 
     for (size_t i = 0; i < from->count; i++)
         maps.items[i] = (struct id_map){
@@ -44,8 +44,8 @@ void build_id_maps(const struct container_request *request, struct ns_id_maps *r
     const struct container_host *host = request->host;
     const struct spec_linux *linux_part = &request->spec->linux;
 
-    ret->uids = copy_maps(request->arena, &linux_part->uidMappings);
-    ret->gids = copy_maps(request->arena, &linux_part->gidMappings);
+    ret->uids = container_id_maps(request->arena, &linux_part->uidMappings);
+    ret->gids = container_id_maps(request->arena, &linux_part->gidMappings);
     bool alone = is_own_id_alone(&ret->uids, host->uid) && is_own_id_alone(&ret->gids, host->gid);
     ret->deny_setgroups = host->rootless && alone && host->uid != 0;
     ret->writer = host->rootless && !alone && host->uid != 0 ? NS_MAP_HELPERS : NS_MAP_DIRECT;
@@ -79,8 +79,8 @@ const struct rootfs_mount *build_mounts(const struct container_request *request)
                 .type = from->type,
                 .source = is_bind(from) ? absolute(request, from->source) : from->source,
                 .options = from->options,
-                .uids = copy_maps(request->arena, &from->uidMappings),
-                .gids = copy_maps(request->arena, &from->gidMappings),
+                .uids = container_id_maps(request->arena, &from->uidMappings),
+                .gids = container_id_maps(request->arena, &from->gidMappings),
                 .because = arena_printf(request->arena, "/mounts/%zu", i),
         };
     }
@@ -129,8 +129,8 @@ void build_rootfs(const struct container_request *request, const struct ns_set *
             .overlay = request->layers,
             .readonly = spec->root && spec->root->readonly,
             .idmapped = request->idmap_root && namespaces->of[NS_USER].mode != NS_HOST,
-            .uids = copy_maps(request->arena, &spec->linux.uidMappings),
-            .gids = copy_maps(request->arena, &spec->linux.gidMappings),
+            .uids = container_id_maps(request->arena, &spec->linux.uidMappings),
+            .gids = container_id_maps(request->arena, &spec->linux.gidMappings),
             .userns = namespaces->of[NS_USER].mode != NS_HOST || request->host->rootless,
             .rootless = request->host->rootless,
             .foreign = request->host->cgroups->foreign,

@@ -12,6 +12,7 @@
 #include "base/cleanup.h"
 #include "base/io.h"
 #include "base/path.h"
+#include "container/build.h"
 #include "engine/records.h"
 #include "engine/root.h"
 #include "engine/rootless.h"
@@ -104,16 +105,6 @@ static int open_running(struct end *end, struct error *err)
     return 0;
 }
 
-static struct id_maps as_maps(struct arena *arena, const struct spec_id_mappings *from)
-{
-    struct id_maps maps = {arena_new_array(arena, struct id_map, from->count + 1), from->count};
-
-    for (size_t i = 0; i < from->count; i++)
-        maps.items[i] = (struct id_map){
-                from->items[i].containerID, from->items[i].hostID, from->items[i].size};
-    return maps;
-}
-
 /* On the disk ids are as inside, unless its configuration maps them and the root is not mapped too.
  * An ordinary user is root of such a namespace already. */
 static int map_stopped(struct engine *engine, struct end *end, struct error *err)
@@ -125,8 +116,8 @@ static int map_stopped(struct engine *engine, struct end *end, struct error *err
     int r = engine_config(engine, &end->sandbox, &spec, err);
     if (r < 0 || !spec.linux.uidMappings.count || !spec.linux.gidMappings.count)
         return r;
-    struct id_maps uids = as_maps(engine->arena, &spec.linux.uidMappings);
-    struct id_maps gids = as_maps(engine->arena, &spec.linux.gidMappings);
+    struct id_maps uids = container_id_maps(engine->arena, &spec.linux.uidMappings);
+    struct id_maps gids = container_id_maps(engine->arena, &spec.linux.gidMappings);
     end->userns_fd = sys_userns_new(&uids, &gids, err);
     return end->userns_fd < 0 ? end->userns_fd : 0;
 }

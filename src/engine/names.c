@@ -1,11 +1,12 @@
 #include "engine/names.h"
 
+#include <fcntl.h>
+#include <stdio.h>
 #include <sys/random.h>
 #include <sys/stat.h>
 
 #include "base/cleanup.h"
 #include "base/io.h"
-#include <fcntl.h>
 
 static const char *const adjectives[] = {"amber", "brisk", "calm", "clever", "crisp", "eager",
         "fleet", "gentle", "golden", "happy", "hidden", "keen", "lively", "lucid", "mellow",
@@ -30,4 +31,19 @@ const char *sandbox_name_new(struct arena *arena, const struct store *store)
         if (fstatat(store->fd, name, &found, AT_SYMLINK_NOFOLLOW) < 0)
             return name;
     }
+}
+
+const char *name_new_id(struct arena *arena)
+{
+    unsigned char bytes[32];
+    char *id = arena_alloc(arena, 2 * sizeof(bytes) + 1);
+
+    for (size_t got = 0; got < sizeof(bytes);) {
+        ssize_t more = getrandom(bytes + got, sizeof(bytes) - got, 0);
+        if (more > 0)
+            got += (size_t)more;
+    }
+    for (size_t i = 0; i < sizeof(bytes); i++)
+        snprintf(id + 2 * i, 3, "%02x", bytes[i]);
+    return id;
 }

@@ -4,7 +4,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/file.h>
-#include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -45,17 +44,7 @@ static int make_folder(struct engine *engine, int *ret_fd, struct error *err)
 
 void record_identify(struct engine *engine, struct sandbox_meta *meta)
 {
-    unsigned char bytes[SANDBOX_ID_LENGTH / 2];
-    char *id = arena_alloc(engine->arena, SANDBOX_ID_LENGTH + 1);
-
-    for (size_t got = 0; got < sizeof(bytes);) {
-        ssize_t more = getrandom(bytes + got, sizeof(bytes) - got, 0);
-        if (more > 0)
-            got += (size_t)more;
-    }
-    for (size_t i = 0; i < sizeof(bytes); i++)
-        snprintf(id + 2 * i, 3, "%02x", bytes[i]);
-    meta->id = id;
+    meta->id = name_new_id(engine->arena);
     meta->created = container_now_text(engine->arena);
     if (!meta->name)
         meta->name = sandbox_name_new(engine->arena, &engine->store);

@@ -124,16 +124,6 @@ int rootless_maps(struct arena *arena, const struct container_host *host, struct
 /* ---- calling as them ---------------------------------------------------------------------------
  */
 
-static struct id_maps as_maps(struct arena *arena, const struct spec_id_mappings *from)
-{
-    struct id_maps maps = {arena_new_array(arena, struct id_map, from->count + 1), from->count};
-
-    for (size_t i = 0; i < from->count; i++)
-        maps.items[i] = (struct id_map){
-                from->items[i].containerID, from->items[i].hostID, from->items[i].size};
-    return maps;
-}
-
 static int own_maps(struct arena *arena, const struct container_host *host, struct ns_id_maps *ret,
         struct error *err)
 {
@@ -142,8 +132,8 @@ static int own_maps(struct arena *arena, const struct container_host *host, stru
 
     if (r < 0)
         return r;
-    ret->uids = as_maps(arena, &spec.linux.uidMappings);
-    ret->gids = as_maps(arena, &spec.linux.gidMappings);
+    ret->uids = container_id_maps(arena, &spec.linux.uidMappings);
+    ret->gids = container_id_maps(arena, &spec.linux.gidMappings);
     bool alone = ret->uids.count == 1 && ret->uids.items[0].count == 1 && ret->gids.count == 1 &&
                  ret->gids.items[0].count == 1;
     ret->deny_setgroups = alone;

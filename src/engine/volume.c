@@ -1,11 +1,9 @@
 #include "engine/volume.h"
 
-#include <ctype.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <sys/file.h>
-#include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -13,12 +11,9 @@
 #include "base/io.h"
 #include "base/path.h"
 #include "base/recordfile.h"
+#include "base/str.h"
 #include "engine/events.h"
 #include "engine/records.h"
-#include "engine/root.h"
-#include "rootfs/copyup.h"
-#include "rootfs/inroot.h"
-#include "spec/defaults.h"
 
 #define FOLDER "volumes"
 #define DATA "_data"
@@ -39,32 +34,12 @@ static const struct record record = RECORD(struct volume, fields);
 
 int volume_check_name(const char *name, struct error *err)
 {
-    size_t length = strlen(name);
-    bool good = length > 0 && length <= NAME_MAX_LENGTH && isalnum((unsigned char)name[0]);
-
-    for (size_t i = 0; i < length && good; i++)
-        good = isalnum((unsigned char)name[i]) || strchr("_.-", name[i]);
-    if (!good)
+    if (!str_is_name(name, NAME_MAX_LENGTH))
         return error_set(err, EINVAL,
                 "volume \"%.200s\": a name has up to %d letters, digits, \"_\", \".\" and \"-\", a "
                 "letter or digit first",
                 name, NAME_MAX_LENGTH);
     return 0;
-}
-
-const char *volume_new_name(struct arena *arena)
-{
-    unsigned char bytes[32];
-    char *name = arena_alloc(arena, 2 * sizeof(bytes) + 1);
-
-    for (size_t got = 0; got < sizeof(bytes);) {
-        ssize_t more = getrandom(bytes + got, sizeof(bytes) - got, 0);
-        if (more > 0)
-            got += (size_t)more;
-    }
-    for (size_t i = 0; i < sizeof(bytes); i++)
-        snprintf(name + 2 * i, 3, "%02x", bytes[i]);
-    return name;
 }
 
 const char *volume_path(struct engine *engine, const char *name)

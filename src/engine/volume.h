@@ -17,11 +17,8 @@ struct volume {
     const char *path;          /* not in the file */
 };
 
-/* A name: letters, digits, "_.-", a letter or digit first, at most 255. -EINVAL. */
+/* A name: letters, digits, "_.-", a letter or digit first, at most 200. -EINVAL. */
 int volume_check_name(const char *name, struct error *err);
-
-/* A name for one without: 64 hexadecimal digits. */
-const char *volume_new_name(struct arena *arena);
 
 /* Makes one. -EEXIST. */
 int volume_create(struct engine *engine, const struct volume *volume, struct error *err);
