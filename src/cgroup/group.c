@@ -416,6 +416,39 @@ int cgroup_oom_kills(const struct cgroup_saved *saved, uint64_t *ret_count)
     return 0;
 }
 
+/* Of a scope's slice on v2; 0: there is none, or it does not count. */
+static uint64_t oom_kills_above(const struct cgroup_saved *saved)
+{
+    char path[PATH_MAX], name[NAME_MAX + 2];
+
+    if (!saved->scope || !saved->unified || cgroup_saved_v1(saved, CGROUP_MEMORY))
+        return 0;
+    snprintf(path, sizeof(path), "%s", saved->unified);
+    snprintf(name, sizeof(name), "/%s", saved->scope);
+    char *scope = strstr(path, name);
+    if (!scope)
+        return 0;
+    *scope = '\0'; /* not by "..", which fails when the scope is gone */
+    return cgroup_flat_value(path, "memory.events", "oom_kill").value;
+}
+
+void cgroup_oom_mark(const struct cgroup_saved *saved, struct cgroup_oom_mark *ret)
+{
+    *ret = (struct cgroup_oom_mark){.above = oom_kills_above(saved)};
+    cgroup_oom_kills(saved, &ret->own); /* after: one in between counts twice, not never */
+}
+
+uint64_t cgroup_oom_kills_since(
+        const struct cgroup_saved *saved, const struct cgroup_oom_mark *mark)
+{
+    uint64_t own = 0, above = 0;
+
+    if (cgroup_oom_kills(saved, &own) == 0)
+        return own;
+    above = oom_kills_above(saved);
+    return mark->own + (above > mark->above ? above - mark->above : 0);
+}
+
 static int watch_v1(const char *dir, int *ret_fd)
 {
     char path[PATH_MAX], text[64];

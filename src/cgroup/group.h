@@ -55,6 +55,23 @@ int cgroup_remove(const struct cgroup_saved *saved, unsigned timeout_ms, struct 
 /* How many processes of the group the kernel has killed for want of memory. 0 or negative errno. */
 int cgroup_oom_kills(const struct cgroup_saved *saved, uint64_t *ret_count);
 
+/*
+ * The same for who asks when all processes have ended: systemd removes a scope at that moment, and
+ * may be quicker. On v2 its slice counts what is killed below it and outlives it.
+ */
+struct cgroup_oom_mark {
+    uint64_t own;   /* killed in the group */
+    uint64_t above; /* killed in the scope's slice and all below that */
+};
+
+/* Counts while the workload runs. */
+void cgroup_oom_mark(const struct cgroup_saved *saved, struct cgroup_oom_mark *ret);
+
+/* How many were killed in all. Of a scope that is gone: those up to the mark, and those since then
+ * below its slice, which other scopes in it may have had a part in. */
+uint64_t cgroup_oom_kills_since(
+        const struct cgroup_saved *saved, const struct cgroup_oom_mark *mark);
+
 /* A descriptor that becomes readable when the group runs out of memory (v1: eventfd, v2: inotify on
  * memory.events); belongs to the caller. */
 int cgroup_oom_watch(const struct cgroup_saved *saved, int *ret_fd, struct error *err);

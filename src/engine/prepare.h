@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#include "cgroup/group.h"
 #include "container/streams.h"
 #include "engine/engine.h"
 #include "engine/logfile.h"
@@ -20,14 +21,15 @@ struct running {
     struct streams streams;
     bool root_made; /* by this start; see root.h */
     struct logfile log;
-    bool kept;          /* it has a record that outlives it */
-    bool again;         /* and had it before */
-    int restarts;       /* by its policy, so far */
-    bool foreground;    /* in the command's own process */
-    int record_fd;      /* locked; -1 */
-    int run_fd;         /* its folder in the store; -1 */
-    uint64_t oom_kills; /* in its control group, when it had ended */
-    int status_fd;      /* of a machine: its end comes through this pipe; -1 */
+    bool kept;                       /* it has a record that outlives it */
+    bool again;                      /* and had it before */
+    int restarts;                    /* by its policy, so far */
+    bool foreground;                 /* in the command's own process */
+    int record_fd;                   /* locked; -1 */
+    int run_fd;                      /* its folder in the store; -1 */
+    struct cgroup_oom_mark oom_mark; /* of its control group, while it runs */
+    uint64_t oom_kills;              /* in its control group, when it had ended */
+    int status_fd;                   /* of a machine: its end comes through this pipe; -1 */
 };
 
 /* Fills in `request`; the configuration becomes the one that is applied. `take`: ids too; without

@@ -188,6 +188,7 @@ static int make(struct running *running, struct error *err)
         return r;
     running->request.console_fd = running->streams.console_peer;
     r = make_workload(running, err);
+    cgroup_oom_mark(&running->making.state.cgroup, &running->oom_mark);
     streams_swap_out(&running->streams);
     if (r < 0)
         return r;
@@ -336,8 +337,7 @@ static void count_oom_kills(void *data)
 {
     struct running *running = data;
 
-    running->oom_kills = 0; /* it may have been started before */
-    cgroup_oom_kills(&running->making.state.cgroup, &running->oom_kills);
+    running->oom_kills = cgroup_oom_kills_since(&running->making.state.cgroup, &running->oom_mark);
 }
 
 static void *begin_health(struct loop *loop, void *data)

@@ -73,6 +73,27 @@ def test_memory_that_runs_out_in_a_scope():
     contains(done.err, "ran out of memory")
 
 
+def test_memory_that_runs_out_while_nobody_looks():
+    """systemd has removed the scope, and with it the count of what was killed in it, before its monitor
+    comes to ask."""
+    done = there("""set -e
+        viv run -d --name oom --cgroup-manager systemd -m 16m busybox -- \\
+            sh -c 'until [ -e /tmp/go ]; do sleep 0.1; done; exec tail /dev/zero' >/dev/null
+        pid=$(viv inspect -f '{{.State.Pid}}' oom)
+        monitor=$(awk '/^PPid/ { print $2 }' /proc/$pid/status)
+        group=/sys/fs/cgroup$(cut -d: -f3 /proc/$pid/cgroup)
+        test -d $group
+        kill -STOP $monitor
+        touch /proc/$pid/root/tmp/go
+        for _ in $(seq 600); do test -d $group || break; sleep 0.1; done
+        test ! -d $group && echo gone
+        kill -CONT $monitor
+        viv wait oom
+        viv inspect -f '{{.State.OOMKilled}}' oom
+        viv rm oom >/dev/null""").ok()
+    equal(done.lines(), ["gone", "137", "true"])
+
+
 LIMITS = ("--cgroup-manager systemd -m 64m --memory-reservation 32m --cpus 0.5 --cpu-shares 512 "
           "--cpuset-cpus 0 --pids-limit 50 --blkio-weight 300")
 
