@@ -10,6 +10,7 @@
 #include "cli/registry.h"
 #include "engine/root.h"
 #include "engine/rootless.h"
+#include "observe/format.h"
 
 /* An archive goes to a file or a pipe, never onto a terminal. */
 static int refuse_terminal(const char *output, struct error *err)
@@ -231,7 +232,8 @@ int cli_export(struct cli *cli, int argc, char **argv, struct error *err)
 /* ---- diff ------------------------------------------------------------------------------------ */
 
 static const struct option_row diff_rows[] = {
-        OPTION(0, "format", OPTION_CHOICE, struct save_flags, format, "text|json", "how to print"),
+        OPTION(0, "format", OPTION_TEXT, struct save_flags, format, "FORMAT",
+                "text, json, \"table TEMPLATE\", or a template for each line"),
 };
 static const struct option_table diff_table = OPTION_TABLE("Options", diff_rows);
 static const struct option_command diff_command = {.name = "viv diff",
@@ -262,22 +264,45 @@ static int print_difference(enum image_diff_kind kind, const char *path, void *d
     return 0;
 }
 
+static int add_difference_row(enum image_diff_kind kind, const char *path, void *data)
+{
+    const char type[2] = {"ACD"[kind], '\0'};
+    struct json_object *row = json_object_new_object();
+
+    json_add_str(row, "Type", type);
+    json_add_str(row, "Path", path);
+    json_object_array_add(data, row);
+    return 0;
+}
+
+static const struct format_list diff_list = {.usual = "{{.Type}}\t{{.Path}}"};
+
+/* How what is found is taken up, and then printed. */
+static image_diff_fn diff_taker(const char *format, struct json_object **ret_found)
+{
+    if (!format || str_equal(format, "text"))
+        return print_difference;
+    *ret_found = str_equal(format, "json") ? json_object_new_object() : json_object_new_array();
+    return str_equal(format, "json") ? add_difference : add_difference_row;
+}
+
 static int diff_root(void *data, char *out, struct error *err)
 {
     const struct on_root *on = data;
-    _cleanup_json_ struct json_object *object = json_object_new_object();
-    bool json = str_equal(on->output, "json");
+    _cleanup_json_ struct json_object *found = NULL;
+    image_diff_fn take = diff_taker(on->output, &found);
     struct image_store *store;
 
     (void)out;
     int r = engine_images(on->engine, NULL, &store, err);
     if (r == 0)
-        r = image_root_diff(
-                store, on->sandbox->meta.id, json ? add_difference : print_difference, object, err);
+        r = image_root_diff(store, on->sandbox->meta.id, take, found, err);
     if (r == -ENOENT && on->sandbox->status == SPEC_CREATED)
         r = 0; /* it was never started: there is nothing yet */
-    if (r == 0 && json)
-        printf("%s\n", json_text_pretty(object));
+    if (r == 0 && take == add_difference)
+        printf("%s\n", json_text_pretty(found));
+    else if (r == 0 && found)
+        r = format_print(on->engine->arena, on->output, &diff_list, found, stdout, err);
     fflush(stdout);
     return r;
 }

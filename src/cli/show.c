@@ -7,6 +7,7 @@
 #include "base/utc.h"
 #include "cli/command.h"
 #include "cli/inspect.h"
+#include "cli/select.h"
 #include "engine/images.h"
 #include "observe/format.h"
 #include "observe/listing.h"
@@ -180,7 +181,8 @@ int cli_stats(struct cli *cli, int argc, char **argv, struct error *err)
 /* ---- logs ------------------------------------------------------------------------------------ */
 
 struct logs_flags {
-    bool follow, timestamps;
+    bool follow, timestamps, names;
+    struct select_flags select;
     const char *since, *until, *tail;
 };
 
@@ -193,14 +195,17 @@ static const struct option_row logs_rows[] = {
                 "from this time on: 10m ago as \"10m\", or 2026-01-31T10:00:00Z"),
         OPTION(0, "until", OPTION_TEXT, struct logs_flags, until, "TIME", "up to this time"),
         OPTION('n', "tail", OPTION_TEXT, struct logs_flags, tail, "N|all",
-                "only so many lines from the end"),
+                "only so many lines from the end of each"),
+        OPTION(0, "names", OPTION_FLAG, struct logs_flags, names, NULL,
+                "of several sandboxes: each line behind a name, not an id"),
+        OPTION('l', "latest", OPTION_FLAG, struct logs_flags, select.latest, NULL,
+                "of the one that was created last"),
 };
 static const struct option_table logs_table = OPTION_TABLE("Options", logs_rows);
 static const struct option_command logs_command = {.name = "viv logs",
-        .usage = "SANDBOX",
-        .about = "Shows what a sandbox has printed.",
-        .least = 1,
-        .most = 1,
+        .usage = "SANDBOX…",
+        .about = "Shows what sandboxes have printed; of several, each line behind the short id.",
+        .most = SIZE_MAX,
         .tables = {&logs_table}};
 
 /* A time as it stands in the log, from one written the same way or as an age. */
@@ -233,7 +238,10 @@ int cli_logs(struct cli *cli, int argc, char **argv, struct error *err)
 
     if (r != 0)
         return r < 0 ? r : 0;
-    struct output_choice choice = {flags.follow, flags.timestamps, NULL, NULL, -1};
+    struct output_choice choice = {.follow = flags.follow,
+            .timestamps = flags.timestamps,
+            .names = flags.names,
+            .tail = -1};
     r = read_time(cli, "--since", flags.since, &choice.since, err);
     if (r == 0)
         r = read_time(cli, "--until", flags.until, &choice.until, err);
@@ -242,6 +250,8 @@ int cli_logs(struct cli *cli, int argc, char **argv, struct error *err)
     if (flags.tail && !str_equal(flags.tail, "all") &&
             (str_to_i64(flags.tail, &choice.tail) < 0 || choice.tail < 0))
         return error_set(err, EINVAL, "--tail %s: a number of lines, or all", flags.tail);
-    r = engine_open(cli->arena, cli->root, &engine, err);
-    return r < 0 ? r : output_print(&engine, rest.words[0], &choice, err);
+    r = select_names(cli, &flags.select, SELECT_ANY, &rest, err);
+    if (r == 0)
+        r = engine_open(cli->arena, cli->root, &engine, err);
+    return r < 0 ? r : output_print(&engine, &rest, &choice, err);
 }

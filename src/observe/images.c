@@ -79,16 +79,23 @@ static bool reference_fits(const char *pattern, const char *name)
     return name_fits(pattern, name) || (local && name_fits(pattern, local));
 }
 
-static bool has_label(const struct images_filter *filter, const char *id, const char *wanted)
+/* A new object; empty when it has none. */
+static struct json_object *labels_of(const struct images_filter *filter, const char *id)
 {
     _cleanup_json_ struct json_object *json = NULL;
-    size_t length = strcspn(wanted, "=");
+    struct json_object *labels = NULL;
 
-    if (image_inspect(filter->store, id, &json, NULL) < 0)
-        return false;
-    struct json_object *labels = json_get(json_get(json, "Config"), "Labels");
+    if (image_inspect(filter->store, id, &json, NULL) == 0)
+        labels = json_get(json_get(json, "Config"), "Labels");
+    return labels ? json_object_get(labels) : json_object_new_object();
+}
+
+static bool has_label(const struct images_filter *filter, const char *id, const char *wanted)
+{
+    _cleanup_json_ struct json_object *labels = labels_of(filter, id);
+    size_t length = strcspn(wanted, "=");
     const char *key = arena_printf(filter->arena, "%.*s", (int)length, wanted);
-    const char *value = labels ? json_get_str(labels, key) : NULL;
+    const char *value = json_get_str(labels, key);
     return value && (!wanted[length] || str_equal(value, wanted + length + 1));
 }
 
@@ -190,6 +197,12 @@ static struct json_object *array_of(const struct strv *list)
     return array;
 }
 
+/* They stand in the configuration, which is read where somebody asks for it. */
+static bool wants_labels(const char *format)
+{
+    return format && (strstr(format, "json") || strstr(format, ".Label"));
+}
+
 /* `name` NULL: the image has none. */
 static struct json_object *image_row(
         const struct images_filter *filter, const struct image_info *image, const char *name)
@@ -214,6 +227,8 @@ static struct json_object *image_row(
     json_add_str(row, "CreatedSince", age_text(arena, image->created));
     json_add_str(row, "Size", table_bytes(arena, image->size));
     json_object_object_add(row, "Bytes", json_object_new_uint64(image->size));
+    if (wants_labels(filter->choice->format))
+        json_object_object_add(row, "Labels", labels_of(filter, image->id));
     json_object_object_add(row, "Dangling", json_object_new_boolean(image->names.count == 0));
     return row;
 }

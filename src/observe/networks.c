@@ -247,20 +247,23 @@ static bool is_port(struct arena *arena, const struct net_port *port, const char
            (!strchr(only, '/') && str_equal(arena_printf(arena, "%s/tcp", only), text));
 }
 
-static void print_port(
-        const struct net_port *port, const struct net_lease *lease, bool alone, FILE *out)
+static void print_port(const struct net_port *port, const struct net_lease *lease,
+        const struct ports_choice *choice, const char *id, FILE *out)
 {
     const char *host = host_ip(port, lease);
     bool six = strchr(host, ':');
 
-    if (!alone)
+    if (choice->with_id)
+        fprintf(out, "%.*s\t", SANDBOX_SHORT_ID, id);
+    if (!choice->only)
         fprintf(out, "%u/%s -> ", port->container_port, port->protocol);
     fprintf(out, "%s%s%s:%u\n", six ? "[" : "", host, six ? "]" : "", port->host_port);
 }
 
-int networks_print_ports(
-        struct engine *engine, const char *name, const char *only, FILE *out, struct error *err)
+int networks_print_ports(struct engine *engine, const char *name, const struct ports_choice *choice,
+        FILE *out, struct error *err)
 {
+    const char *only = choice->only;
     _cleanup_sandbox_ struct sandbox sandbox = {.record_fd = -1};
     struct net_leases leases = {0};
     bool found = false;
@@ -275,7 +278,7 @@ int networks_print_ports(
             const struct net_port *port = &leases.items[i].ports.items[j];
             if (only && !is_port(engine->arena, port, only))
                 continue;
-            print_port(port, &leases.items[i], only, out);
+            print_port(port, &leases.items[i], choice, sandbox.meta.id, out);
             found = true;
         }
     if (only && !found)

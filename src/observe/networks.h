@@ -16,9 +16,11 @@ struct json_object *networks_of_json(struct engine *engine, const struct sandbox
 /* Its published ports in a line, "0.0.0.0:8080->80/tcp, …", "" for none; in the arena. */
 const char *networks_ports_text(struct engine *engine, const struct sandbox *sandbox);
 
-/*
- * `viv port`: "80/tcp -> 0.0.0.0:8080", a line each; with `only` ("80", "80/udp"; NULL: all) the
- * addresses alone. -ENOENT: that port is not published.
- */
-int networks_print_ports(
-        struct engine *engine, const char *name, const char *only, FILE *out, struct error *err);
+struct ports_choice {
+    const char *only; /* "80", "80/udp": its addresses alone; NULL: all ports */
+    bool with_id;     /* the sandbox's short id in front */
+};
+
+/* `viv port`: "80/tcp -> 0.0.0.0:8080", a line each. -ENOENT: that port is not published. */
+int networks_print_ports(struct engine *engine, const char *name, const struct ports_choice *choice,
+        FILE *out, struct error *err);

@@ -3,17 +3,30 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <sys/inotify.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/buf.h"
 #include "base/cleanup.h"
 #include "base/io.h"
 #include "engine/logfile.h"
+#include "engine/network.h"
 #include "engine/records.h"
+#include "observe/logreader.h"
 
-static void print_line(const char *line, size_t length, const struct output_choice *choice)
+/* One of the sandboxes whose logs are shown. */
+struct source {
+    const char *word;   /* its id, which no renaming changes */
+    const char *prefix; /* of each line; "": it is the only one */
+    int record_fd;
+    struct logreader reader;
+    bool over; /* nothing is added any more */
+    const struct output_choice *choice;
+};
+
+static void print_line(const char *line, size_t length, void *data)
 {
+    const struct source *source = data;
+    const struct output_choice *choice = source->choice;
     _cleanup_json_ struct json_object *json = NULL;
     struct logfile_entry entry;
 
@@ -24,129 +37,12 @@ static void print_line(const char *line, size_t length, const struct output_choi
     if (choice->until && strcmp(entry.time, choice->until) >= 0)
         return;
     int fd = entry.stream == LOG_STDERR ? 2 : 1;
+    io_write_all(fd, source->prefix, strlen(source->prefix));
     if (choice->timestamps) {
         io_write_all(fd, entry.time, strlen(entry.time));
         io_write_all(fd, " ", 1);
     }
     io_write_all(fd, entry.text, entry.length);
-}
-
-/* How many lines a file has, up to `most`; `*ret_offset` is where the last that many begin. Reads
- * backwards, in constant memory. */
-static int64_t count_tail(int fd, int64_t most, off_t *ret_offset)
-{
-    char chunk[65536];
-    off_t end = lseek(fd, 0, SEEK_END);
-    int64_t seen = 0;
-
-    *ret_offset = end;
-    for (off_t at = end; at > 0 && most > 0;) {
-        size_t size = at > (off_t)sizeof(chunk) ? sizeof(chunk) : (size_t)at;
-        at -= (off_t)size;
-        if (pread(fd, chunk, size, at) != (ssize_t)size)
-            break;
-        for (size_t i = size; i-- > 0;) {
-            if (chunk[i] != '\n')
-                continue;
-            *ret_offset = at + (off_t)i + 1;
-            if (*ret_offset < end && ++seen == most)
-                return seen;
-        }
-        if (at == 0) {
-            *ret_offset = 0;
-            seen++;
-        }
-    }
-    return seen;
-}
-
-/* Prints the whole lines that have come; what follows the last newline stays in the buffer. */
-static int print_new(int fd, struct buf *text, const struct output_choice *choice)
-{
-    char chunk[65536];
-    ssize_t got;
-
-    while ((got = read(fd, chunk, sizeof(chunk))) > 0) {
-        buf_add(text, chunk, (size_t)got);
-        char *start = text->data;
-        char *newline;
-        while ((newline = memchr(start, '\n', text->length - (size_t)(start - text->data)))) {
-            print_line(start, (size_t)(newline - start), choice);
-            start = newline + 1;
-        }
-        size_t rest = text->length - (size_t)(start - text->data);
-        memmove(text->data, start, rest);
-        text->length = rest;
-    }
-    return got < 0 ? -errno : 0;
-}
-
-/* ---- files that were rotated ----------------------------------------------------------------- */
-
-static int open_log(int record_fd, unsigned age)
-{
-    char name[32];
-
-    logfile_name(age, name);
-    return openat(record_fd, name, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
-}
-
-static bool same_file(int a, int b)
-{
-    struct stat one, other;
-
-    return fstat(a, &one) == 0 && fstat(b, &other) == 0 && one.st_ino == other.st_ino &&
-           one.st_dev == other.st_dev;
-}
-
-/* The file that was begun after this one; -1 when this is the latest, or too old to be there. */
-static int open_next(int record_fd, int fd)
-{
-    int newer = -1;
-
-    for (unsigned age = 0; age < LOGFILE_FILES_MAX; age++) {
-        _cleanup_close_ int candidate = open_log(record_fd, age);
-        if (candidate < 0)
-            break;
-        if (same_file(candidate, fd))
-            return newer;
-        cleanup_close(&newer);
-        newer = take_fd(&candidate);
-    }
-    return newer; /* ours is gone: the oldest that is there */
-}
-
-/* The file to begin with, at the place where the last `tail` lines begin. */
-static int open_first(int record_fd, int64_t tail)
-{
-    _cleanup_close_ int fd = open_log(record_fd, 0);
-
-    for (unsigned age = 0; fd >= 0; age++) {
-        off_t offset = 0;
-        if (tail >= 0)
-            tail -= count_tail(fd, tail, &offset);
-        lseek(fd, offset, SEEK_SET);
-        _cleanup_close_ int older = tail == 0 ? -1 : open_log(record_fd, age + 1);
-        if (older < 0)
-            break;
-        cleanup_close(&fd);
-        fd = take_fd(&older);
-    }
-    return take_fd(&fd);
-}
-
-/* Prints up to the end of the latest file; `*fd` is that one then. */
-static int print_all(int record_fd, int *fd, struct buf *text, const struct output_choice *choice)
-{
-    for (;;) {
-        int next = open_next(record_fd, *fd);
-        int r = print_new(*fd, text, choice); /* once more, now that nothing is added to it */
-        if (next < 0 || r < 0)
-            return r;
-        cleanup_close(fd);
-        *fd = next;
-        buf_clear(text);
-    }
 }
 
 /* ---- following ------------------------------------------------------------------------------- */
@@ -164,23 +60,49 @@ static bool is_over(struct engine *engine, const char *name)
     return !sandbox_has_run(&sandbox) && !record_is_watched(sandbox.record_fd);
 }
 
-static int follow(struct engine *engine, const char *id, int record_fd, int *fd, struct buf *text,
-        const struct output_choice *choice, struct error *err)
+static int read_source(struct source *source, struct error *err)
 {
-    _cleanup_close_ int watch = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
-    char events[4096];
+    int r = source->reader.fd < 0 ? 0 : logreader_read(&source->reader, print_line, source);
+
+    return r < 0 ? error_sys(err, -r, "read the log of \"%s\"", source->word) : 0;
+}
+
+static int watch_record(int watch, int record_fd, struct error *err)
+{
     char path[64];
 
     snprintf(path, sizeof(path), "/proc/self/fd/%d", record_fd);
-    if (watch < 0 ||
-            inotify_add_watch(watch, path, IN_MODIFY | IN_CREATE | IN_MOVED_TO | IN_DELETE) < 0)
+    if (inotify_add_watch(watch, path, IN_MODIFY | IN_CREATE | IN_MOVED_TO | IN_DELETE) < 0)
         return error_sys(err, errno, "watch the log");
-    for (;;) {
-        bool over = is_over(engine, id);
-        int r = print_all(record_fd, fd, text, choice);
+    return 0;
+}
+
+/* Prints what comes, of all of them, until all are over. */
+static int follow(struct engine *engine, struct source *sources, size_t count, struct error *err)
+{
+    _cleanup_close_ int watch = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
+    char events[4096];
+
+    if (watch < 0)
+        return error_sys(err, errno, "watch the logs");
+    for (size_t i = 0; i < count; i++) {
+        int r = watch_record(watch, sources[i].record_fd, err);
         if (r < 0)
-            return error_sys(err, -r, "read the log");
-        if (over)
+            return r;
+    }
+    for (;;) {
+        size_t left = 0;
+        for (size_t i = 0; i < count; i++) {
+            struct source *source = &sources[i];
+            if (source->over)
+                continue;
+            source->over = is_over(engine, source->word);
+            int r = read_source(source, err); /* once more, where it is over */
+            if (r < 0)
+                return r;
+            left += !source->over;
+        }
+        if (!left)
             return 0;
         struct pollfd waiting = {.fd = watch, .events = POLLIN};
         if (poll(&waiting, 1, 1000) > 0)
@@ -188,6 +110,8 @@ static int follow(struct engine *engine, const char *id, int record_fd, int *fd,
                 ;
     }
 }
+
+/* ---- logs that are not here ------------------------------------------------------------------ */
 
 /* A time of ours, which is in UTC, as every journalctl takes it. */
 static void add_time(struct buf *command, const char *flag, const char *time)
@@ -244,21 +168,58 @@ static int no_log(
             name);
 }
 
-int output_print(struct engine *engine, const char *name, const struct output_choice *choice,
-        struct error *err)
+/* ---- all of it ------------------------------------------------------------------------------- */
+
+static const char *prefix_of(
+        struct arena *arena, const struct sandbox_meta *meta, const struct output_choice *choice)
+{
+    if (choice->names || str_empty(meta->id))
+        return arena_printf(arena, "%s ", meta->name);
+    return arena_printf(arena, "%.*s ", SANDBOX_SHORT_ID, meta->id);
+}
+
+static int open_source(struct engine *engine, const char *name, const struct output_choice *choice,
+        struct source *ret, struct error *err)
 {
     _cleanup_sandbox_ struct sandbox sandbox = {.record_fd = -1};
-    _cleanup_buf_ struct buf text = {.max = 1 << 20};
     int r = engine_find(engine, name, &sandbox, err);
 
     if (r < 0)
         return r;
-    _cleanup_close_ int fd = open_first(sandbox.record_fd, choice->tail);
-    if (fd < 0)
-        return no_log(&sandbox, choice, err);
-    r = print_all(sandbox.record_fd, &fd, &text, choice);
-    if (r < 0)
-        return error_sys(err, -r, "read the log of \"%s\"", name);
-    const char *word = sandbox.meta.id ? sandbox.meta.id : sandbox.meta.name;
-    return choice->follow ? follow(engine, word, sandbox.record_fd, &fd, &text, choice, err) : 0;
+    ret->choice = choice;
+    ret->word = sandbox.meta.id ? sandbox.meta.id : sandbox.meta.name;
+    ret->prefix = prefix_of(engine->arena, &sandbox.meta, choice);
+    ret->record_fd = take_fd(&sandbox.record_fd);
+    logreader_open(ret->record_fd, choice->tail, &ret->reader);
+    ret->over = ret->reader.fd < 0;
+    return ret->over ? no_log(&sandbox, choice, err) : 0;
+}
+
+static int print_sources(struct engine *engine, const struct strv *names, struct source *sources,
+        const struct output_choice *choice, struct error *err)
+{
+    int r = 0;
+
+    for (size_t i = 0; r == 0 && i < names->count; i++)
+        r = open_source(engine, names->words[i], choice, &sources[i], err);
+    if (r == 0 && names->count == 1)
+        sources[0].prefix = "";
+    for (size_t i = 0; r == 0 && i < names->count; i++)
+        r = read_source(&sources[i], err);
+    return r == 0 && choice->follow ? follow(engine, sources, names->count, err) : r;
+}
+
+int output_print(struct engine *engine, const struct strv *names,
+        const struct output_choice *choice, struct error *err)
+{
+    struct source *sources = arena_new_array(engine->arena, struct source, names->count);
+
+    for (size_t i = 0; i < names->count; i++)
+        sources[i] = (struct source){.record_fd = -1, .reader = LOGREADER_NONE};
+    int r = print_sources(engine, names, sources, choice, err);
+    for (size_t i = 0; i < names->count; i++) {
+        logreader_close(&sources[i].reader);
+        cleanup_close(&sources[i].record_fd);
+    }
+    return r;
 }

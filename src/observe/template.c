@@ -313,6 +313,19 @@ static const char *heading_of(const char *name, const char *const *names, struct
     return buf_text(made);
 }
 
+/* As Docker heads a column of labels: "com.example.my-key" as "my key". */
+static bool label_heading(const struct template_value *value, struct buf *out)
+{
+    bool label = value->term == TERM_CALL && str_equal(value->text, TEMPLATE_LABEL) &&
+                 value->args_count == 2 && value->args[1]->term == TERM_STRING;
+    const char *key = label ? value->args[1]->text : NULL;
+    const char *dot = label ? strrchr(key, '.') : NULL;
+
+    for (const char *at = dot ? dot + 1 : key; label && *at; at++)
+        buf_add_char(out, strchr("-_", *at) ? ' ' : *at);
+    return label;
+}
+
 /* The innermost value that a node prints: its last path's last part. */
 static const char *printed_member(const struct template_value *value)
 {
@@ -328,7 +341,7 @@ int template_heading(const struct template *template, const char *const *names, 
         _cleanup_buf_ struct buf made = {0};
         if (node->kind == TEMPLATE_TEXT)
             buf_add_str(out, node->text);
-        else if (node->kind != TEMPLATE_ASSIGN)
+        else if (node->kind != TEMPLATE_ASSIGN && !label_heading(node->value, out))
             buf_add_str(out, heading_of(printed_member(node->value), names, &made));
     }
     return out->overflow ? error_set(err, E2BIG, "the heading grows too long") : 0;

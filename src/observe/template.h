@@ -1,13 +1,13 @@
 /*
  * `--format TEMPLATE`: Go's templates as far as people use them with Docker and Podman, over JSON.
  *
- *     {{.Names}}  {{.State.Pid}}  {{index .Labels "a"}}  {{json .}}  {{$x := .A}}{{$x}}
+ *     {{.Names}}  {{.State.Pid}}  {{.Label "a"}}  {{json .}}  {{$x := .A}}{{$x}}
  *     {{if .A}}…{{else if .B}}…{{else}}…{{end}}  {{with .A}}…{{end}}
  *     {{range .List}}{{.}}{{else}}none{{end}}  {{range $key, $item := .Map}}…{{end}}
  *     {{.A | lower | printf "%s!"}}  {{- trimmed -}}
  *
- * Functions: and or not eq ne lt le gt ge index len print printf println json join split lower
- * upper title truncate pad.
+ * Functions: and or not eq ne lt le gt ge index slice len print printf println json join split
+ * lower upper title truncate pad; label, which stands behind .Label.
  */
 #pragma once
 

@@ -200,6 +200,39 @@ static int call_index(const struct call *call)
     return 0;
 }
 
+/* What is no label of it prints as nothing. */
+static int call_label(const struct call *call)
+{
+    struct json_object *value = NULL;
+
+    if (json_object_is_type(call->args[0], json_type_object))
+        value = json_get(call->args[0], text_of(call, 1));
+    if (!value)
+        return give(call, json_object_new_string(""));
+    *call->ret = value;
+    return 0;
+}
+
+/* slice TEXT|LIST [FROM [TO]] */
+static int call_slice(const struct call *call)
+{
+    struct json_object *value = call->args[0];
+    bool list = json_object_is_type(value, json_type_array);
+    const char *text = list ? "" : text_of(call, 0);
+    int64_t length = (int64_t)(list ? json_object_array_length(value) : strlen(text));
+    int64_t from = call->count > 1 ? json_object_get_int64(call->args[1]) : 0;
+    int64_t to = call->count > 2 ? json_object_get_int64(call->args[2]) : length;
+
+    if (from < 0 || from > to || to > length)
+        return wrong(call, "it has no such part");
+    if (!list)
+        return give(call, json_object_new_string_len(text + from, (int)(to - from)));
+    struct json_object *part = json_object_new_array();
+    for (int64_t i = from; i < to; i++)
+        json_object_array_add(part, json_object_get(json_object_array_get_idx(value, (size_t)i)));
+    return give(call, part);
+}
+
 static int call_join(const struct call *call)
 {
     _cleanup_buf_ struct buf text = {.max = TEXT_MAX};
@@ -363,6 +396,8 @@ static const struct {
         {"ge", call_compare, 2, 2},
         {"len", call_len, 1, 1},
         {"index", call_index, 1, TEMPLATE_ARGS_MAX},
+        {TEMPLATE_LABEL, call_label, 2, 2},
+        {"slice", call_slice, 1, 3},
         {"join", call_join, 2, 2},
         {"split", call_split, 2, 2},
         {"lower", call_case, 1, 1},

@@ -191,6 +191,24 @@ static int parse_operand(struct parser *parser, struct template_value **ret)
     return r;
 }
 
+/* .Label "KEY": Docker's lists have a method of that name. It is `label .Labels "KEY"`. */
+static struct template_value *label_call(struct parser *parser, struct template_value *method)
+{
+    struct template_value *call = arena_new(parser->arena, struct template_value);
+
+    method->path[method->path_count - 1] = "Labels";
+    call->term = TERM_CALL;
+    call->text = TEMPLATE_LABEL;
+    call->args[call->args_count++] = method;
+    return call;
+}
+
+static bool is_label(const struct template_value *value)
+{
+    return value->term != TERM_CALL && value->path_count &&
+           str_equal(value->path[value->path_count - 1], "Label");
+}
+
 static bool at_end_of_command(struct parser *parser)
 {
     skip_blanks(parser);
@@ -204,6 +222,8 @@ static int parse_command(struct parser *parser, struct template_value **ret)
     int r = parse_operand(parser, &first);
 
     while (r == 0 && !at_end_of_command(parser)) {
+        if (is_label(first))
+            first = label_call(parser, first);
         if (first->term != TERM_CALL)
             return wrong(parser, "what stands before this is no function");
         if (first->args_count == TEMPLATE_ARGS_MAX - 1)

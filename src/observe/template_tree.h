@@ -32,6 +32,7 @@ enum template_term {
 };
 
 #define TEMPLATE_ARGS_MAX 16
+#define TEMPLATE_LABEL "label" /* the function that `.Label "KEY"` is a call of */
 #define TEMPLATE_PATH_MAX 16
 
 struct template_value {

@@ -115,6 +115,9 @@ def test_commit_diff_and_export():
         equal(b.viv("diff", name).ok().lines(),
               ["C /etc", "A /etc/own", "A /ready", "C /srv", "D /srv/page"])
         equal(json.loads(b.viv("diff", "--format", "json", name).ok().out)["deleted"], ["/srv/page"])
+        equal(b.viv("diff", "--format", "{{.Type}}={{.Path}}", name).ok().lines()[1], "A=/etc/own")
+        matches(b.viv("diff", "--format", "table {{.Path}}", name).ok().out, r"^PATH\n/etc\n")
+        fails(b.viv("diff", "--format", "{{.Nome}}", name), 125, "there is no .Nome")
         done = b.viv("commit", "-a", "me", "-m", "why", "-c", "ENV MADE=yes", name, "made:1")
         made = done.ok().out.strip()
         equal(b.inspect(name)["State"]["Status"], "running")

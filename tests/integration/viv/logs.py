@@ -44,6 +44,41 @@ def test_following_goes_on_across_files_and_ends():
         equal(b.inspect("f")["RestartCount"], 1)
 
 
+def test_several_logs_are_told_apart():
+    with box() as b:
+        for name in ("one", "two"):
+            b.viv("run", "--name", name, *b.flags(), "busybox", "--", "sh", "-c",
+                  f"echo {name} 1; echo {name} 2; echo {name} wrong >&2").ok()
+        done = b.viv("logs", "--names", "one", "two").ok()
+        equal(done.lines(), ["one one 1", "one one 2", "two two 1", "two two 2"])
+        equal(done.err.splitlines(), ["one one wrong", "two two wrong"])
+        ids = {name: b.inspect(name)["Id"][:12] for name in ("one", "two")}
+        equal(b.viv("logs", "-n", "2", "two", "one").ok().lines(),
+              [f"{ids['two']} two 2", f"{ids['one']} one 2"])
+        stamped = b.viv("logs", "-t", "two", "one").ok().lines()[0].split()
+        equal((stamped[0], stamped[2:]), (ids["two"], ["two", "1"]))
+        equal(b.viv("logs", "--names", "one").ok().out, "one 1\none 2\n")
+        equal(b.viv("logs", "--latest").ok().out, "two 1\ntwo 2\n")
+        fails(b.viv("logs", "one", "nosuch"), 125, "no such sandbox")
+        fails(b.viv("logs"), 125, "name a sandbox")
+
+
+def test_several_logs_are_followed_until_all_are_over():
+    with box() as b:
+        for name in ("a", "b"):
+            b.start(name=name, script="echo begin; until [ -e /dev/shm/go ]; do sleep 0.1; done; "
+                    "echo end")
+        with Background(program("viv"), "--root", b.store, "logs", "-f", "--names", "a", "b") as reader:
+            reader.wait_for("a begin\n")
+            reader.wait_for("b begin\n")
+            b.viv("exec", "b", "touch", "/dev/shm/go").ok()
+            reader.wait_for("b end\n")
+            check(reader.running(), "it left before the last had ended")
+            b.viv("exec", "a", "touch", "/dev/shm/go").ok()
+            equal(reader.wait(), 0)
+            equal(reader.out(), "a begin\nb begin\nb end\na end\n")
+
+
 def test_times_choose_lines():
     with box() as b:
         b.viv("run", "--name", "t", *b.flags(), "busybox", "--", "sh", "-c",

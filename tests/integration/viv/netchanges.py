@@ -73,7 +73,16 @@ def test_one_of_a_range_of_ports():
         h.viv("rm", "-f", names[0]).ok()
         other = h.serve("-p", "127.0.0.1:7999-8005:80/tcp")
         equal(h.viv("port", other, "80").ok().out, "127.0.0.1:7999\n")
-        equal(h.viv("port", h.serve("-p", "8000-8001:80"), "80").ok().out, "0.0.0.0:8000\n")
+        latest = h.serve("-p", "8000-8001:80")
+        equal(h.viv("port", latest, "80").ok().out, "0.0.0.0:8000\n")
+        equal(h.viv("port", "-l", "80").ok().out, "0.0.0.0:8000\n")
+        told = h.viv("port", "-a").ok().lines()
+        for name, port in ((names[1], "0.0.0.0:8001"), (other, "127.0.0.1:7999"),
+                           (latest, "0.0.0.0:8000")):
+            check(f"{h.inspect(name)['Id'][:12]}\t80/tcp -> {port}" in told, told)
+        equal(len(told), 3)
+        fails(h.viv("port", "-a", other), 125, "name none")
+        fails(h.viv("port"), 125, "name a sandbox")
         fails(h.run("-p", "8000-8001:80-82", "busybox", "true"), 125, "of the same length")
 
 

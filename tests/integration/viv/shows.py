@@ -135,3 +135,25 @@ def test_groups_of_commands():
         contains(b.viv("system", "events", "--no-stream", "--format", "{{.Action}}").ok().out,
                  "destroy")
         fails(viv_container("strat", "g"), 125, 'did you mean "start"')
+
+
+def test_a_label_is_asked_for_by_name():
+    with box() as b:
+        volume, network = unique("vol"), unique("net")
+        b.viv("create", "--name", "own", "--label", "com.x.a-b=1", *b.flags(), "busybox", "true").ok()
+        b.viv("volume", "create", "--label", "com.x.a-b=2", volume).ok()
+        b.viv("network", "create", "--label", "com.x.a-b=3", network).ok()
+        b.viv("commit", "-c", "LABEL com.x.a-b=4", "own", "labelled:1").ok()
+        text = '{{.Label "com.x.a-b"}}<{{.Label "none"}}>'
+        for command, wanted in ((("ps", "-a"), "1"), (("volume", "ls", "-f", f"name={volume}"), "2"),
+                                (("network", "ls", "-f", f"name={network}"), "3"),
+                                (("images", "labelled:1"), "4")):
+            equal(b.viv(*command, "--format", text).ok().out, wanted + "<>\n")
+            rows = json.loads(b.viv(*command, "--format", "json").ok().out)
+            equal({key.lower(): value for key, value in rows[0].items()}["labels"],
+                  {"com.x.a-b": wanted})
+        equal([line.split() for line in b.viv(
+            "ps", "-a", "--format", r'table {{.Names}}\t{{.Label "com.x.a-b"}}').ok().lines()],
+              [["NAMES", "a", "b"], ["own", "1"]])
+        b.viv("network", "rm", network).ok()
+        b.viv("volume", "rm", volume).ok()
