@@ -23,10 +23,10 @@
 #include "base/error.h"
 
 #define SNAPSHOT_MAGIC "VIVSNAP\n"
-#define SNAPSHOT_VERSION 1
+#define SNAPSHOT_VERSION 2
 #define SNAPSHOT_LABEL_SIZE 64
 #define SNAPSHOT_PAGE ((uint64_t)4096)
-#define SNAPSHOT_STATE_MAX ((uint64_t)1 << 20)
+#define SNAPSHOT_STATE_MAX ((uint64_t)64 << 20) /* most of it: the names of shared files */
 #define SNAPSHOT_CHUNK_MIN ((uint64_t)256 << 10)
 #define SNAPSHOT_CHUNKS_MAX 4096 /* chunks grow with the memory */
 

@@ -26,28 +26,50 @@ struct part {
     struct cursor body;
 };
 
-static void put_field(struct buf *out, const struct state_field *field, const void *from)
+#define BYTES "bytes" /* the one field of a section that has a form of its own */
+
+static void put_field(struct buf *out, const char *name, const void *data, size_t size)
 {
-    struct field_head head = {(uint32_t)field->size, (uint8_t)strlen(field->name)};
+    struct field_head head = {(uint32_t)size, (uint8_t)strlen(name)};
 
     buf_add(out, &head, sizeof(head));
-    buf_add_str(out, field->name);
-    buf_add(out, (const char *)from + field->offset, field->size);
+    buf_add_str(out, name);
+    buf_add(out, data, size);
+}
+
+static size_t field_length(const char *name, size_t size)
+{
+    return sizeof(struct field_head) + strlen(name) + size;
+}
+
+/* `length`: of its fields. */
+static void put_head(struct buf *out, const char *name, uint32_t instance, size_t length)
+{
+    struct section_head head = {0, instance, (uint8_t)strlen(name)};
+
+    head.length = (uint32_t)(head.name_length + length);
+    buf_add(out, &head, sizeof(head));
+    buf_add_str(out, name);
 }
 
 void state_put(
         struct buf *out, const struct state_table *table, uint32_t instance, const void *from)
 {
-    struct section_head head = {0, instance, (uint8_t)strlen(table->name)};
-    size_t length = head.name_length;
+    size_t length = 0;
 
     for (size_t i = 0; i < table->count; i++)
-        length += sizeof(struct field_head) + strlen(table->fields[i].name) + table->fields[i].size;
-    head.length = (uint32_t)length;
-    buf_add(out, &head, sizeof(head));
-    buf_add_str(out, table->name);
+        length += field_length(table->fields[i].name, table->fields[i].size);
+    put_head(out, table->name, instance, length);
     for (size_t i = 0; i < table->count; i++)
-        put_field(out, &table->fields[i], from);
+        put_field(out, table->fields[i].name, (const char *)from + table->fields[i].offset,
+                table->fields[i].size);
+}
+
+void state_put_bytes(
+        struct buf *out, const char *name, uint32_t instance, const void *data, size_t length)
+{
+    put_head(out, name, instance, field_length(BYTES, length));
+    put_field(out, BYTES, data, length);
 }
 
 /* The next section: 1, 0 at the end, -EBADMSG. */
@@ -152,6 +174,29 @@ static const uint8_t *find_field(
     return NULL;
 }
 
+static int no_section(const char *name, uint32_t instance, struct error *err)
+{
+    return error_set(err, ENOENT, "the snapshot has no %s %u", name, instance);
+}
+
+int state_get_bytes(const struct state *state, const char *name, uint32_t instance,
+        const void **ret, size_t *ret_length, struct error *err)
+{
+    struct cursor body;
+    struct part part;
+
+    if (!find_section(state, name, instance, &body))
+        return no_section(name, instance, err);
+    while (next_field(&body, &part) > 0) {
+        if (!has_name(&part, BYTES))
+            continue;
+        *ret = part.body.at;
+        *ret_length = (size_t)(part.body.end - part.body.at);
+        return 0;
+    }
+    return error_set(err, EBADMSG, "%s %u of the snapshot: " BYTES " is missing", name, instance);
+}
+
 int state_get(const struct state *state, const struct state_table *table, uint32_t instance,
         void *into, struct error *err)
 {
@@ -159,7 +204,7 @@ int state_get(const struct state *state, const struct state_table *table, uint32
     const char *fault;
 
     if (!find_section(state, table->name, instance, &body))
-        return error_set(err, ENOENT, "the snapshot has no %s %u", table->name, instance);
+        return no_section(table->name, instance, err);
     for (size_t i = 0; i < table->count; i++)
         if (!find_field(body, &table->fields[i], &fault))
             return error_set(err, EBADMSG, "%s %u of the snapshot: %s %s", table->name, instance,

@@ -52,6 +52,10 @@ struct state_table {
 void state_put(
         struct buf *out, const struct state_table *table, uint32_t instance, const void *from);
 
+/* Adds a section of bytes of any length, which have a form of their own. */
+void state_put_bytes(
+        struct buf *out, const char *name, uint32_t instance, const void *data, size_t length);
+
 struct state {
     const uint8_t *data;
     size_t length;
@@ -64,3 +68,8 @@ int state_open(struct state *ret, const void *data, size_t length, struct error 
  * there is none, -EBADMSG when a field is missing, of another size, or no boolean. */
 int state_get(const struct state *state, const struct state_table *table, uint32_t instance,
         void *into, struct error *err);
+
+/* The bytes of a section that state_put_bytes() has made; they stay the state's. Errors as of
+ * state_get(). */
+int state_get_bytes(const struct state *state, const char *name, uint32_t instance,
+        const void **ret, size_t *ret_length, struct error *err);

@@ -1,7 +1,9 @@
 /*
  * Requests to a shared folder, as a hostile guest would send them. The input is a list of requests;
  * each has an operation, a file, its arguments as bytes, names out of a few, and an answer's room.
- * The folder is a small file system in memory that nobody else sees.
+ * The folder is a small file system in memory that nobody else sees. Now and then the share is kept
+ * as a snapshot does, and another one goes on from that: whatever the guest did, it must be able
+ * to.
  */
 #include <fcntl.h>
 #include <linux/fuse.h>
@@ -189,6 +191,24 @@ static void begin_process(void)
         abort();
 }
 
+/* Another share of the same folder that goes on from what this one keeps. */
+static struct share *go_on(struct share *share, struct share_config config)
+{
+    struct buf kept = {0};
+    struct share *other;
+
+    if (share_check_keepable(share, NULL) < 0)
+        return share;
+    share_save(share, &kept);
+    config.folder = fcntl(config.folder, F_DUPFD_CLOEXEC, 0);
+    if (share_new(&config, &other, NULL) < 0 || share_load(other, kept.data, kept.length, NULL) < 0)
+        abort();
+    buf_free(&kept);
+    share_begin(other);
+    share_free(share);
+    return other;
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     static char request[4096];
@@ -198,6 +218,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     begin_process();
     uint64_t kind = take(&input, 1);
     struct share_config config = {make_folder(), kind % 8 == 7, (enum share_cache)(kind / 8 % 3)};
+    int folder = fcntl(config.folder, F_DUPFD_CLOEXEC, 0);
     if (share_new(&config, &share, NULL) < 0)
         abort();
     start(share);
@@ -205,7 +226,11 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
         size_t length = compose(&input, request);
         uint64_t room = take(&input, 1);
         send_one(share, request, length, room < 220 ? 4096 : room < 230 ? 1 << 20 : room - 230);
+        config.folder = folder;
+        if (room % 16 == 15)
+            share = go_on(share, config);
     }
     share_free(share);
+    close(folder);
     return 0;
 }

@@ -1,8 +1,9 @@
 /*
  * The snapshot reader: the input is a whole file, and then the state of a good one, whose header is
  * made to fit, so that its content comes as far as the devices and the CPU. What is restored is not
- * run.
+ * run. Then it is what a shared folder keeps: what it says is open is opened.
  */
+#include <fcntl.h>
 #include <stdint.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -12,6 +13,7 @@
 #include "proto/snapshot.h"
 #include "vm/accel_emu.h"
 #include "vm/machine.h"
+#include "vm/share/share.h"
 
 #define MEMORY ((size_t)1 << 20)
 
@@ -51,10 +53,23 @@ static void restore(const uint8_t *data, size_t size)
     loop_free(config.loop);
 }
 
+static void load_share(const uint8_t *data, size_t size)
+{
+    struct share_config config = {.folder = open("/", O_PATH | O_CLOEXEC), .read_only = true};
+    struct share *share;
+
+    if (share_new(&config, &share, NULL) < 0)
+        return;
+    if (share_load(share, data, size, NULL) == 0)
+        share_begin(share);
+    share_free(share);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     read_file(data, size);
     if (size)
         restore(data, size);
+    load_share(data, size);
     return 0;
 }

@@ -83,6 +83,38 @@ def test_a_running_machine_goes_on_after_its_snapshot():
         check_end("", machine.out(), "d.raw")
 
 
+FOLDER = ("mkdir /data; mount -t virtiofs data /data; cd /data/sub; exec 5>>log 6<held; i=0\n"
+          + until_told("i=$((i + 1)); echo $i >&5; echo at $i; usleep 20000")
+          + "cat <&6; cat ../seen; echo lines $(wc -l < log) last $(tail -n 1 log)\n")
+
+
+def test_a_shared_folder_goes_on():
+    """What the guest has open in it is open again, also in another place by then."""
+    here = pathlib.Path("here/sub").resolve()
+    here.mkdir(parents=True)
+    (here / "held").write_text("what was held open\n")
+    (here / "../seen").write_text("seen early\n")
+
+    def shares(folder):
+        return {"shares": [{"tag": "data", "folder": {"path": str(pathlib.Path(folder).resolve())}}]}
+    description = describe(FOLDER, **shares("here"))
+    with Machine(description) as machine:
+        machine.wait_for("at 5")
+        take(machine, "snap", stop=True)
+        equal(machine.wait(), 0)
+        before = machine.out()
+    with Machine(description, snapshot={"path": str(pathlib.Path("snap").resolve())}) as machine:
+        machine.wait_for("at ")
+        machine.tell()
+        equal(machine.wait(), 0)
+        after = machine.out()
+    last = int(re.search(r"^lines (\d+) last \1", after, re.M)[1])
+    equal([int(at) for at in re.findall(r"^at (\d+)", before + after, re.M)],
+          list(range(1, last + 1)))
+    equal((here / "log").read_text(), "".join(f"{i}\n" for i in range(1, last + 1)))
+    contains(after, "what was held open\nseen early\n")
+
+
 def broken(good, name, change):
     data = bytearray(good)
     change(data)
@@ -104,7 +136,7 @@ def test_damage_is_noticed():
     good = pathlib.Path("snap").read_bytes()
     used = next(at for at in range(len(good) - 4096, 0, -4096) if any(good[at:at + 4096]))
     for change, text in [(put(0, b"#!/bin/s"), "no snapshot of a machine"),
-                         (put(8, b"\x63"), "a snapshot of version 99; this program knows version 1"),
+                         (put(8, b"\x63"), "a snapshot of version 99; this program knows version 2"),
                          (put(12, b"\x09"), "state is damaged (its checksum differs); make it anew"),
                          (put(5000, b"\xff"), "state is damaged"),
                          (put(used, bytes(4096)), "the snapshot's memory is damaged near guest byte"),

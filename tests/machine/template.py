@@ -68,7 +68,7 @@ def test_damaged_and_foreign_templates_are_made_anew():
         data[offset:offset + len(value)] = value
         return data
     label = good.index(template.stem.encode())
-    for bad in [put(8, b"\x02"), put(used, b"\x55" * 64), put(label, b"0" * 32)]:
+    for bad in [put(8, b"\x63"), put(used, b"\x55" * 64), put(label, b"0" * 32)]:
         before = identity(template)
         template.write_bytes(bad)
         out, template = one("busybox", "--", "echo", "well")

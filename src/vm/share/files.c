@@ -51,9 +51,10 @@ static const struct handle *handle_of(
     struct inode *inode = inodes_get(&share->inodes, ino);
     const struct handle *handle = inode ? handles_get(&share->handles, inode, fi->fh) : NULL;
 
-    if (!handle)
-        fuse_reply_err(req, EBADF);
-    return handle;
+    if (handle && handle->fd >= 0)
+        return handle;
+    fuse_reply_err(req, handle ? ESTALE : EBADF);
+    return NULL;
 }
 
 void share_read(

@@ -94,8 +94,8 @@ static void read_folder(
 
     if (!inode)
         return;
-    if (!handle || !S_ISDIR(inode->type)) {
-        fuse_reply_err(req, EBADF);
+    if (!handle || !S_ISDIR(inode->type) || handle->fd < 0) {
+        fuse_reply_err(req, handle && handle->fd < 0 ? ESTALE : EBADF);
         return;
     }
     if (size > REPLY_MAX)

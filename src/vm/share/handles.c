@@ -8,6 +8,22 @@
 
 #define CAPACITY_FIRST 16
 
+/* Makes the list twice as long. */
+static int grow(struct handles *handles)
+{
+    uint32_t old = handles->capacity, capacity = old ? old * 2 : CAPACITY_FIRST;
+
+    if (capacity > HANDLES_MAX)
+        return -EMFILE;
+    struct handle **list = realloc(handles->list, capacity * sizeof(struct handle *));
+    if (!list)
+        return -ENOMEM;
+    memset(list + old, 0, (capacity - old) * sizeof(struct handle *));
+    handles->list = list;
+    handles->capacity = capacity;
+    return 0;
+}
+
 static int find_free(struct handles *handles, uint32_t *ret)
 {
     for (uint32_t i = 0; i < handles->capacity; i++) {
@@ -17,16 +33,24 @@ static int find_free(struct handles *handles, uint32_t *ret)
             return 0;
         }
     }
-    uint32_t old = handles->capacity, capacity = old ? old * 2 : CAPACITY_FIRST;
-    if (capacity > HANDLES_MAX)
-        return -EMFILE;
-    struct handle **list = realloc(handles->list, capacity * sizeof(struct handle *));
-    if (!list)
+    *ret = handles->capacity;
+    return grow(handles);
+}
+
+int handles_put_back(struct handles *handles, struct inode *inode, uint64_t id, int flags)
+{
+    int r = id < HANDLES_MAX ? 0 : -EBADMSG;
+
+    while (r == 0 && id >= handles->capacity)
+        r = grow(handles);
+    if (r < 0 || handles->list[id])
+        return r < 0 ? r : -EBADMSG;
+    struct handle *handle = calloc(1, sizeof(*handle));
+    if (!handle)
         return -ENOMEM;
-    memset(list + old, 0, (capacity - old) * sizeof(struct handle *));
-    handles->list = list;
-    handles->capacity = capacity;
-    *ret = old;
+    *handle = (struct handle){.inode = inode, .fd = -1, .flags = flags};
+    inodes_ref(inode);
+    handles->list[id] = handle;
     return 0;
 }
 
@@ -66,7 +90,7 @@ const struct handle *handles_find(
 {
     for (uint32_t i = 0; i < handles->capacity; i++) {
         const struct handle *handle = handles->list[i];
-        if (handle && handle->inode == inode && can_do(handle->flags, flags))
+        if (handle && handle->fd >= 0 && handle->inode == inode && can_do(handle->flags, flags))
             return handle;
     }
     return NULL;
@@ -80,7 +104,8 @@ void handles_close(struct handles *handles, struct inodes *inodes, uint64_t id)
         return;
     handles->list[id] = NULL;
     handles->free = (uint32_t)id;
-    close(handle->fd);
+    if (handle->fd >= 0)
+        close(handle->fd);
     inodes_unref(inodes, handle->inode);
     free(handle->entries);
     free(handle);

@@ -16,8 +16,8 @@
 
 struct handle {
     struct inode *inode; /* holds a reference */
-    int fd;
-    int flags; /* that it was opened with */
+    int fd;              /* -1: a snapshot said that it was open, and it is gone */
+    int flags;           /* that it was opened with */
 
     /* of folders: what was read, and from where to read on */
     char *entries;
@@ -32,6 +32,10 @@ struct handles {
 
 /* Takes the descriptor over, also on failure; adds a reference to the file. -EMFILE, -ENOMEM. */
 int handles_add(struct handles *handles, struct inode *inode, int fd, int flags, uint64_t *ret);
+
+/* One that a snapshot kept, under its number and without a descriptor yet; adds a reference.
+ * -EBADMSG for a number that is taken or is none, -ENOMEM. */
+int handles_put_back(struct handles *handles, struct inode *inode, uint64_t id, int flags);
 
 /* The handle of a number, if it is of this file; NULL otherwise. */
 struct handle *handles_get(const struct handles *handles, const struct inode *inode, uint64_t id);

@@ -275,6 +275,102 @@ struct inode *inodes_find(const struct inodes *inodes, const struct stat *st)
     return at;
 }
 
+/* ---- from a snapshot ---- */
+
+static int put_back(struct inodes *inodes, const struct inode_kept *kept)
+{
+    int r = kept->id > INODES_ROOT && kept->id < INODES_MAX ? 0 : -EBADMSG;
+
+    while (r == 0 && kept->id >= inodes->capacity)
+        r = grow(inodes);
+    if (r < 0 || inodes->list[kept->id])
+        return r < 0 ? r : -EBADMSG;
+    struct inode *inode = calloc(1, sizeof(*inode));
+    char *name = kept->name ? strdup(kept->name) : NULL;
+    if (!inode || (kept->name && !name)) {
+        free(inode);
+        free(name);
+        return -ENOMEM;
+    }
+    *inode = (struct inode){.id = kept->id,
+            .dev = kept->dev,
+            .ino = kept->ino,
+            .type = kept->type,
+            .fd = -1,
+            .name = name,
+            .lookups = kept->lookups,
+            .refs = kept->lookups > 0};
+    inodes->list[kept->id] = inode;
+    inodes->count++;
+    put_in_bucket(inodes, inode);
+    return 0;
+}
+
+static int put_below(struct inodes *inodes, const struct inode_kept *kept)
+{
+    struct inode *inode = inodes->list[kept->id], *parent = inodes_get(inodes, kept->parent);
+
+    if (kept->id == INODES_ROOT) {
+        inode->lookups = kept->lookups;
+        return kept->parent || kept->name ? -EBADMSG : 0;
+    }
+    if (!kept->parent)
+        return kept->name ? -EBADMSG : 0;
+    if (!parent || !S_ISDIR(parent->type))
+        return -EBADMSG;
+    inode->parent = parent;
+    parent->refs++;
+    return 0;
+}
+
+/* Each file's way up ends. Each is marked with the first walk that came by, so that none is walked
+ * twice. */
+static bool has_no_loop(const struct inodes *inodes)
+{
+    for (uint32_t i = 0; i < inodes->capacity; i++) {
+        struct inode *at = inodes->list[i];
+        while (at && !at->request) {
+            at->request = i + 1;
+            at = at->parent;
+        }
+        /* a walk of before, which ended, or this one's own beginning */
+        if (at && at->request == i + 1)
+            return false;
+    }
+    for (uint32_t i = 0; i < inodes->capacity; i++)
+        if (inodes->list[i])
+            inodes->list[i]->request = 0;
+    return true;
+}
+
+int inodes_put_back(struct inodes *inodes, const struct inode_kept *list, size_t count)
+{
+    bool root = false;
+    int r = 0;
+
+    for (size_t i = 0; r == 0 && i < count; i++) {
+        bool is_root = list[i].id == INODES_ROOT;
+        r = is_root ? (root ? -EBADMSG : 0) : put_back(inodes, &list[i]);
+        root |= is_root;
+    }
+    for (size_t i = 0; r == 0 && i < count; i++)
+        r = put_below(inodes, &list[i]);
+    if (r == 0 && (!root || !has_no_loop(inodes)))
+        r = -EBADMSG;
+    return r;
+}
+
+void inodes_drop_unused(struct inodes *inodes)
+{
+    for (uint32_t i = INODES_ROOT + 1; i < inodes->capacity; i++) {
+        struct inode *inode = inodes->list[i];
+        if (!inode || inode->refs)
+            continue;
+        inode->refs = 1; /* so that dropping it drops what only it needs above it */
+        drop(inodes, inode);
+    }
+}
+
 /* ---- names ---- */
 
 /* A folder may have moved on the host between two looks of the guest: no loop comes of that. */

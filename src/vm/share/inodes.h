@@ -71,6 +71,26 @@ struct inode *inodes_find(const struct inodes *inodes, const struct stat *st);
 int inodes_enter(struct inodes *inodes, struct inode *parent, const char *name, int fd,
         const struct stat *st, struct inode **ret);
 
+/* What a snapshot keeps of a file. */
+struct inode_kept {
+    uint64_t id,
+            parent; /* numbers; the root has no parent, and neither may a file without a name */
+    uint64_t lookups;
+    dev_t dev;
+    ino_t ino;
+    mode_t type;
+    const char *name; /* NULL: it has none */
+};
+
+/*
+ * Puts the files of a snapshot back into a table that has only the root, which is among them.
+ * Descriptors are opened when they are needed, by name. -EBADMSG for what cannot have been in a
+ * table; -ENOMEM. Files that come of no lookup, no handle and no child are dropped by
+ * inodes_drop_unused(), once all handles are there.
+ */
+int inodes_put_back(struct inodes *inodes, const struct inode_kept *list, size_t count);
+void inodes_drop_unused(struct inodes *inodes);
+
 /* The guest forgets a file as often as it has learnt of it. */
 void inodes_forget(struct inodes *inodes, struct inode *inode, uint64_t times);
 

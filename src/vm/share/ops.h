@@ -12,6 +12,7 @@
 #include "vm/share/share.h"
 
 #define NAME_BYTES_MAX 255
+#define INIT_MAX 256 /* bytes of the request that a guest mounts with */
 
 struct share {
     struct fuse_session *session;
@@ -20,6 +21,8 @@ struct share {
     bool read_only, fixed;
     enum share_cache cache;
     bool mounted;
+    uint8_t init[INIT_MAX]; /* the request that it was mounted with */
+    uint32_t init_length;
     bool starts_anew;  /* with the next request: that has the thread for it */
     bool writeback;    /* the guest's kernel gathers writes */
     bool impersonates; /* may make files as other users */
@@ -60,6 +63,12 @@ bool share_came(const struct share *share, const void *data, size_t length);
 /* Looks a name up and counts that the guest knows it now. Negative errno. */
 int share_look_up(struct share *share, struct inode *parent, int parent_fd, const char *name,
         struct fuse_entry_param *ret);
+
+/* Opens what a snapshot said was open, on the thread that serves. */
+void share_open_again(struct share *share);
+
+/* Serves a mount that was kept as if the guest asked for it again, and answers nobody. */
+void share_mount_again(struct share *share);
 
 /* names.c */
 void share_lookup(fuse_req_t req, fuse_ino_t parent, const char *name);

@@ -258,6 +258,8 @@ static ssize_t reply(int fd, struct iovec *iov, int count, void *userdata)
     size_t total = out->len, done = 0;
 
     (void)fd;
+    if (!share->chain) /* nobody asks */
+        return (ssize_t)total;
     if (total > share->chain->writable_bytes) {
         struct fuse_in_header in = {.unique = out->unique};
         write_error(share, &in, EIO);
@@ -386,6 +388,23 @@ static void start_anew(struct share *share)
     (void)make_session(share, NULL); /* without one no request is answered */
 }
 
+static void note_mount(struct share *share)
+{
+    share->init_length =
+            (uint32_t)(share->request_length < INIT_MAX ? share->request_length : INIT_MAX);
+    memcpy(share->init, share->request, share->init_length);
+}
+
+void share_mount_again(struct share *share)
+{
+    struct fuse_buf buf = {.size = share->init_length, .mem = share->request};
+
+    memcpy(share->request, share->init, share->init_length);
+    memset(share->request + share->init_length, 0, GUARD);
+    share->chain = NULL;
+    fuse_session_process_buf(share->session, &buf);
+}
+
 uint64_t share_serve(struct share *share, const struct virtq_chain *chain)
 {
     struct fuse_in_header in;
@@ -404,6 +423,8 @@ uint64_t share_serve(struct share *share, const struct virtq_chain *chain)
     }
     fetch(share, in.opcode);
     memcpy(share->request, &in, sizeof(in)); /* the one that was looked at */
+    if (in.opcode == FUSE_INIT && !share->mounted)
+        note_mount(share);
     inodes_begin(&share->inodes);
     struct fuse_buf buf = {.size = chain->readable_bytes, .mem = share->request};
     fuse_session_process_buf(share->session, &buf);
@@ -481,16 +502,12 @@ void share_begin(struct share *share)
      * decided whether that one may, and only it knows of all his groups */
     if (share->impersonates)
         (void)sys_prctl(PR_SET_SECUREBITS, SECBIT_NO_SETUID_FIXUP, 0, 0, 0);
+    share_open_again(share);
 }
 
 void share_reset(struct share *share)
 {
     share->starts_anew = true;
-}
-
-bool share_is_mounted(const struct share *share)
-{
-    return share->mounted && !share->starts_anew;
 }
 
 void share_free(struct share *share)

@@ -16,6 +16,7 @@
  */
 #pragma once
 
+#include "base/buf.h"
 #include "vm/virtio/virtq.h"
 
 struct share;
@@ -48,8 +49,17 @@ void share_begin(struct share *share);
 /* The guest starts anew: everything it knew or had open is forgotten before the next request. */
 void share_reset(struct share *share);
 
-/* Whether the guest has begun to use it: then it knows files by their numbers. */
-bool share_is_mounted(const struct share *share);
+/*
+ * For snapshots, while its thread does nothing. What the guest knows by numbers is kept as names
+ * below the folder, and what it has open is opened anew by them: a file that is gone, or is another
+ * one now, becomes ESTALE for the guest. What has no name any more cannot be kept: -EBUSY. A
+ * share that the guest has not mounted keeps nothing.
+ */
+int share_check_keepable(const struct share *share, struct error *err);
+void share_save(const struct share *share, struct buf *out);
+
+/* Into a new share, before its thread begins. -EBADMSG for what no share_save() has written. */
+int share_load(struct share *share, const void *data, size_t length, struct error *err);
 
 /* Serves one request; the bytes of the answer that were written to the chain, 0 for those that want
  * none. */

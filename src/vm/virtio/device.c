@@ -421,6 +421,8 @@ static const struct state_field queue_fields[] = {
 };
 static const struct state_table queue_table = STATE_TABLE("queue", queue_fields);
 
+#define OWN "own" /* the section with what a device keeps in a form of its own */
+
 int virtio_hold(struct virtio_device *device, struct error *err)
 {
     pthread_mutex_lock(&device->lock);
@@ -445,6 +447,22 @@ void virtio_save(struct virtio_device *device, unsigned number, struct buf *out)
         state_put(out, &queue_table, number * VIRTIO_QUEUES_MAX + i, &device->queues[i].state);
     if (device->ops->extra)
         state_put(out, device->ops->extra, number, device->owner);
+    if (!device->ops->save)
+        return;
+    _cleanup_buf_ struct buf own = {.max = out->max};
+    device->ops->save(device, &own);
+    state_put_bytes(out, OWN, number, own.data, own.length);
+    out->overflow |= own.overflow;
+}
+
+static int restore_own(
+        struct virtio_device *device, unsigned number, const struct state *state, struct error *err)
+{
+    const void *data;
+    size_t length;
+    int r = device->ops->load ? state_get_bytes(state, OWN, number, &data, &length, err) : 1;
+
+    return r == 0 ? device->ops->load(device, data, length, err) : r < 0 ? r : 0;
 }
 
 static int restore_queue(
@@ -501,6 +519,8 @@ int virtio_restore(
                 kind.id);
     if (r == 0)
         r = restore_transport(device, number, state, err);
+    if (r == 0)
+        r = restore_own(device, number, state, err);
     if (r < 0)
         return error_prefix(err, "%s, device %u", device->ops->name, number);
     if (!virtio_is_live(device))

@@ -68,6 +68,12 @@ struct virtio_ops {
     /* What a snapshot keeps of `owner` besides the transport's state. NULL: nothing. */
     const struct state_table *extra;
 
+    /* What it keeps that has no fixed length, in a form of the device's own; adding nothing is
+     * fine. load() gets the same bytes, hostile ones, before anything runs: negative when they make
+     * no sense. NULL, both: nothing. */
+    void (*save)(struct virtio_device *device, struct buf *out);
+    int (*load)(struct virtio_device *device, const void *data, size_t length, struct error *err);
+
     /* The state was restored from a snapshot; what stands behind the device may be another than
      * then. Before anything runs. NULL: the driver need not know. */
     void (*restored)(struct virtio_device *device);

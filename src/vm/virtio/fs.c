@@ -43,17 +43,27 @@ static void fs_reset(struct virtio_device *device)
     share_reset(fs->share);
 }
 
-/* What the guest has open on the host is no state that a file could keep. */
 static int fs_quiesce(struct virtio_device *device, struct error *err)
 {
     struct fs *fs = device->owner;
+    int r = share_check_keepable(fs->share, err);
 
-    if (!share_is_mounted(fs->share))
-        return 0;
-    return error_set(err, EBUSY,
-            "the guest has mounted the shared folder %.36s: no snapshot can keep that; unmount it "
-            "in the guest first",
-            fs->config.tag);
+    return r < 0 ? error_prefix(err, "shared folder %.36s", fs->config.tag) : 0;
+}
+
+static void fs_save(struct virtio_device *device, struct buf *out)
+{
+    struct fs *fs = device->owner;
+
+    share_save(fs->share, out);
+}
+
+static int fs_load(struct virtio_device *device, const void *data, size_t length, struct error *err)
+{
+    struct fs *fs = device->owner;
+    int r = share_load(fs->share, data, length, err);
+
+    return r < 0 ? error_prefix(err, "shared folder %.36s", fs->config.tag) : 0;
 }
 
 static const struct virtio_ops fs_ops = {
@@ -64,6 +74,8 @@ static const struct virtio_ops fs_ops = {
         .notify = fs_notify,
         .reset = fs_reset,
         .quiesce = fs_quiesce,
+        .save = fs_save,
+        .load = fs_load,
 };
 
 int fs_new(const struct virtio_place *place, const char *tag, struct share *share, struct fs **ret,

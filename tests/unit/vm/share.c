@@ -89,6 +89,18 @@ static void put_file(const char *name, const char *text)
     close(fd);
 }
 
+static struct share *make_share(bool read_only)
+{
+    char path[128];
+
+    snprintf(path, sizeof(path), "%s/in", f.top);
+    struct share_config config = {open(path, O_PATH | O_CLOEXEC), read_only, SHARE_CACHE_AUTO};
+    struct share *share;
+    if (share_new(&config, &share, NULL) < 0)
+        abort();
+    return share;
+}
+
 static void set_up(bool read_only)
 {
     struct fuse_init_in init = {.major = 7, .minor = 36, .max_readahead = 65536};
@@ -106,9 +118,7 @@ static void set_up(bool read_only)
     if (symlinkat("../out", f.folder, "link") < 0)
         abort();
     mkdirat(f.folder, "sub", 0755);
-    struct share_config config = {open(path, O_PATH | O_CLOEXEC), read_only, SHARE_CACHE_AUTO};
-    if (share_new(&config, &f.share, NULL) < 0)
-        abort();
+    f.share = make_share(read_only);
     begin(FUSE_INIT, 0);
     put(&init, sizeof(init));
     if (send_it() != 0)
@@ -301,6 +311,171 @@ TEST(a_restart_forgets_what_was_open)
     put(&how, sizeof(how));
     CHECK_INT(send_it(), -ESTALE);
     CHECK_INT(look_up(ROOT, "file"), node);
+    tear_down();
+}
+
+/* ---- snapshots ---- */
+
+static uint64_t open_it(uint32_t opcode, uint64_t node, uint32_t flags)
+{
+    struct fuse_open_in how = {.flags = flags};
+    const struct fuse_open_out *out = body();
+
+    begin(opcode, node);
+    put(&how, sizeof(how));
+    if (send_it() != 0)
+        abort();
+    return out->fh;
+}
+
+static int read_it(uint64_t node, uint64_t handle)
+{
+    struct fuse_read_in in = {.fh = handle, .size = 64};
+
+    begin(FUSE_READ, node);
+    put(&in, sizeof(in));
+    return send_it();
+}
+
+static int write_it(uint64_t node, uint64_t handle, const char *text)
+{
+    struct fuse_write_in in = {.fh = handle, .size = (uint32_t)strlen(text)};
+
+    begin(FUSE_WRITE, node);
+    put(&in, sizeof(in));
+    put(text, strlen(text));
+    return send_it();
+}
+
+/* Another process with what this one keeps. */
+static int go_on_from(const struct buf *kept, bool read_only)
+{
+    share_free(f.share);
+    f.share = make_share(read_only);
+    int r = share_load(f.share, kept->data, kept->length, NULL);
+    if (r == 0)
+        share_begin(f.share);
+    return r;
+}
+
+TEST(what_a_guest_knows_and_has_open_is_there_after_a_snapshot)
+{
+    _cleanup_buf_ struct buf kept = {0};
+    struct fuse_forget_in forget = {1};
+    struct fuse_read_in list = {.size = 4096};
+
+    set_up(false);
+    put_file("sub/deep", "far below");
+    uint64_t file = look_up(ROOT, "file"), sub = look_up(ROOT, "sub");
+    uint64_t deep = look_up(sub, "deep");
+    CHECK_INT(look_up(sub, "deep"), deep); /* known twice */
+    uint64_t written = open_it(FUSE_OPEN, file, O_RDWR | O_TRUNC);
+    uint64_t folder = open_it(FUSE_OPENDIR, ROOT, 0);
+    uint64_t held = open_it(FUSE_OPEN, deep, O_RDONLY);
+    begin(FUSE_FORGET, sub); /* only what is below keeps it */
+    put(&forget, sizeof(forget));
+    CHECK_INT(send_it(), 1);
+    CHECK_INT(write_it(file, written, "before"), 0);
+    CHECK_INT(share_check_keepable(f.share, NULL), 0);
+    share_save(f.share, &kept);
+
+    CHECK_INT(go_on_from(&kept, false), 0);
+    CHECK_INT(read_it(file, written), 0);
+    CHECK(memcmp(body(), "before", 6) == 0); /* not truncated again */
+    CHECK_INT(write_it(file, written, "after!"), 0);
+    CHECK_INT(read_it(deep, held), 0);
+    CHECK(memcmp(body(), "far below", 9) == 0);
+    list.fh = folder;
+    begin(FUSE_READDIR, ROOT);
+    put(&list, sizeof(list));
+    CHECK_INT(send_it(), 0);
+    CHECK_INT(look_up(ROOT, "sub"), sub);
+    CHECK_INT(look_up(sub, "deep"), deep);
+    forget.nlookup = 3;
+    begin(FUSE_FORGET, deep);
+    put(&forget, sizeof(forget));
+    CHECK_INT(send_it(), 1);
+    CHECK_INT(read_it(deep, held), 0); /* held by its handle still */
+    unlinkat(f.folder, "sub/deep", 0);
+    tear_down();
+}
+
+TEST(what_went_after_a_snapshot_is_stale)
+{
+    _cleanup_buf_ struct buf kept = {0};
+    struct fuse_getattr_in getattr = {0};
+
+    set_up(false);
+    put_file("other", "first");
+    uint64_t file = look_up(ROOT, "file"), other = look_up(ROOT, "other");
+    uint64_t first = open_it(FUSE_OPEN, file, O_RDONLY);
+    uint64_t second = open_it(FUSE_OPEN, other, O_RDONLY);
+    share_save(f.share, &kept);
+    unlinkat(f.folder, "file", 0);
+    put_file("new", "second"); /* before the old one goes, so that it has another number */
+    renameat(f.folder, "new", f.folder, "other");
+
+    CHECK_INT(go_on_from(&kept, false), 0);
+    CHECK_INT(read_it(file, first), -ESTALE);
+    CHECK_INT(read_it(other, second), -ESTALE);
+    begin(FUSE_GETATTR, file);
+    put(&getattr, sizeof(getattr));
+    CHECK_INT(send_it(), -ESTALE);
+    CHECK(look_up(ROOT, "other") != other);
+    tear_down();
+}
+
+TEST(a_removed_file_that_is_open_cannot_be_kept)
+{
+    _cleanup_buf_ struct buf kept = {0};
+    struct error err = ERROR_NONE;
+    struct fuse_release_in release = {0};
+
+    set_up(false);
+    share_save(f.share, &kept);
+    CHECK(kept.length > 0);
+    uint64_t file = look_up(ROOT, "file");
+    release.fh = open_it(FUSE_OPEN, file, O_RDONLY);
+    CHECK_INT(named(FUSE_UNLINK, ROOT, "", 0, "file"), 0);
+    CHECK_INT(share_check_keepable(f.share, &err), -EBUSY);
+    CHECK(strstr(err.text, "a file open that was removed"));
+    begin(FUSE_RELEASE, file);
+    put(&release, sizeof(release));
+    CHECK_INT(send_it(), 0);
+    CHECK_INT(share_check_keepable(f.share, NULL), 0);
+    share_reset(f.share);
+    buf_clear(&kept);
+    share_save(f.share, &kept);
+    CHECK_INT(kept.length, 0);
+    CHECK_INT(go_on_from(&kept, false), 0);
+    tear_down();
+}
+
+/* Each byte of what is kept, cut and changed: it is refused, or makes some sense, and no more. */
+TEST(damage_of_what_was_kept_is_noticed)
+{
+    _cleanup_buf_ struct buf kept = {0};
+    size_t refused = 0;
+
+    set_up(false);
+    uint64_t sub = look_up(ROOT, "sub");
+    open_it(FUSE_OPENDIR, sub, 0);
+    open_it(FUSE_OPEN, look_up(ROOT, "file"), O_RDWR);
+    share_save(f.share, &kept);
+    size_t length = kept.length;
+    for (size_t i = 1; i < length; i++) {
+        kept.length = i;
+        CHECK_INT(go_on_from(&kept, false), -EBADMSG);
+    }
+    kept.length = length;
+    for (size_t i = 0; i < length; i++) {
+        kept.data[i] ^= 0x55;
+        refused += go_on_from(&kept, false) < 0;
+        kept.data[i] ^= 0x55;
+    }
+    CHECK(refused > 20);
+    CHECK_INT(go_on_from(&kept, true), -EBADMSG); /* open for writing in a folder only read */
+    CHECK_INT(go_on_from(&kept, false), 0);
     tear_down();
 }
 

@@ -43,6 +43,25 @@ TEST(state_goes_round)
     CHECK_INT(state_get(&state, &table, 1, &thing, NULL), -ENOENT);
 }
 
+TEST(bytes_of_any_length_go_round)
+{
+    _cleanup_buf_ struct buf buf = {0};
+    struct state state;
+    const void *data;
+    size_t length;
+
+    put_both(&buf);
+    state_put_bytes(&buf, "own", 3, "names", 5);
+    state_put_bytes(&buf, "own", 4, "", 0);
+    CHECK_INT(state_open(&state, buf.data, buf.length, NULL), 0);
+    CHECK_INT(state_get_bytes(&state, "own", 3, &data, &length, NULL), 0);
+    CHECK(length == 5 && memcmp(data, "names", 5) == 0);
+    CHECK_INT(state_get_bytes(&state, "own", 4, &data, &length, NULL), 0);
+    CHECK_INT(length, 0);
+    CHECK_INT(state_get_bytes(&state, "own", 5, &data, &length, NULL), -ENOENT);
+    CHECK_INT(state_get_bytes(&state, "thing", 0, &data, &length, NULL), -EBADMSG);
+}
+
 TEST(state_that_does_not_fit_is_refused)
 {
     static const struct state_field larger[] = {
