@@ -240,5 +240,8 @@ int main(int argc, char **argv)
         dprintf(2, "viv-shim: %s\n", err.text);
         return EXIT_OWN;
     }
-    return finish(&shim);
+    int code = finish(&shim);
+    carry_free(shim.carry);
+    loop_free(shim.loop);
+    return code;
 }

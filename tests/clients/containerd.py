@@ -8,7 +8,6 @@ from lib import *
 from box import DOCS, Box, image_archive
 
 TIMEOUT = 60
-BUILDS = ["plain"]
 
 IMAGE = "localhost/bb:1"
 # What this room needs and users do not: images without a registry, no systemd, a root that may not

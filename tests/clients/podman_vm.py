@@ -6,7 +6,6 @@ from lib import *
 from box import Box, image_tar
 
 TIMEOUT = 240
-BUILDS = ["plain"]
 
 ROOM = """
 [containers]

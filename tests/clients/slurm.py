@@ -7,7 +7,6 @@ from lib import *
 from box import Box
 
 TIMEOUT = 90
-BUILDS = ["plain"]
 
 NODES = ["n1", "n2"]
 CONFIG = """ClusterName=viv

@@ -6,7 +6,6 @@ from lib import *
 from box import Box, image_tar
 
 TIMEOUT = 150
-BUILDS = ["plain"]
 
 # `ip netns exec` would hide the control groups; nsenter does not.
 NETWORK = """set -e
