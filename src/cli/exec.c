@@ -6,11 +6,13 @@
 #include "cli/detachkeys.h"
 #include "cli/runprocess.h"
 #include "cli/textfiles.h"
+#include "engine/preserved.h"
 
 struct exec_flags {
     bool interactive, tty, detach, privileged;
     struct strv env, env_file;
     const char *workdir, *user, *detach_keys;
+    struct opt_u64 preserve_fds;
 };
 
 static const struct option_row exec_rows[] = {
@@ -29,6 +31,8 @@ static const struct option_row exec_rows[] = {
                 "as this user of the sandbox"),
         OPTION(0, "privileged", OPTION_FLAG, struct exec_flags, privileged, NULL,
                 "with all capabilities, and without the seccomp filter"),
+        OPTION(0, "preserve-fds", OPTION_COUNT, struct exec_flags, preserve_fds, "N",
+                "pass so many descriptors on, from 3 on"),
         OPTION(0, "detach-keys", OPTION_TEXT, struct exec_flags, detach_keys, "KEYS",
                 "what leaves a terminal (ctrl-p,ctrl-q)"),
 };
@@ -81,6 +85,11 @@ int cli_exec(struct cli *cli, int argc, char **argv, struct error *err)
         return r < 0 ? r : 0;
     if (flags.tty && flags.interactive && !flags.detach && !isatty(0))
         return error_set(err, ENOTTY, "-t: the input is not a terminal; leave -t out, or -i");
+    r = run_preserved_check(flags.preserve_fds.value, err);
+    if (r == 0)
+        r = preserved_check((unsigned)flags.preserve_fds.value, err);
+    if (r < 0)
+        return r;
     struct engine_exec exec = {.name = rest.words[0],
             .args = {rest.words + 1, rest.count - 1, rest.count},
             .cwd = flags.workdir,
@@ -88,7 +97,8 @@ int cli_exec(struct cli *cli, int argc, char **argv, struct error *err)
             .interactive = flags.interactive,
             .tty = flags.tty,
             .detach = flags.detach,
-            .privileged = flags.privileged};
+            .privileged = flags.privileged,
+            .preserve_fds = (unsigned)flags.preserve_fds.value};
     r = detach_keys_read(cli->arena, flags.detach_keys, &exec.detach_keys, err);
     if (r == 0)
         r = read_env(cli, &flags, &exec.env, err);

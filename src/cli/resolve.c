@@ -301,8 +301,13 @@ static void fill_meta(struct cli *cli, const struct spec *spec, const struct run
     meta->restart_max = choices->restart_max;
     meta->log = choices->log_driver;
     meta->log_options = choices->log_options;
-    meta->health = (struct sandbox_check){choices->health.test, choices->health.interval,
-            choices->health.timeout, choices->health.start_period, (int)choices->health.retries};
+    meta->health = (struct sandbox_check){.test = choices->health.test,
+            .interval_ns = choices->health.interval,
+            .timeout_ns = choices->health.timeout,
+            .start_period_ns = choices->health.start_period,
+            .start_interval_ns = choices->health.start_interval,
+            .retries = (int)choices->health.retries,
+            .on_failure = choices->health.on_failure};
     if (choices->stop_timeout.set)
         meta->stop_timeout = (int)(choices->stop_timeout.value / 1000000000);
     meta->tty = choices->tty;
@@ -332,8 +337,11 @@ int resolve_run(struct cli *cli, struct engine *engine, struct spec *spec,
         const struct run_choices *choices, const struct resolved_image *image,
         struct engine_run *ret, struct error *err)
 {
-    struct engine_run run = {
-            .spec = spec, .detach = choices->detach, .detach_keys = choices->detach_keys};
+    struct engine_run run = {.spec = spec,
+            .detach = choices->detach,
+            .detach_keys = choices->detach_keys,
+            .preserve_fds = choices->preserve_fds};
+    memcpy(run.attach, choices->attach, sizeof(run.attach));
 
     fill_meta(cli, spec, choices, &run.meta);
     run.meta.image_id = image->id;

@@ -9,6 +9,7 @@
 #include "cli/command.h"
 #include "cli/resolve.h"
 #include "cli/textfiles.h"
+#include "engine/preserved.h"
 #include "observe/explain.h"
 #include "observe/summary.h"
 #include "observe/trace.h"
@@ -192,7 +193,8 @@ static int apply(struct cli *cli, struct prepared *prepared, const struct run_wo
         r = engine_run(&prepared->engine, run, &status, err);
     trace_end(&trace);
     tell_all(prepared);
-    if (r == 0 && run->detach)
+    bool sits_at_output = run->attach[1] || run->attach[2] || !words->flags.attach.count;
+    if (r == 0 && (run->detach || !sits_at_output))
         printf("%s\n", run->meta.id);
     return r < 0 ? r : status;
 }
@@ -208,7 +210,11 @@ int cli_run(struct cli *cli, int argc, char **argv, struct error *err)
     int r = cli_parse(cli, &command, argc, argv, &words, &rest, err);
     if (r != 0)
         return r < 0 ? r : 0;
-    r = prepare(cli, &words.flags, &rest, &prepared, err);
+    r = run_preserved_check(words.flags.preserve_fds.value, err);
+    if (r == 0)
+        r = preserved_check((unsigned)words.flags.preserve_fds.value, err);
+    if (r == 0)
+        r = prepare(cli, &words.flags, &rest, &prepared, err);
     if (r == 0)
         r = apply(cli, &prepared, &words, err);
     if (r >= 0 && words.summary) {

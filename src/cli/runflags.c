@@ -23,6 +23,10 @@ static const struct option_row rows[] = {
         RUN_ROW(0, "rm", OPTION_FLAG, rm, NULL, "Remove the sandbox when it ends"),
         RUN_ROW('i', "interactive", OPTION_FLAG, interactive, NULL, "Keep standard input open"),
         RUN_ROW('t', "tty", OPTION_FLAG, tty, NULL, "Give it a terminal"),
+        RUN_ROW('a', "attach", OPTION_LIST, attach, "stdin|stdout|stderr",
+                "Sit at these streams alone, not at all of them"),
+        RUN_ROW(0, "preserve-fds", OPTION_COUNT, preserve_fds, "N",
+                "Pass so many descriptors on, from 3 on"),
         RUN_ROW(0, "detach-keys", OPTION_TEXT, detach_keys, "KEYS",
                 "Keys that leave it running, ctrl-p,ctrl-q when not said"),
         RUN_ROW(0, "sig-proxy", OPTION_SWITCH, sig_proxy, NULL,
@@ -169,6 +173,48 @@ static int read_source(struct run_build *build, struct error *err)
     return 0;
 }
 
+/* Which streams are sat at, by their names; several stand in one word with commas, too. */
+static int read_attach(struct run_build *build, struct error *err)
+{
+    static const char *const names[] = {"stdin", "stdout", "stderr"};
+    const char *text;
+
+    if (build->flags->attach.count && build->flags->detach)
+        return error_set(err, EINVAL, "--attach and --detach contradict each other");
+    strv_foreach (text, &build->flags->attach) {
+        char *rest = arena_strdup(build->arena, text);
+        for (char *word; (word = strsep(&rest, ","));) {
+            size_t i = 0;
+            while (i < ARRAY_SIZE(names) && strcasecmp(word, names[i]) != 0)
+                i++;
+            if (i == ARRAY_SIZE(names))
+                return error_set(err, EINVAL, "--attach %.64s: stdin, stdout or stderr", text);
+            build->choices->attach[i] = true;
+        }
+    }
+    return 0;
+}
+
+static int read_preserved(struct run_build *build, struct error *err)
+{
+    uint64_t count = build->flags->preserve_fds.value;
+
+    if (count && build->choices->vm)
+        return error_set(err, EOPNOTSUPP,
+                "--preserve-fds: a machine's processes cannot have descriptors of this host");
+    if (run_preserved_check(count, err) < 0)
+        return -EINVAL;
+    build->choices->preserve_fds = (unsigned)count;
+    return 0;
+}
+
+int run_preserved_check(uint64_t count, struct error *err)
+{
+    if (count <= RUN_PRESERVE_MAX)
+        return 0;
+    return error_set(err, EINVAL, "--preserve-fds: at most %d", RUN_PRESERVE_MAX);
+}
+
 static int apply_sandbox(struct run_build *build, struct error *err)
 {
     const struct run_flags *flags = build->flags;
@@ -194,8 +240,11 @@ static int apply_sandbox(struct run_build *build, struct error *err)
     choices->trace = flags->trace;
     choices->step = flags->step;
     if (detach_keys_read(build->arena, flags->detach_keys, &choices->detach_keys, err) < 0 ||
-            read_labels(build, err) < 0)
+            read_labels(build, err) < 0 || read_attach(build, err) < 0)
         return -EINVAL;
+    int r = read_preserved(build, err);
+    if (r < 0)
+        return r;
     return read_stop_signal(build, err);
 }
 

@@ -24,6 +24,8 @@ struct run_flags {
     bool rm;
     bool interactive;
     bool tty;
+    struct strv attach;
+    struct opt_u64 preserve_fds;
     const char *detach_keys;
     const char *isolation;
     const char *accel;
@@ -47,7 +49,9 @@ struct run_flags {
     const char *log_driver;
     struct strv log_opt;
     const char *health_cmd;
-    struct opt_i64 health_interval, health_timeout, health_start_period; /* nanoseconds */
+    struct opt_i64 health_interval, health_timeout;            /* nanoseconds */
+    struct opt_i64 health_start_period, health_start_interval; /* nanoseconds */
+    const char *health_on_failure;
     struct opt_u64 health_retries;
     bool no_healthcheck;
     bool init;
@@ -141,6 +145,10 @@ struct run_flags {
     struct strv cgroup_conf;
 };
 
+#define RUN_PRESERVE_MAX 1024 /* descriptors that are passed on */
+/* Whether --preserve-fds may be so many. -EINVAL. */
+int run_preserved_check(uint64_t count, struct error *err);
+
 /* A command that takes all of them, and behind them an image and a command: `name` is "viv run". */
 struct option_command run_flags_command(const char *name, const char *about);
 
@@ -149,6 +157,7 @@ struct run_health {
     struct strv test; /* "CMD", "CMD-SHELL" or "NONE", and what follows; empty: there is none */
     int64_t interval, timeout, start_period, start_interval;
     int64_t retries;
+    const char *on_failure; /* "kill", "restart", "stop"; NULL: nothing is done */
 };
 
 /* What an image says of how it wants to be run. */
@@ -245,6 +254,8 @@ struct run_choices {
     bool rm;
     bool interactive;
     bool tty;
+    bool attach[3];          /* --attach: these streams alone, by descriptor; none: as usual */
+    unsigned preserve_fds;   /* so many descriptors from 3 on go to the workload */
     const char *detach_keys; /* the bytes themselves; "": none */
     bool vm;                 /* --isolation vm */
     const char *accel;       /* of it; NULL: auto */

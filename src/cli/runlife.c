@@ -18,6 +18,10 @@ static const struct option_row rows[] = {
                 "Failures in a row that make it unhealthy, 3 when not said"),
         RUN_ROW(0, "health-start-period", OPTION_TIME, health_start_period, "TIME",
                 "While it starts, failures do not count"),
+        RUN_ROW(0, "health-start-interval", OPTION_TIME, health_start_interval, "TIME",
+                "Between two checks while it starts, 5s when not said"),
+        RUN_ROW(0, "health-on-failure", OPTION_CHOICE, health_on_failure, "none|kill|restart|stop",
+                "What is done to it when it is unhealthy"),
         RUN_ROW(0, "no-healthcheck", OPTION_FLAG, no_healthcheck, NULL,
                 "Leave the image's health check out"),
         RUN_ROW(0, "log-driver", OPTION_CHOICE, log_driver, "json-file|k8s-file|journald|none",
@@ -105,8 +109,10 @@ static int read_health(struct run_build *build, struct error *err)
 {
     const struct run_flags *flags = build->flags;
     struct run_health *health = &build->choices->health;
+    bool acts = flags->health_on_failure && !str_equal(flags->health_on_failure, "none");
     bool others = flags->health_interval.set || flags->health_timeout.set ||
-                  flags->health_retries.set || flags->health_start_period.set;
+                  flags->health_retries.set || flags->health_start_period.set ||
+                  flags->health_start_interval.set || acts;
 
     if (flags->no_healthcheck && (flags->health_cmd || others))
         return error_set(err, EINVAL,
@@ -127,18 +133,43 @@ static int read_health(struct run_build *build, struct error *err)
         return error_set(err, EINVAL,
                 "there is no health check: name its command with "
                 "--health-cmd");
+    if (acts)
+        health->on_failure = flags->health_on_failure;
     int r = set_time("health-interval", &flags->health_interval, &health->interval, err);
     if (r == 0)
         r = set_time("health-timeout", &flags->health_timeout, &health->timeout, err);
     if (r == 0)
         r = set_time(
                 "health-start-period", &flags->health_start_period, &health->start_period, err);
+    if (r == 0)
+        r = set_time("health-start-interval", &flags->health_start_interval,
+                &health->start_interval, err);
     if (r == 0 && flags->health_retries.set) {
         if (flags->health_retries.value < 1 || flags->health_retries.value > 1000)
             return error_set(err, EINVAL, "--health-retries: from 1 to 1000");
         health->retries = (int)flags->health_retries.value;
     }
     return r;
+}
+
+/* Two that would start it again, or one that takes it away first. */
+static int check_restarts(const struct run_choices *choices, bool rm, struct error *err)
+{
+    bool again = choices->restart && !str_equal(choices->restart, "no");
+    bool unwell = str_equal(choices->health.on_failure, "restart");
+
+    if (rm && (again || unwell))
+        return error_set(err, EINVAL,
+                "--rm takes the sandbox away when it ends, and %s%s starts it again: give one of "
+                "them",
+                again ? "--restart " : "--health-on-failure restart",
+                again ? choices->restart : "");
+    if (again && unwell)
+        return error_set(err, EINVAL,
+                "--health-on-failure restart and --restart %s both start it again: with the "
+                "second, --health-on-failure kill ends it for good",
+                choices->restart);
+    return 0;
 }
 
 int run_life_apply(struct run_build *build, struct error *err)
@@ -150,12 +181,9 @@ int run_life_apply(struct run_build *build, struct error *err)
     if (flags->restart)
         r = run_restart_read(
                 build->arena, flags->restart, &choices->restart, &choices->restart_max, err);
-    if (r == 0 && flags->rm && choices->restart && !str_equal(choices->restart, "no"))
-        return error_set(err, EINVAL,
-                "--rm takes the sandbox away when it ends, and --restart %s starts it again: give "
-                "one of them",
-                choices->restart);
     if (r == 0)
         r = read_log(build, err);
-    return r < 0 ? r : read_health(build, err);
+    if (r == 0)
+        r = read_health(build, err);
+    return r < 0 ? r : check_restarts(choices, flags->rm, err);
 }

@@ -45,8 +45,9 @@ struct engine_run {
     bool detach;
     bool keep_signals;       /* those that this process gets are not passed on to the workload */
     const char *detach_keys; /* the bytes that leave the terminal; see session.h */
-    unsigned preserve_fds;
-    const char *cidfile; /* a new file that the id is written to; NULL: none */
+    bool attach[3];          /* these streams alone, by descriptor; none: as usual */
+    unsigned preserve_fds;   /* so many of ours from 3 on go to the workload, and are closed here */
+    const char *cidfile;     /* a new file that the id is written to; NULL: none */
     struct container_apply apply;
     struct strv *told; /* filled: warnings for the user */
 };
@@ -149,6 +150,7 @@ struct engine_exec {
     bool interactive, tty, detach, privileged;
     int64_t timeout_ns; /* then it is killed; 0: it may take as long as it likes */
     const char *detach_keys;
+    unsigned preserve_fds; /* as in struct engine_run */
     struct container_apply apply;
 };
 

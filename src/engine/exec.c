@@ -7,6 +7,7 @@
 #include "engine/engine.h"
 #include "engine/filter.h"
 #include "engine/monitor.h"
+#include "engine/preserved.h"
 #include "engine/session.h"
 #include "engine/vm_call.h"
 #include "engine/vm_exec.h"
@@ -95,6 +96,9 @@ static int prepare(struct executing *executing, struct error *err)
     const struct container_state *state = &executing->sandbox.container.state;
     struct spec_state *told = arena_new(executing->engine->arena, struct spec_state);
 
+    if (executing->exec->preserve_fds && vm_is(&executing->sandbox.container))
+        return error_set(err, EOPNOTSUPP,
+                "--preserve-fds: a machine's processes cannot have descriptors of this host");
     if (executing->sandbox.status == SPEC_PAUSED)
         return error_set(err, EBUSY,
                 "sandbox \"%s\" is paused: a new process in it would not run; viv unpause %s first",
@@ -120,6 +124,7 @@ static int prepare(struct executing *executing, struct error *err)
     executing->request.cgroup = &state->cgroup;
     executing->request.state = told;
     executing->request.console_fd = -1;
+    executing->request.preserve_fds = executing->exec->preserve_fds;
     executing->request.die_with_host = !executing->exec->detach && !executing->exec->tty;
     return 0;
 }
@@ -142,6 +147,7 @@ static int live(struct executing *executing, int report_fd, int client_sock, str
                 ? vm_exec(&executing->sandbox.container, &executing->request, &inside, &making, err)
                 : container_exec(&executing->request, &exec->apply, &making, err);
     streams_swap_out(&executing->streams);
+    preserved_close(exec->preserve_fds);
     if (r == 0)
         r = streams_settle(&executing->streams, err);
     if (r == 0) {
@@ -175,10 +181,13 @@ static int run_apart(struct executing *executing, int *ret_status, struct error 
     int r = watcher_start(live_apart, executing, !exec->detach,
             &(struct watcher_told){executing->engine->arena, NULL}, &watcher, err);
 
+    preserved_close(exec->preserve_fds);
     if (r < 0 || exec->detach)
         return r;
-    struct session session = {
-            watcher.sock, exec->interactive, exec->interactive, exec->detach_keys};
+    struct session session = {.sock = watcher.sock,
+            .input = exec->interactive,
+            .terminal = exec->interactive,
+            .detach_keys = exec->detach_keys};
     r = session_run(&session, err);
     if (r == -ECANCELED) {
         *ret_status = 0;

@@ -13,11 +13,13 @@
 #include "base/recordfile.h"
 #include "base/str.h"
 #include "engine/events.h"
+#include "engine/unwell.h"
 #include "sys/process.h"
 
 #define FILE_NAME "health.json"
 #define SECOND ((int64_t)1000000000)
 #define USUAL_TIME (30 * SECOND)
+#define USUAL_START (5 * SECOND) /* between two checks while it starts */
 #define USUAL_RETRIES 3
 #define TIMED_OUT (-1)
 #define PATIENCE (5 * SECOND) /* for what starts and ends a check */
@@ -63,8 +65,8 @@ static bool in_start_period(const struct sandbox_check *check, const char *start
     return time(NULL) - timegm(&parts) <= check->start_period_ns / SECOND;
 }
 
-/* One result more: what it says of the whole. */
-static void note(const char *root, int record_fd, const struct sandbox_meta *meta,
+/* One result more: what it says of the whole; whether it makes the sandbox unhealthy. */
+static bool note(const char *root, int record_fd, const struct sandbox_meta *meta,
         const struct health_result *result)
 {
     _cleanup_arena_ struct arena arena = {0};
@@ -91,12 +93,13 @@ static void note(const char *root, int record_fd, const struct sandbox_meta *met
     struct health_result *last = RECORD_APPEND(&arena, &report.log);
     *last = *result;
     save(record_fd, &report);
-    if (!str_equal(report.status, before)) {
-        const struct event event = {"container",
-                arena_printf(&arena, "health_status: %s", report.status), meta->id, meta->name,
-                meta->image, NULL, NULL};
-        event_add(root, &event);
-    }
+    if (str_equal(report.status, before))
+        return false;
+    const struct event event = {"container",
+            arena_printf(&arena, "health_status: %s", report.status), meta->id, meta->name,
+            meta->image, NULL, NULL};
+    event_add(root, &event);
+    return str_equal(report.status, "unhealthy");
 }
 
 /* ---- one check ------------------------------------------------------------------------------- */
@@ -169,11 +172,27 @@ struct health {
 
 static void on_due(struct loop *loop, void *data);
 
+/* Until the next check: shorter in a start period, until the first one goes well. */
+static int64_t interval_of(const struct health *health)
+{
+    _cleanup_arena_ struct arena arena = {0};
+    const struct sandbox_check *check = &health->meta.health;
+    int64_t usual = time_or(check->interval_ns, USUAL_TIME);
+    int64_t start = time_or(check->start_interval_ns, usual < USUAL_START ? usual : USUAL_START);
+    struct health_report report = {0};
+    struct sandbox_life life = {0};
+
+    if (!check->start_period_ns || health_load(health->record_fd, &arena, &report) < 0 ||
+            !str_equal(report.status, "starting"))
+        return usual;
+    sandbox_life_load(health->record_fd, &arena, &life, NULL);
+    return in_start_period(check, life.started) ? start : usual;
+}
+
 static void plan_next(struct health *health)
 {
-    loop_add_timer(health->loop,
-            (uint64_t)time_or(health->meta.health.interval_ns, USUAL_TIME) / 1000, on_due, health,
-            &health->timer);
+    loop_add_timer(
+            health->loop, (uint64_t)interval_of(health) / 1000, on_due, health, &health->timer);
 }
 
 static void stop_reading(struct health *health)
@@ -246,8 +265,10 @@ static void finish_check(struct health *health)
                                         : 128 + WTERMSIG(status),
             .output = health->timed_out ? "the check took too long and was killed"
                                         : buf_text(&health->text)};
-    note(health->root.state, health->record_fd, &health->meta, &result);
+    bool unwell = note(health->root.state, health->record_fd, &health->meta, &result);
     buf_clear(&health->text);
+    if (unwell && health->meta.health.on_failure)
+        unwell_act(&health->root, &health->meta);
 }
 
 static void on_end(struct loop *loop, int fd, uint32_t events, void *data)

@@ -31,7 +31,9 @@ static const struct field check_fields[] = {
         FIELD(struct sandbox_check, interval_ns, FIELD_I64),
         FIELD(struct sandbox_check, timeout_ns, FIELD_I64),
         FIELD(struct sandbox_check, start_period_ns, FIELD_I64),
+        FIELD(struct sandbox_check, start_interval_ns, FIELD_I64),
         FIELD(struct sandbox_check, retries, FIELD_I32),
+        FIELD(struct sandbox_check, on_failure, FIELD_STR),
 };
 static const struct record check_record = RECORD(struct sandbox_check, check_fields);
 

@@ -28,8 +28,9 @@ struct sandbox_volume {
 /* How it is checked whether the workload is well; see health.h. Zero: the default. */
 struct sandbox_check {
     struct strv test; /* "CMD" and words, or "CMD-SHELL" and a line; empty: not at all */
-    int64_t interval_ns, timeout_ns, start_period_ns;
+    int64_t interval_ns, timeout_ns, start_period_ns, start_interval_ns;
     int retries;
+    const char *on_failure; /* "kill", "restart", "stop": what is done when it is not; NULL */
 };
 
 struct sandbox_meta {

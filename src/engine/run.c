@@ -18,6 +18,7 @@
 #include "engine/monitor.h"
 #include "engine/network.h"
 #include "engine/prepare.h"
+#include "engine/preserved.h"
 #include "engine/records.h"
 #include "engine/restart.h"
 #include "engine/vm.h"
@@ -203,6 +204,7 @@ static int make(struct running *running, struct error *err)
         plan_run_end(&running->making.run);
         return r;
     }
+    preserved_close(running->run->preserve_fds); /* the workload's alone */
     store_settle(&running->engine->store, running->run->meta.name);
     if (!running->again)
         event_of(running->engine, &running->run->meta, "create", NULL, NULL);
@@ -502,6 +504,7 @@ static int run_apart(struct running *running, struct session *session, bool sign
     int r = watcher_start(live_apart, running, attach,
             &(struct watcher_told){running->engine->arena, running->run->told}, &watcher, err);
 
+    preserved_close(running->run->preserve_fds);
     if (r < 0 || !attach)
         return r;
     session->sock = watcher.sock;
@@ -513,13 +516,18 @@ static int run_apart(struct running *running, struct session *session, bool sign
     return r < 0 ? r : watcher_wait(&watcher, ret_status, err);
 }
 
+static bool run_attaches(const struct engine_run *run)
+{
+    return run->attach[0] || run->attach[1] || run->attach[2];
+}
+
 int engine_run(struct engine *engine, struct engine_run *run, int *ret_status, struct error *err)
 {
     struct running running = {.engine = engine,
             .run = run,
             .kept = !run->meta.remove,
             .foreground = !run->detach && !run->meta.tty && !run->keep_signals &&
-                          !restart_possible(&run->meta),
+                          !run_attaches(run) && !restart_possible(&run->meta),
             .record_fd = -1,
             .run_fd = -1,
             .status_fd = -1};
@@ -541,6 +549,11 @@ int engine_run(struct engine *engine, struct engine_run *run, int *ret_status, s
             .input = run->meta.interactive,
             .terminal = run->meta.interactive && run->meta.tty,
             .detach_keys = run->detach_keys};
+    if (run_attaches(run)) {
+        session.mute[1] = !run->attach[1];
+        session.mute[2] = !run->attach[2];
+        session.input_alone = !run->attach[1] && !run->attach[2];
+    }
     r = run_apart(&running, &session, !run->keep_signals, run->detach ? NULL : ret_status, err);
     if (r < 0)
         drop_cidfile(run);

@@ -69,6 +69,8 @@ static void on_input(struct loop *loop, int fd, uint32_t events, void *data)
         attach_send(end->session->sock, ATTACH_STDIN, "", 0);
         loop_remove(end->input);
         end->input = NULL;
+        if (end->session->input_alone)
+            loop_quit(loop, -ECANCELED);
         return;
     }
     if (pass_input(end, chunk, (size_t)got))
@@ -78,14 +80,16 @@ static void on_input(struct loop *loop, int fd, uint32_t events, void *data)
 static void on_output(struct loop *loop, int fd, uint32_t events, void *data)
 {
     static char frame[ATTACH_DATA_MAX];
+    const struct near_end *end = data;
     enum attach_type type;
 
-    (void)events, (void)data;
+    (void)events;
     ssize_t length = attach_receive(fd, &type, frame);
+    int out = type == ATTACH_STDOUT ? 1 : 2;
     if (length < 0)
         loop_quit(loop, 0);
-    else if (type == ATTACH_STDOUT || type == ATTACH_STDERR)
-        io_write_all(type == ATTACH_STDOUT ? 1 : 2, frame, (size_t)length);
+    else if ((type == ATTACH_STDOUT || type == ATTACH_STDERR) && !end->session->mute[out])
+        io_write_all(out, frame, (size_t)length);
 }
 
 static void on_signal(struct loop *loop, const struct signalfd_siginfo *info, void *data)
@@ -162,7 +166,7 @@ int session_run(const struct session *session, struct error *err)
         r = sys_tty_raw(0, &end.saved, err);
     }
     if (r == 0)
-        r = loop_run(end.loop);
+        r = session->input_alone && !end.input ? -ECANCELED : loop_run(end.loop);
     sys_tty_restore(&end.saved);
     loop_free(end.loop);
     return r;

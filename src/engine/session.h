@@ -15,6 +15,8 @@ struct session {
     int sock;                /* to the monitor; see attach.h */
     bool input;              /* pass our stdin on */
     bool terminal;           /* our stdin is a terminal: raw mode, window size, detach keys */
+    bool mute[3];            /* by descriptor: what comes for it is dropped */
+    bool input_alone;        /* it ends with the input: -ECANCELED */
     const char *detach_keys; /* the bytes that leave it, SESSION_KEYS_MAX at most; "": none */
     void (*on_signal)(void *data, int signal); /* gets the signals; NULL: they act as usual */
     void *data;

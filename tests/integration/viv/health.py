@@ -48,6 +48,45 @@ def test_a_start_period_forgives_and_time_runs_out():
         b.viv("rm", "-f", "s", "t").ok()
 
 
+def test_checks_come_sooner_while_it_starts():
+    with box() as b:
+        b.start("--health-cmd", "test -e /tmp/good", "--health-interval", "1h",
+                "--health-start-period", "1h", "--health-start-interval", "50ms", name="s")
+        eventually(lambda: len(health(b, "s")["Log"]) >= 3)
+        equal((health(b, "s")["Status"], health(b, "s")["FailingStreak"]), ("starting", 0))
+        b.viv("exec", "s", "touch", "/tmp/good").ok()
+        eventually(lambda: health(b, "s")["Status"] == "healthy")
+        ends = [entry["End"] for entry in health(b, "s")["Log"]]
+        b.start("--health-cmd", "false", "--health-interval", "50ms", name="beat")
+        eventually(lambda: len(health(b, "beat")["Log"]) >= 3)
+        equal([entry["End"] for entry in health(b, "s")["Log"]], ends)  # the next is in an hour
+
+
+def test_what_is_unhealthy_is_ended_or_started_again():
+    with box() as b:
+        check_ = ("--health-cmd", "test ! -e /dev/shm/bad", "--health-interval", "50ms",
+                  "--health-retries", "2", "--stop-timeout", "60")
+        script = "trap 'exit 5' TERM; until false; do sleep 0.05; done"
+        for action, code in (("none", None), ("kill", 137), ("stop", 5), ("restart", 5)):
+            b.start(*check_, "--health-on-failure", action, name=action, script=script)
+            first = b.pid(action)
+            eventually(lambda name=action: health(b, name)["Status"] == "healthy")
+            b.viv("exec", action, "touch", "/dev/shm/bad").ok()
+            if action == "restart":  # with a /dev/shm of its own
+                eventually(lambda old=first: b.pid("restart") not in (0, old), 60)
+                eventually(lambda: health(b, "restart")["Status"] == "healthy", 60)
+            elif code:
+                eventually(lambda name=action: b.inspect(name)["State"]["Status"] == "exited", 60)
+                equal(b.inspect(action)["State"]["ExitCode"], code)
+            else:
+                eventually(lambda: health(b, "none")["Status"] == "unhealthy")
+                equal(b.pid("none"), first)
+        codes = b.viv("events", "--no-stream", "--filter", "event=die", "--filter",
+                      "container=restart", "--format", "{{.Actor.Attributes.exitCode}}").ok().out
+        equal(codes, "5\n")
+        b.viv("rm", "-f", "none", "restart").ok()
+
+
 def test_by_hand_and_wrong_use():
     with box() as b:
         b.start("--health-cmd", "test -e /tmp/good", "--health-interval", "1h", name="m")
@@ -64,5 +103,10 @@ def test_by_hand_and_wrong_use():
         for words, part in ((["--health-interval", "5s"], "--health-cmd"),
                             (["--no-healthcheck", "--health-cmd", "true"], "contradict"),
                             (["--health-cmd", "true", "--health-retries", "0"], "from 1"),
+                            (["--health-on-failure", "kill"], "--health-cmd"),
+                            (["--health-cmd", "true", "--health-on-failure", "restart", "--rm"],
+                             "give one of them"),
+                            (["--health-cmd", "true", "--health-on-failure", "restart", "--restart",
+                              "always"], "both start it again"),
                             (["--health-cmd", "true", "--health-interval", "0"], "from 1ms")):
             fails(b.viv("run", *words, "busybox", "true"), 125, part)

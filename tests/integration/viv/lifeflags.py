@@ -120,6 +120,60 @@ def fds(pid):
     return found
 
 
+def test_the_chosen_streams_are_sat_at():
+    with box() as b:
+        def attached(*words, **more):
+            return b.run(*words, "busybox", "--", "sh", "-c", "cat; echo out; echo err >&2; exit 3",
+                         **more)
+
+        for words, out, err in ((["-a", "stdout"], "out\n", ""), (["-a", "STDERR"], "", "err\n"),
+                                (["-a", "stdout", "--attach", "stderr"], "out\n", "err\n"),
+                                (["-i", "-a", "stdin,stdout"], "in\nout\n", "")):
+            done = attached(*words, stdin="in\n")
+            equal((words, done.out, done.err, done.status), (words, out, err, 3))
+        # the input alone: it goes on in the background, and its id is told
+        done = b.viv("run", "--name", "deep", "-i", "-a", "stdin", *b.flags(), "busybox", "--", "sh",
+                     "-c", "cat; sleep 0.1; echo end", stdin="in\n").ok()
+        equal(done.out.strip(), b.inspect("deep")["Id"])
+        equal(b.viv("wait", "deep").ok().out, "0\n")
+        equal(b.viv("logs", "deep").ok().out, "in\nend\n")
+        fails(attached("-a", "stdio"), 125, "stdin, stdout or stderr")
+        fails(attached("-d", "-a", "stdout"), 125, "contradict")
+
+
+def test_descriptors_are_passed_on():
+    read = ["busybox", "--", "sh", "-c", "cat <&3; echo to4 >&4; ls /proc/self/fd"]
+    with box() as b:
+        def passing(flags, words, name="run"):
+            (work() / "three").write_text("from3\n")
+            with open(work() / "three", "rb") as three, open(work() / "four", "wb") as four:
+                script = f'exec 3<&{three.fileno()} 4>&{four.fileno()}; exec "$@"'
+                return run("bash", "-c", script, "bash", program("viv"), "--root", b.store, name,
+                           *flags, *words, pass_fds=(three.fileno(), four.fileno()))
+
+        fails(b.run("--preserve-fds", "1", "busybox", "true"), 125, "descriptor 3 is not open")
+        fails(b.run("--preserve-fds", "9999", "busybox", "true"), 125, "at most 1024")
+        fails(b.run("--preserve-fds", "1", "--isolation", "vm", "busybox", "true"), 125)
+        b.start(name="s")
+        for done in (passing(["--rm", "--preserve-fds", "2", *b.flags()], read),
+                     passing(["--preserve-fds", "2"], ["s", *read[2:]], "exec")):
+            equal(done.ok().out.splitlines()[0], "from3")
+            equal((work() / "four").read_text(), "to4\n")
+            found = {int(line) for line in done.out.splitlines()[1:]}
+            check({0, 1, 2, 3, 4} <= found and len(found) <= 6, found)  # and what ls itself opens
+        # nobody but the workload keeps them: when it has closed its own, they are closed
+        name = unique("fd")
+        reader, writer = os.pipe()
+        passed = run("bash", "-c", f'exec 3>&{writer} {writer}>&-; exec "$@"', "bash", program("viv"),
+                     "--root", b.store, "run", "-d", "--name", name, "--preserve-fds", "1", *b.flags(),
+                     "busybox", "--", "sh", "-c", "echo begun >&3; exec 3>&-; sleep 1000", pass_fds=(writer,))
+        os.close(writer)
+        passed.ok()
+        with open(reader, encoding="utf-8") as end:
+            equal(end.read(), "begun\n")
+        equal(status(b, name), "running")
+
+
 def test_a_file_gets_the_id():
     with box() as b:
         path = work() / "cid"
