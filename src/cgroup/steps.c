@@ -745,31 +745,59 @@ static const char *join_dir(struct builder *b, const char *unified, pid_t init)
     return path_is_below(dir, unified) && exists(b, dir) ? dir : unified;
 }
 
+static int no_sub(const char *dir, struct error *err)
+{
+    return error_set(err, ENOENT, "there is no cgroup %s; make it first", dir);
+}
+
+/* In each v1 hierarchy; a path without controllers is taken where it is there, and must be in one.
+ */
+static int join_v1(struct builder *b, const struct cgroup_saved *saved,
+        const struct cgroup_sub_list *subs, struct error *err)
+{
+    const struct cgroup_sub *unified = cgroup_sub_find(subs, NULL);
+    bool found = saved->unified && unified && exists(b, join(b, saved->unified, unified->path));
+    const char *missing = NULL;
+
+    for (size_t i = 0; i < saved->v1.count; i++) {
+        const char *dir = saved->v1.items[i].path;
+        const struct cgroup_sub *sub = cgroup_sub_find(subs, saved->v1.items[i].controllers);
+        const char *below = sub ? join(b, dir, sub->path) : dir;
+        if (!sub || exists(b, below)) {
+            dir = below;
+            found = true;
+        } else if (sub->controllers) {
+            return no_sub(below, err);
+        } else {
+            missing = below;
+        }
+        int slot = new_tasks_slot(b, dir, err);
+        if (slot < 0)
+            return slot;
+        add_open(b, dir, false, slot);
+    }
+    return missing && !found ? no_sub(missing, err) : 0;
+}
+
 int cgroup_steps_join(struct plan *plan, const struct cgroup_saved *saved, pid_t init,
-        const char *sub, struct cgroup_result *ret, struct error *err)
+        const struct cgroup_sub_list *subs, struct cgroup_result *ret, struct error *err)
 {
     struct cgroup_layout layout = {0};
     struct cgroup_request request = {.place = STEP_HOST, .pointer = ""};
     struct builder b = {plan, &layout, &request, ret};
 
     *ret = (struct cgroup_result){.unified_slot = -1, .saved = *saved};
-    if (sub && path_has_dotdot(sub))
-        return error_set(err, EINVAL, "cgroup \"%s\": it may not have \"..\" in it", sub);
-    for (size_t i = 0; i < saved->v1.count; i++) {
-        const char *dir = saved->v1.items[i].path;
-        dir = sub && exists(&b, join(&b, dir, sub)) ? join(&b, dir, sub) : dir;
-        int slot = new_tasks_slot(&b, dir, err);
-        if (slot < 0)
-            return slot;
-        add_open(&b, dir, false, slot);
-    }
-    if (!saved->unified)
-        return 0;
-    const char *dir = sub ? join(&b, saved->unified, sub) : saved->unified;
+    int r = cgroup_sub_check(subs, saved, err);
+    if (r == 0)
+        r = join_v1(&b, saved, subs, err);
+    if (r < 0 || !saved->unified)
+        return r;
+    const struct cgroup_sub *sub = cgroup_sub_find(subs, NULL);
+    const char *dir = sub ? join(&b, saved->unified, sub->path) : saved->unified;
     if (sub && !exists(&b, dir) && !saved->v1.count)
-        return error_set(err, ENOENT, "there is no cgroup %s; make it first", dir);
+        return no_sub(dir, err);
     if (!sub && *read_text(&b, dir, "cgroup.subtree_control")) {
-        int r = cgroup_layout_detect(plan->arena, &layout, err);
+        r = cgroup_layout_detect(plan->arena, &layout, err);
         if (r < 0)
             return r;
         dir = join_dir(&b, dir, init);

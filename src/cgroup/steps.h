@@ -17,6 +17,7 @@
 #include "cgroup/layout.h"
 #include "cgroup/request.h"
 #include "cgroup/saved.h"
+#include "cgroup/sub.h"
 #include "plan/plan.h"
 
 /* A limit that could not be set, or a hierarchy that could not be used. */
@@ -64,10 +65,9 @@ int cgroup_steps_descend(struct plan *plan, const struct cgroup_request *request
 /*
  * For one more process in an existing group: opens what attach and the clone step need. `init` is
  * the sandbox's first process: where the group's own directory may hold no processes any more (v2,
- * the workload made cgroups below it), the new one is put beside it. `sub` is a path below the
- * group
- * (`exec --cgroup`), or NULL. After this, cgroup_steps_attach with the same `result`, with manager
- * CGROUP_MANAGER_FS.
+ * the workload made cgroups below it), the new one is put beside it. `subs` are paths below the
+ * group (`exec --cgroup`), or NULL; -ENOENT where one is not there. After this, cgroup_steps_attach
+ * with the same `result`, with manager CGROUP_MANAGER_FS.
  */
 int cgroup_steps_join(struct plan *plan, const struct cgroup_saved *saved, pid_t init,
-        const char *sub, struct cgroup_result *ret, struct error *err);
+        const struct cgroup_sub_list *subs, struct cgroup_result *ret, struct error *err);

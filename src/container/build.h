@@ -96,7 +96,7 @@ struct container_exec_request {
     pid_t init;          /* of the container, as the host sees it */
     uint64_t namespaces; /* CLONE_NEW* of the kinds to join, from container_exec_kinds() */
     const struct cgroup_saved *cgroup;
-    const char *sub_cgroup; /* below the container's; NULL: its own */
+    const struct cgroup_sub_list *sub_cgroups; /* below the container's; NULL: its own */
     const struct spec_state *state;
     const char *console_socket; /* path; NULL: none */
     int console_fd;             /* connected already; -1: none */

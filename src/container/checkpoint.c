@@ -30,7 +30,7 @@ static void add_common(
             {options->lazy_pages, "--lazy-pages"}, {options->file_locks, "--file-locks"},
             {options->auto_dedup, "--auto-dedup"}, {options->link_remap, "--link-remap"},
             {options->tcp_skip_in_flight, "--skip-in-flight"},
-            {options->leave_running, "--leave-running"}};
+            {options->leave_running, "--leave-running"}, {options->tcp_close, "--tcp-close"}};
     const char *word;
 
     strv_add(arena, words, "--images-dir");
@@ -46,6 +46,10 @@ static void add_common(
     for (size_t i = 0; i < ARRAY_SIZE(flags); i++)
         if (flags[i].wanted)
             strv_add(arena, words, flags[i].word);
+    if (options->network_lock) {
+        strv_add(arena, words, "--network-lock");
+        strv_add(arena, words, options->network_lock);
+    }
     strv_foreach (word, &options->empty_ns) {
         strv_add(arena, words, arena_printf(arena, "--empty-ns=%s", word));
     }

@@ -16,10 +16,12 @@ struct checkpoint_options {
     const char *cgroups; /* soft, full, strict, ignore */
     const char *page_server;
     const char *status_fd;
+    const char *network_lock; /* iptables, nftables, skip */
     struct strv empty_ns;
     bool leave_running, tcp_established, tcp_skip_in_flight, ext_unix_sk, shell_job, lazy_pages;
     bool file_locks, pre_dump, auto_dedup, link_remap;
-    const char *lsm_profile, *lsm_mount_context; /* of restore */
+    bool tcp_close; /* of restore, as what follows */
+    const char *lsm_profile, *lsm_mount_context;
 };
 
 /* Writes a running container's processes to the images; it has stopped then, unless leave_running

@@ -86,7 +86,7 @@ static int add_host_steps(struct exec_build *build, struct error *err)
     else if (request->console_fd >= 0)
         build->built->console_slot = plan_new_slot(plan);
     return cgroup_steps_join(
-            plan, request->cgroup, request->init, request->sub_cgroup, &build->built->cgroup, err);
+            plan, request->cgroup, request->init, request->sub_cgroups, &build->built->cgroup, err);
 }
 
 static int add_child_steps(struct exec_build *build, struct error *err)

@@ -33,13 +33,15 @@ int oci_features(struct oci *oci, int argc, char **argv, struct error *err)
 }
 
 struct spec_options {
-    const char *bundle;
+    const char *bundle, *file;
     bool rootless;
 };
 
 static const struct option_row spec_rows[] = {
         OPTION('b', "bundle", OPTION_TEXT, struct spec_options, bundle, "DIR",
                 "where config.json is written"),
+        OPTION('f', "file", OPTION_TEXT, struct spec_options, file, "FILE",
+                "another name than config.json; what is there is replaced"),
         OPTION(0, "rootless", OPTION_FLAG, struct spec_options, rootless, NULL,
                 "for an ordinary user"),
 };
@@ -57,15 +59,16 @@ int oci_spec(struct oci *oci, int argc, char **argv, struct error *err)
     if (r != 0)
         return r < 0 ? r : 0;
     const char *bundle = options.bundle;
+    const char *file = options.file ? options.file : "config.json";
     enum spec_default kind = options.rootless ? SPEC_DEFAULT_ROOTLESS : SPEC_DEFAULT_OCI;
     _cleanup_close_ int dir = open(bundle, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (dir < 0)
         return error_sys(err, errno, "open the bundle %s", bundle);
-    if (faccessat(dir, "config.json", F_OK, AT_SYMLINK_NOFOLLOW) == 0)
+    if (!options.file && faccessat(dir, file, F_OK, AT_SYMLINK_NOFOLLOW) == 0)
         return error_set(err, EEXIST, "File config.json exists. Remove it first");
     struct spec *spec = spec_default_new(oci->arena, kind, geteuid(), getegid());
     _cleanup_json_ struct json_object *json = spec_write(spec);
     const char *text = json_text_pretty(json);
-    r = io_replace_file_at(dir, "config.json", text, strlen(text), 0666, false);
-    return r < 0 ? error_sys(err, -r, "write %s/config.json", bundle) : 0;
+    r = io_replace_file_at(dir, file, text, strlen(text), 0666, false);
+    return r < 0 ? error_sys(err, -r, "write %s/%s", bundle, file) : 0;
 }

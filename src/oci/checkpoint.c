@@ -31,6 +31,8 @@ static const struct option_row common_rows[] = {
                 "how control groups are restored"),
         ROW(0, "empty-ns", LIST, criu.empty_ns, "NAMESPACE", "made, and left empty"),
         ROW(0, "auto-dedup", FLAG, criu.auto_dedup, NULL, "pages that are read twice go"),
+        ROW(0, "network-lock", CHOICE, criu.network_lock, "iptables|nftables|skip",
+                "how its network is kept still meanwhile"),
 };
 static const struct option_row dump_rows[] = {
         ROW(0, "parent-path", TEXT, criu.parent, "DIR",
@@ -49,6 +51,7 @@ static const struct option_row restore_rows[] = {
         ROW(0, "console-socket", TEXT, console_socket, "SOCKET", "refused: see --shell-job"),
         ROW(0, "no-subreaper", FLAG, no_subreaper, NULL, "orphans go to this process's parent"),
         ROW(0, "no-pivot", FLAG, no_pivot, NULL, "accepted: CRIU changes the root"),
+        ROW(0, "tcp-close", FLAG, criu.tcp_close, NULL, "TCP connections come back closed"),
         ROW(0, "lsm-profile", TEXT, criu.lsm_profile, "TYPE:NAME", "another security profile"),
         ROW(0, "lsm-mount-context", TEXT, criu.lsm_mount_context, "CONTEXT", "another mount label"),
 };

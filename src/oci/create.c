@@ -294,6 +294,8 @@ static int start(struct oci *oci, struct create *create, struct streams *streams
     if (r < 0)
         return r;
     create->request.wait_for_start = create->request.notify;
+    if (!create->detach)
+        oci_hold_signals();
     r = make(oci, create, making, err);
     return r < 0 || !create->request.notify ? r : start_notifying(oci, create, making, err);
 }

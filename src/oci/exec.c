@@ -6,6 +6,7 @@
 #include "base/cleanup.h"
 #include "base/io.h"
 #include "base/str.h"
+#include "cgroup/sub.h"
 #include "container/annotations.h"
 #include "engine/vm_call.h"
 #include "engine/vm_exec.h"
@@ -17,13 +18,15 @@
 struct exec {
     const char *process_file;
     const char *cwd, *user, *console_socket, *pid_file, *pidfd_socket;
-    const char *label, *apparmor, *cgroup;
-    struct strv env, caps, gids;
+    const char *label, *apparmor;
+    struct strv env, caps, gids, cgroups;
+    struct opt_bool no_new_privs;
     struct opt_u64 preserve_fds;
-    bool tty, detach, no_new_privs, ignore_paused;
+    bool tty, detach, ignore_paused;
     struct strv words; /* the id, then the command */
     struct container container;
     struct spec spec;
+    struct cgroup_sub_list sub_cgroups;
     struct container_host host;
     struct container_exec_request request;
 };
@@ -44,10 +47,11 @@ static const struct option_row rows[] = {
         ROW(0, "pidfd-socket", TEXT, pidfd_socket, "SOCKET", "receives a pidfd of it"),
         ROW(0, "process-label", TEXT, label, "LABEL", "its SELinux label"),
         ROW(0, "apparmor", TEXT, apparmor, "PROFILE", "its AppArmor profile"),
-        ROW(0, "no-new-privs", FLAG, no_new_privs, NULL, "gains no privileges by execve"),
+        ROW(0, "no-new-privs", SWITCH, no_new_privs, NULL, "gains no privileges by execve"),
         ROW('c', "cap", LIST, caps, "CAPABILITY", "one more capability"),
         ROW(0, "preserve-fds", COUNT, preserve_fds, "N", "so many descriptors more go to it"),
-        ROW(0, "cgroup", TEXT, cgroup, "PATH", "in this cgroup below the container's"),
+        ROW(0, "cgroup", LIST, cgroups, "[CONTROLLER,...:]PATH",
+                "in this cgroup below the container's"),
         ROW(0, "ignore-paused", FLAG, ignore_paused, NULL, "also while the container is paused"),
 };
 static const struct option_table table = OPTION_TABLE("Options", rows);
@@ -76,18 +80,20 @@ static int parse(struct oci *oci, struct exec *exec, int argc, char **argv, stru
 static int set_gids(
         struct oci *oci, struct exec *exec, struct spec_process *process, struct error *err)
 {
-    uint32_t *gids = arena_new_array(oci->arena, uint32_t, exec->gids.count + 1);
+    size_t count = process->user.additionalGids.count;
+    uint32_t *gids = arena_new_array(oci->arena, uint32_t, count + exec->gids.count + 1);
+    const char *word;
 
-    for (size_t i = 0; i < exec->gids.count; i++)
-        if (str_to_u32(exec->gids.words[i], &gids[i]) < 0 || gids[i] == UINT32_MAX)
-            return error_set(err, EINVAL,
-                    "flag --additional-gids wants a group's number, not "
-                    "\"%s\"",
-                    exec->gids.words[i]);
-    if (exec->gids.count) {
-        process->user.additionalGids.items = gids;
-        process->user.additionalGids.count = exec->gids.count;
+    for (size_t i = 0; i < count; i++)
+        gids[i] = process->user.additionalGids.items[i];
+    strv_foreach (word, &exec->gids) {
+        if (str_to_u32(word, &gids[count]) < 0 || gids[count] == UINT32_MAX)
+            return error_set(
+                    err, EINVAL, "flag --additional-gids wants a group's number, not \"%s\"", word);
+        count++;
     }
+    process->user.additionalGids.items = gids;
+    process->user.additionalGids.count = count;
     return 0;
 }
 
@@ -129,7 +135,8 @@ static int change_process(struct oci *oci, struct exec *exec, struct error *err)
         process->selinuxLabel = exec->label;
     if (exec->apparmor)
         process->apparmorProfile = exec->apparmor;
-    process->noNewPrivileges = process->noNewPrivileges || exec->no_new_privs;
+    if (exec->no_new_privs.set)
+        process->noNewPrivileges = exec->no_new_privs.value;
     strv_foreach (word, &exec->env) {
         strv_add(oci->arena, &process->env, word);
     }
@@ -139,6 +146,8 @@ static int change_process(struct oci *oci, struct exec *exec, struct error *err)
         strv_add(oci->arena, &caps->bounding, word);
         strv_add(oci->arena, &caps->effective, word);
         strv_add(oci->arena, &caps->permitted, word);
+        if (strv_contains(&caps->inheritable, word)) /* or the kernel would not have it */
+            strv_add(oci->arena, &caps->ambient, word);
     }
     int r = set_user(oci, exec, process, err);
     return r < 0 ? r : set_gids(oci, exec, process, err);
@@ -204,7 +213,7 @@ static void fill_request(struct oci *oci, struct exec *exec)
     exec->request.init = state->pid;
     exec->request.namespaces = container_exec_kinds(state);
     exec->request.cgroup = &state->cgroup;
-    exec->request.sub_cgroup = exec->cgroup;
+    exec->request.sub_cgroups = &exec->sub_cgroups;
     exec->request.state = told;
     exec->request.console_socket = exec->spec.process->terminal ? exec->console_socket : NULL;
     exec->request.console_fd = -1;
@@ -216,6 +225,8 @@ static int prepare(struct oci *oci, struct exec *exec, struct error *err)
 {
     int r = oci_open(oci, exec->words.words[0], &exec->container, err);
 
+    if (r == 0)
+        r = cgroup_sub_parse(oci->arena, &exec->cgroups, &exec->sub_cgroups, err);
     if (r == 0)
         r = check_status(exec, err);
     if (r == 0)
@@ -230,6 +241,9 @@ static int make(struct exec *exec, struct streams *streams, struct error *err)
     struct container_apply apply = {0};
     struct container_making making;
     struct vm_exec inside = {.user = exec->user, .interactive = true};
+
+    if (!exec->detach)
+        oci_hold_signals();
     int r = vm_is(&exec->container)
                     ? vm_exec(&exec->container, &exec->request, &inside, &making, err)
                     : container_exec(&exec->request, &apply, &making, err);

@@ -60,6 +60,7 @@ static const struct option_row rows[] = {
         ROW(0, "rootless", CHOICE, rootless, "true|false|auto", "whether to do without root"),
         ROW(0, "criu", TEXT, criu, "PATH", "accepted and ignored, as runc does"),
         ROW('v', "version", FLAG, version, NULL, "tells the version"),
+        ROW('V', NULL, FLAG, version, NULL, NULL),
 };
 static const struct option_table table = OPTION_TABLE("Options", rows);
 static const struct option_command program = {.name = "viv-oci",
@@ -135,10 +136,27 @@ static int open_store(struct oci *oci, struct error *err)
     return store_open(oci->arena, oci->root, &oci->store, err);
 }
 
+/* help [COMMAND] */
+static int help(struct oci *oci, int argc, char **argv, struct error *err)
+{
+    char word[] = "--help";
+    char *words[] = {word, NULL};
+    const struct oci_command *command = argc > 1 ? find_command(argv[1]) : NULL;
+
+    if (command)
+        return command->run(oci, 1, words, err);
+    if (argc > 1)
+        return error_set(err, EINVAL, "No help topic for '%s'", argv[1]);
+    print_help();
+    return 0;
+}
+
 static int run_command(struct oci *oci, int argc, char **argv, struct error *err)
 {
     const struct oci_command *command = find_command(argv[0]);
 
+    if (!command && (str_equal(argv[0], "help") || str_equal(argv[0], "h")))
+        return help(oci, argc, argv, err);
     if (!command)
         return error_set(err, EINVAL, "No help topic for '%s'", argv[0]);
     bool needs_store = command->run != oci_spec && command->run != oci_features;

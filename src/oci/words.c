@@ -1,6 +1,7 @@
 #include "oci/words.h"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -12,6 +13,7 @@
 #include "container/seccomp.h"
 #include "engine/idrange.h"
 #include "engine/monitor.h"
+#include "engine/session.h"
 #include "security/seccomp_cache.h"
 #include "security/self.h"
 
@@ -19,7 +21,10 @@ int oci_read(const struct option_command *command, int argc, char **argv, struct
         void *into, struct strv *ret_rest, struct error *err)
 {
     _cleanup_buf_ struct buf text = {.max = 65536};
-    int r = options_parse(command, argc, argv, oci->arena, into, ret_rest, err);
+    struct option_command as_go_has_it = *command;
+
+    as_go_has_it.long_with_one_dash = true;
+    int r = options_parse(&as_go_has_it, argc, argv, oci->arena, into, ret_rest, err);
 
     if (r != OPTIONS_HELP)
         return r;
@@ -108,6 +113,15 @@ int oci_filter(struct oci *oci, const struct spec_seccomp *seccomp,
     if (r == 0)
         *ret = filter;
     return r;
+}
+
+void oci_hold_signals(void)
+{
+    sigset_t set;
+
+    sigemptyset(&set);
+    session_add_signals(&set);
+    sigprocmask(SIG_BLOCK, &set, NULL);
 }
 
 int oci_watch(struct container_making *making, struct streams *streams, struct error *err)

@@ -2,6 +2,7 @@
 import array
 import json
 import os
+import pathlib
 import re
 import signal
 import socket
@@ -287,6 +288,54 @@ def test_exec_in_a_cgroup_below():
         contains(oci("exec", "--cgroup", "/", name, "cat", "/proc/self/cgroup").ok().out, ":/")
         for wrong in ["..", "/../x", "a/../../b"]:
             fails(oci("exec", "--cgroup", wrong, name, "true"), 255, "..")
+        fails(oci("exec", "--cgroup", "not/there", name, "true"), 255, "make it first")
+        fails(oci("exec", "--cgroup", ":/", name, "true"), 255, "empty <controller> prefix")
+        fails(oci("exec", "--cgroup", "a", "--cgroup", "b", name, "true"), 255, "missing <controller>")
+        fails(oci("exec", "--cgroup", "nosuch:/", name, "true"), 255, "unknown controller nosuch")
+
+
+def group_of(name, controller):
+    """The container's directory in a v1 hierarchy; None where it is v2's."""
+    for line in open(f"/proc/{state(name)['pid']}/cgroup", encoding="ascii"):
+        _, controllers, path = line.strip().split(":", 2)
+        if controller in controllers.split(","):
+            return pathlib.Path("/sys/fs/cgroup") / controller / path.lstrip("/")
+    return None
+
+
+@ROOT_ONLY
+def test_exec_in_a_v1_hierarchys_group():
+    with container(linux={"namespaces": [{"type": "mount"}, {"type": "pid"}]}, hostname=None) as name:
+        pids, cpu = group_of(name, "pids"), group_of(name, "cpu")
+        if not pids or not cpu or pids == cpu:
+            skip("pids and cpu are no hierarchies of v1 here")
+        below = pids / "below"
+        below.mkdir()
+        try:
+            seen = oci("exec", "--cgroup", "pids:below", name, "cat", "/proc/self/cgroup").ok().lines()
+            ends = {line.split(":")[1]: line.endswith("/below") for line in seen}
+            check(ends["pids"] and not ends["cpu"], seen)
+            fails(oci("exec", "--cgroup", "pids,cpu:below", name, "true"), 255, "make it first")
+            fails(oci("exec", "--cgroup", "pids:below", "--cgroup", "cpu,pids:/", name, "true"), 255,
+                  "several times")
+            seen = oci("exec", "--cgroup", "below", name, "cat", "/proc/self/cgroup").ok().lines()
+            check(any(line.endswith("/below") for line in seen), seen)
+        finally:
+            eventually(lambda: not (below / "cgroup.procs").read_text())
+            below.rmdir()
+
+
+@ROOT_ONLY
+def test_exec_changes_the_containers_own_process():
+    user = {"uid": 0, "gid": 0, "additionalGids": [5]}
+    caps = {kind: ["CAP_KILL"] for kind in ["bounding", "effective", "permitted"]}
+    caps["inheritable"], caps["bounding"] = ["CAP_CHOWN"], ["CAP_KILL", "CAP_CHOWN"]
+    with container(process={"user": user, "capabilities": caps, "noNewPrivileges": True}) as name:
+        equal(oci("exec", "-g", "7", name, "id", "-G").ok().out, "0 5 7\n")
+        grep = ["grep", "-E", "NoNewPrivs|CapAmb", "/proc/self/status"]
+        equal(oci("exec", name, *grep).ok().out.split(), ["CapAmb:", "0" * 16, "NoNewPrivs:", "1"])
+        found = oci("exec", "--no-new-privs=false", "--cap", "CAP_CHOWN", name, *grep).ok()
+        equal(found.out.split(), ["CapAmb:", "0" * 15 + "1", "NoNewPrivs:", "0"])
 
 
 @ROOT_ONLY
