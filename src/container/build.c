@@ -7,6 +7,7 @@
 #include "container/console.h"
 #include "container/hook_steps.h"
 #include "container/notify.h"
+#include "container/outside.h"
 
 /* What the parts of a build hand to each other. */
 struct build {
@@ -359,6 +360,8 @@ static int add_workload(struct build *build, struct error *err)
     struct plan *plan = build->plan;
     int r = 0;
 
+    if (request->own_null && has(build, NS_MNT, NS_NEW))
+        outside_null_step(plan);
     add_console(build);
     if (has(build, NS_USER, NS_HOST))
         r = security_steps_limits(plan, STEP_CHILD, &build->security, err);

@@ -1,6 +1,7 @@
 #include "container/checkpoint.h"
 
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -8,7 +9,12 @@
 #include "base/cleanup.h"
 #include "base/io.h"
 #include "base/path.h"
+#include "cgroup/group.h"
+#include "container/annotations.h"
+#include "container/build_parts.h"
 #include "container/criu.h"
+#include "container/external.h"
+#include "container/outside.h"
 #include "spec/check.h"
 #include "sys/process.h"
 
@@ -74,45 +80,6 @@ static void add_config(
     strv_add(arena, words, file);
 }
 
-static bool is_bind(const struct spec_mount *mount)
-{
-    return str_equal(mount->type, "bind") || strv_contains(&mount->options, "bind") ||
-           strv_contains(&mount->options, "rbind");
-}
-
-/* Mounts of the host's files are not in the images: their places are named, and filled again. */
-static void add_binds(
-        struct arena *arena, const struct spec *spec, bool restore, struct strv *words)
-{
-    for (size_t i = 0; i < spec->mounts.count; i++) {
-        const struct spec_mount *mount = &spec->mounts.items[i];
-        if (!is_bind(mount))
-            continue;
-        strv_add(arena, words, "--external");
-        strv_add(arena, words,
-                restore ? arena_printf(arena, "mnt[%s]:%s", mount->destination, mount->source)
-                        : arena_printf(
-                                  arena, "mnt[%s]:%s", mount->destination, mount->destination));
-    }
-}
-
-/* So are the devices that mask files: on the way out those that are there (`pid`: the container's
- * first process), on the way in all that may be; CRIU passes over what the images do not have. */
-static void add_masks(struct arena *arena, const struct spec *spec, pid_t pid, struct strv *words)
-{
-    const struct strv *masked = &spec->linux.maskedPaths;
-    const char *path;
-
-    strv_foreach (path, masked) {
-        struct stat found;
-        if (pid && (lstat(arena_printf(arena, "/proc/%d/root%s", pid, path), &found) < 0 ||
-                           !S_ISCHR(found.st_mode)))
-            continue;
-        strv_add(arena, words, "--external");
-        strv_add(arena, words, arena_printf(arena, "mnt[%s]:%s", path, pid ? path : "/dev/null"));
-    }
-}
-
 static int copy_out(int from_fd, const char *from, int to_fd, const char *to, struct error *err)
 {
     _cleanup_buf_ struct buf text = {.max = JSON_SIZE_MAX};
@@ -148,8 +115,7 @@ static void add_dump(const struct container *container, const struct checkpoint_
     strv_add(arena, words, container->state.rootfs);
     add_common(arena, options, words);
     add_config(arena, &container->state.annotations, words);
-    add_binds(arena, spec, false, words);
-    add_masks(arena, spec, container->state.pid, words);
+    external_add_dump(arena, spec, container->state.pid, words);
     if (options->parent) {
         strv_add(arena, words, "--prev-images-dir");
         strv_add(arena, words, options->parent);
@@ -186,10 +152,13 @@ int container_checkpoint(const struct container *container,
     r = copy_out(container->dir_fd, "state.json", images, STATE, err);
     if (r == 0)
         r = copy_out(container->dir_fd, "config.json", images, CONFIG, err);
+    if (r == 0)
+        r = external_save_streams(images, &container->state.streams, err);
     if (r < 0)
         return r;
     add_dump(container, options, &spec, &words);
-    r = criu_run(container->arena, &words, NULL, NULL, err);
+    struct criu_call call = {.words = words};
+    r = criu_run(container->arena, &call, err);
     return r < 0 ? error_prefix(err, "checkpoint container %s", container->state.id) : 0;
 }
 
@@ -200,7 +169,29 @@ struct restore {
     int dir_fd;
     struct container_state state;
     struct spec spec;
+    struct strv streams; /* of the container that was written, as outside_stream_names() has them */
 };
+
+/* The bundle's, in which an engine may have written other paths by now; without one, that of the
+ * container that was written. */
+static int load_config(struct restore *restore, int images, struct arena *arena, struct error *err)
+{
+    struct container_state *state = &restore->state;
+    struct spec *spec = &restore->spec;
+    _cleanup_close_ int bundle = open(restore->bundle, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+    if (bundle < 0)
+        return error_sys(err, errno, "open the bundle %s", restore->bundle);
+    int r = spec_load_at(bundle, "config.json", arena, spec, NULL, err);
+    if (r == -ENOENT) {
+        r = spec_load_at(images, CONFIG, arena, spec, NULL, err);
+    } else if (r == 0) {
+        r = container_annotations_apply(arena, spec, err);
+        state->annotations = spec->annotations;
+        state->poststop = spec->hooks.poststop;
+    }
+    return r < 0 ? r : container_save_config(restore->dir_fd, restore->id, spec, err);
+}
 
 static int load(struct restore *restore, const struct checkpoint_options *options,
         struct arena *arena, struct error *err)
@@ -215,11 +206,13 @@ static int load(struct restore *restore, const struct checkpoint_options *option
         return error_sys(err, -r, "read " STATE " from the images %s", options->images);
     r = container_state_parse(buf_text(&text), text.length, arena, &restore->state, err);
     if (r == 0)
-        r = spec_load_at(images, CONFIG, arena, &restore->spec, NULL, err);
+        r = load_config(restore, images, arena, err);
     if (r == 0)
-        r = copy_out(images, CONFIG, restore->dir_fd, "config.json", err);
+        r = external_load_streams(images, arena, &restore->streams, err);
     if (r < 0)
         return r;
+    restore->state.streams = (struct strv){0};
+    outside_stream_names(arena, &restore->state.streams);
     const char *root = restore->spec.root ? restore->spec.root->path : "/";
     restore->state.id = restore->id;
     restore->state.bundle = restore->bundle;
@@ -244,29 +237,45 @@ static int run_restore(struct restore *restore, const struct checkpoint_options 
         struct arena *arena, struct error *err)
 {
     const char *place = path_join(arena, restore->dir, PLACE);
-    struct strv words = {0};
+    _cleanup_criu_ struct criu_call call = {.root = restore->state.rootfs, .place = place};
+    struct strv *words = &call.words;
 
     if (mkdirat(restore->dir_fd, PLACE, 0700) < 0)
         return error_sys(err, errno, "make %s", place);
-    strv_add(arena, &words, "restore");
-    strv_add(arena, &words, "--restore-detached");
-    strv_add(arena, &words, "--pidfile");
-    strv_add(arena, &words, path_join(arena, restore->dir, PIDFILE));
-    strv_add(arena, &words, "--root");
-    strv_add(arena, &words, place);
-    add_common(arena, options, &words);
-    add_config(arena, &restore->state.annotations, &words);
-    add_binds(arena, &restore->spec, true, &words);
-    add_masks(arena, &restore->spec, 0, &words);
+    strv_add(arena, words, "restore");
+    strv_add(arena, words, "--restore-detached");
+    strv_add(arena, words, "--pidfile");
+    strv_add(arena, words, path_join(arena, restore->dir, PIDFILE));
+    strv_add(arena, words, "--root");
+    strv_add(arena, words, place);
+    add_common(arena, options, words);
+    add_config(arena, &restore->state.annotations, words);
+    external_add_restore(arena, &restore->spec, words);
+    int r = external_add_inherited(arena, &restore->spec, &restore->streams, &call, err);
+    if (r < 0)
+        return r;
     if (options->lsm_profile) {
-        strv_add(arena, &words, "--lsm-profile");
-        strv_add(arena, &words, options->lsm_profile);
+        strv_add(arena, words, "--lsm-profile");
+        strv_add(arena, words, options->lsm_profile);
     }
     if (options->lsm_mount_context) {
-        strv_add(arena, &words, "--lsm-mount-context");
-        strv_add(arena, &words, options->lsm_mount_context);
+        strv_add(arena, words, "--lsm-mount-context");
+        strv_add(arena, words, options->lsm_mount_context);
     }
-    return criu_run(arena, &words, restore->state.rootfs, place, err);
+    return criu_run(arena, &call, err);
+}
+
+/* CRIU makes the control group again, but not the filter of its devices. */
+static int confine(struct restore *restore, const struct checkpoint_options *options,
+        struct arena *arena, struct error *err)
+{
+    const struct cgroup_saved *group = &restore->state.cgroup;
+    struct cgroup_limits limits;
+
+    if (!group->manager || str_equal(options->cgroups, "ignore"))
+        return 0;
+    build_limits(arena, &restore->spec.linux.resources, true, &limits);
+    return cgroup_update(group, &limits, "/linux/resources", err);
 }
 
 static int restore_reserved(struct restore *restore, const struct checkpoint_options *options,
@@ -283,7 +292,12 @@ static int restore_reserved(struct restore *restore, const struct checkpoint_opt
     restore->state.pid = *ret_pid;
     restore->state.making = false;
     sys_process_start_time(*ret_pid, &restore->state.start_time);
-    return container_state_save(restore->dir_fd, &restore->state, err);
+    r = confine(restore, options, arena, err);
+    if (r == 0)
+        r = container_state_save(restore->dir_fd, &restore->state, err);
+    if (r < 0)
+        kill(*ret_pid, SIGKILL);
+    return r;
 }
 
 int container_restore(const struct store *store, const char *id, const char *bundle,

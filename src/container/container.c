@@ -191,6 +191,7 @@ static void start_state(struct container_request *request, struct container_stat
             .making = true,
             .namespaces = kinds_of(spec),
             .own_pids = pids && str_empty(pids->path),
+            .streams = request->streams,
             .poststart = spec->hooks.poststart,
             .poststop = spec->hooks.poststop,
     };
@@ -215,13 +216,13 @@ int container_plan(
     return r;
 }
 
-static int save_config(const struct container_request *request, struct error *err)
+int container_save_config(int dir_fd, const char *id, const struct spec *spec, struct error *err)
 {
-    _cleanup_json_ struct json_object *json = spec_write(request->spec);
+    _cleanup_json_ struct json_object *json = spec_write(spec);
     const char *text = json_text(json);
-    int r = io_replace_file_at(request->dir_fd, "config.json", text, strlen(text), 0600, false);
+    int r = io_replace_file_at(dir_fd, "config.json", text, strlen(text), 0600, false);
 
-    return r < 0 ? error_sys(err, -r, "write config.json of %s", request->id) : 0;
+    return r < 0 ? error_sys(err, -r, "write config.json of %s", id) : 0;
 }
 
 static int plan_container(void *data, struct container_request *request,
@@ -247,7 +248,7 @@ int container_make_by(const struct container_planner *planner, struct container_
     if (r == 0)
         r = container_state_save(request->dir_fd, &ret->state, err);
     if (r == 0)
-        r = save_config(request, err);
+        r = container_save_config(request->dir_fd, request->id, request->spec, err);
     if (r < 0)
         return r;
     plan_run_init(&ret->run, &ret->plan);

@@ -68,6 +68,9 @@ int container_make(const struct store *store, struct container_request *request,
 int container_make_in(struct container_request *request, const struct container_apply *apply,
         struct container_making *ret, struct error *err);
 
+/* Writes config.json into a container's folder of the store. */
+int container_save_config(int dir_fd, const char *id, const struct spec *spec, struct error *err);
+
 /* For explain: builds the plan of a request and touches nothing. */
 int container_plan(
         struct container_request *request, struct container_making *ret, struct error *err);

@@ -17,6 +17,7 @@
 #define NOT_FOUND 127
 #define NO_MOUNT 126
 #define LINES_TOLD 3
+#define INHERITED_FIRST 64 /* criu's own are below */
 
 /* The root as a mount of its own, where CRIU's changes stay unseen. */
 static int own_root(const char *root, const char *place)
@@ -29,8 +30,10 @@ static int own_root(const char *root, const char *place)
 }
 
 /* In the child: never returns. */
-static void become_criu(const struct strv *words, const char *root, const char *place, int output)
+static void become_criu(const struct strv *words, const struct criu_call *call, int output)
 {
+    const char *root = call->root, *place = call->place;
+
     if (dup2(output, 1) < 0 || dup2(output, 2) < 0)
         _exit(NO_MOUNT);
     int r = root ? own_root(root, place) : 0;
@@ -80,8 +83,27 @@ static int judge(int status, struct buf *output, struct error *err)
             err, EIO, "criu failed: %s", output->length ? tail(output->data) : "no output");
 }
 
-int criu_run(struct arena *arena, const struct strv *words, const char *root, const char *place,
-        struct error *err)
+int criu_inherit(
+        struct arena *arena, struct criu_call *call, int fd, const char *key, struct error *err)
+{
+    if (call->count == CRIU_INHERITED_MAX)
+        return error_set(err, E2BIG, "more than %d descriptors for criu", CRIU_INHERITED_MAX);
+    int copy = fcntl(fd, F_DUPFD, INHERITED_FIRST);
+    if (copy < 0)
+        return error_sys(err, errno, "copy descriptor %d for criu", fd);
+    call->inherited[call->count++] = copy;
+    strv_add(arena, &call->words, "--inherit-fd");
+    strv_add(arena, &call->words, arena_printf(arena, "fd[%d]:%s", copy, key));
+    return 0;
+}
+
+void criu_end(struct criu_call *call)
+{
+    while (call->count)
+        close(call->inherited[--call->count]);
+}
+
+int criu_run(struct arena *arena, const struct criu_call *call, struct error *err)
 {
     _cleanup_buf_ struct buf output = {.max = OUTPUT_MAX};
     struct strv argv = {0};
@@ -89,14 +111,14 @@ int criu_run(struct arena *arena, const struct strv *words, const char *root, co
     int ends[2], status = 0;
 
     strv_add(arena, &argv, PROGRAM);
-    strv_foreach (word, words) {
+    strv_foreach (word, &call->words) {
         strv_add(arena, &argv, word);
     }
     if (pipe2(ends, O_CLOEXEC) < 0)
         return error_sys(err, errno, "make a pipe for criu");
     pid_t pid = fork();
     if (pid == 0)
-        become_criu(&argv, root, place, ends[1]);
+        become_criu(&argv, call, ends[1]);
     close(ends[1]);
     _cleanup_close_ int from = ends[0];
     if (pid < 0)

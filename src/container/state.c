@@ -33,6 +33,7 @@ static const struct field fields[] = {
         FIELD(struct container_state, start_time, FIELD_U64),
         FIELD(struct container_state, namespaces, FIELD_U64),
         FIELD(struct container_state, own_pids, FIELD_BOOL),
+        FIELD(struct container_state, streams, FIELD_STRV),
         FIELDS_OF(cgroup, FIELD_RECORD, &cgroup_saved_record),
         FIELDS_OF(resctrl, FIELD_RECORD, &resctrl_saved_record),
         FIELDS_OF(poststart, FIELD_LIST, &spec_hook_record),

@@ -25,6 +25,7 @@ struct container_state {
     uint64_t start_time;   /* of that process: tells it from another one with the same pid */
     uint64_t namespaces;   /* CLONE_NEW* of the kinds that are not the host's, for exec */
     bool own_pids;         /* its first process takes all others along when it ends */
+    struct strv streams;   /* pipes that it was given as its streams, by name; "": another thing */
     struct cgroup_saved cgroup;
     struct resctrl_saved resctrl;
     struct spec_hook_list poststart;

@@ -8,6 +8,7 @@
 #include "base/str.h"
 #include "container/annotations.h"
 #include "container/notify.h"
+#include "container/outside.h"
 #include "oci/command.h"
 #include "oci/machine.h"
 #include "oci/notify.h"
@@ -146,6 +147,9 @@ static void fill_request(struct oci *oci, struct create *create)
     request->no_pivot = create->no_pivot;
     request->no_new_keyring = create->no_new_keyring;
     request->preserve_fds = (unsigned)create->preserve_fds.value;
+    request->own_null = true;
+    if (!oci->machine)
+        outside_stream_names(oci->arena, &request->streams);
 }
 
 /* The filter, unless an annotation brings one that is compiled already. */

@@ -22,6 +22,8 @@ def prepare(guest):
     config["root"] = {"path": "root", "readonly": False}
     config["process"].update(terminal=False, args=["/bin/sh", "-c", COUNTS])
     config["annotations"] = {"kept": "yes"}
+    for kind in ("bounding", "effective", "permitted"):
+        config["process"]["capabilities"][kind].append("CAP_MKNOD")
     guest.push(f"{TOP}/config.json", json.dumps(config))
     return oci
 
@@ -51,8 +53,36 @@ def test_a_container_goes_on_where_it_was():
         {oci} state again | jq -r '.status, .annotations.kept'
         {oci} exec again cat /proc/1/cmdline | tr '\\0' ' ' | cut -c 1-7
         {oci} exec again cat /proc/timer_list | wc -c
+        {oci} exec again sh -c 'mknod /dev/k c 1 11; head -c 1 /dev/k 2>&1 >/dev/null' | grep -o "not permitted"
         {oci} pause again; {oci} resume again; {oci} kill again KILL
         {oci} delete --force again
         {oci} list -q""", timeout=200)
     equal(found.ok().lines(), ["goes on", "gone", "stands still", "counts on", "pid", "running", "yes",
-                               "/bin/sh", "0"])
+                               "/bin/sh", "0", "not permitted"])
+
+
+def test_streams_that_an_engine_gave_are_connected_again():
+    """Pipes as conmon and containerd's shim make them; input that is the host's /dev/null."""
+    guest = rig("v2")
+    oci = prepare(guest)
+    config = json.loads(guest.run("cat", f"{TOP}/config.json").ok().out)
+    config["process"]["args"] = ["/bin/sh", "-c", "i=0; while :; do i=$((i + 1)); echo $i; sleep 0.05; done"]
+    guest.push(f"{TOP}/config.json", json.dumps(config))
+    found = guest.sh(f"""
+        set -e
+        cd {TOP}
+        trap '{oci} delete --force piped >/dev/null 2>&1' EXIT
+        some() {{ for i in $(seq 1200); do [ -s $1 ] && break; sleep 0.1; done; tail -n 1 $1; }}
+        {oci} run --detach piped </dev/null 2>&1 | cat >first &
+        some first >/dev/null
+        {oci} checkpoint --image-path img3 --work-path work piped
+        wait
+        jq -c 'map(.[:5])' img3/descriptors.json
+        {oci} restore --detach --bundle {TOP} --image-path img3 --work-path work piped \
+            </dev/null 2>&1 | cat >second &
+        some second >/dev/null
+        {oci} delete --force piped
+        wait
+        [ $(head -n 1 second) -ge $(tail -n 1 first) ] && echo goes on
+        {oci} list -q""", timeout=200)
+    equal(found.ok().lines(), ['["","pipe:","pipe:"]', "goes on"])
