@@ -1,0 +1,54 @@
+"""Podman's checkpoint and restore with viv-oci, by the configuration of docs/clients/podman.conf: in the
+rig, on whose kernel CRIU can work."""
+import contextlib
+
+from lib import *
+from box import image_tar
+
+RIG = "v2"
+BUILDS = ["plain"]
+TIMEOUT = 400
+IMAGE = "/tmp/viv-bb.tar"
+NAME = "viv-criu-test"
+COUNTS = "i=0; while :; do i=$((i + 1)); echo $i; sleep 0.05; done"
+
+guest = None
+
+
+@contextlib.contextmanager
+def shared():
+    global guest
+    guest = rig("v2")
+    guest.push(IMAGE, image_tar(work() / "bb.tar").read_bytes())
+    guest.push("/etc/containers/containers.conf.d/viv.conf",
+               (ROOT / "docs/clients/podman.conf").read_bytes())
+    guest.sh(f"mkdir -p /usr/local/bin; ln -sf {program('viv-oci')} /usr/local/bin/viv-oci").ok()
+    yield
+    guest.sh("rm -f /etc/containers/containers.conf.d/viv.conf /usr/local/bin/viv-oci").ok()
+
+
+def test_a_container_goes_on_and_its_log_too():
+    """Its output goes to conmon by pipes, which are others after the restore."""
+    found = guest.sh(f"""
+        set -e
+        podman() {{ command podman --log-level error --cgroup-manager cgroupfs "$@"; }}
+        trap 'podman rm -f -t 0 {NAME} >/dev/null 2>&1' EXIT
+        longer() {{ # the log, than so many lines
+            for i in $(seq 600); do [ $(podman logs {NAME} | wc -l) -gt $1 ] && break; sleep 0.1; done
+        }}
+        podman import -q --change CMD=/bin/sh {IMAGE} localhost/bb:1 >/dev/null 2>&1
+        podman info --format '{{{{.Host.OCIRuntime.Name}}}}'
+        podman run -d -q --network none --name {NAME} localhost/bb:1 sh -c '{COUNTS}' >/dev/null
+        longer 0
+        podman container checkpoint {NAME} >/dev/null
+        podman inspect -f '{{{{.State.Status}}}} {{{{.State.Checkpointed}}}}' {NAME}
+        before=$(podman logs {NAME} | wc -l)
+        podman container restore {NAME} >/dev/null
+        podman inspect -f '{{{{.State.Status}}}}' {NAME}
+        longer $before
+        podman logs {NAME} | sort -n | uniq -d   # nothing is counted twice
+        [ $(podman logs {NAME} | tail -n 1) -gt $before ] && echo counts on
+        podman exec {NAME} echo inside
+        podman rm -f -t 0 {NAME} >/dev/null
+        viv-oci list -q""", timeout=350)
+    equal(found.ok().lines(), ["viv", "exited true", "running", "counts on", "inside"])
