@@ -6,6 +6,7 @@
 #include "engine/idrange.h"
 #include "engine/netfiles.h"
 #include "engine/records.h"
+#include "engine/vm_netns.h"
 #include "engine/volume.h"
 #include "net/lease.h"
 #include "net/steps.h"
@@ -44,7 +45,7 @@ int sandbox_bury(struct engine *engine, struct sandbox *sandbox)
     if (record_try_lock(sandbox->record_fd) < 0)
         return 0; /* a monitor is at it */
     bury_networks_of(engine, &sandbox->meta);
-    int r = container_delete(&sandbox->container, true, NULL);
+    int r = vm_netns_delete(&sandbox->container, true, NULL);
     if (sandbox->life.id_first)
         idrange_release(&engine->store, sandbox->meta.name, (uint32_t)sandbox->life.id_first);
     if (r == 0)

@@ -17,8 +17,8 @@
 #include "net/steps.h"
 #include "net/sweep.h"
 #include "sys/netlink.h"
+#include "sys/netns.h"
 #include "sys/proc.h"
-#include "sys/process.h"
 
 #define MARK "connected"
 
@@ -215,26 +215,17 @@ static int take_lease(struct joining *joining, struct error *err)
 static int open_inside(pid_t pid, struct error *err)
 {
     char number[16];
-    _cleanup_close_ int own = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
     _cleanup_close_ int proc = sys_proc_open_shared(err);
 
     if (proc < 0)
         return proc;
     snprintf(number, sizeof(number), "%d", pid);
     _cleanup_close_ int inside = sys_proc_open_ns(proc, number, "net");
-    if (own < 0 || inside < 0)
-        return error_sys(err, own < 0 ? errno : -inside, "open the sandbox's network namespace");
-    int r = sys_setns(inside, CLONE_NEWNET);
-    if (r < 0)
-        return error_sys(err, -r, "enter the sandbox's network namespace");
-    int sock = netlink_open();
-    r = sys_setns(own, CLONE_NEWNET);
-    if (r < 0) {
-        if (sock >= 0)
-            close(sock);
-        return error_sys(err, -r, "come back to the host's network namespace");
-    }
-    return sock < 0 ? error_sys(err, -sock, "open a netlink socket in the sandbox") : sock;
+    int sock = inside < 0 ? inside : sys_netns_netlink(inside);
+    return sock < 0 ? error_sys(err, -sock,
+                              "open a netlink socket in the sandbox's network "
+                              "namespace")
+                    : sock;
 }
 
 /* The families that have a default route by what was there before. */

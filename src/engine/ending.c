@@ -17,6 +17,7 @@
 #include "engine/records.h"
 #include "engine/restart.h"
 #include "engine/vm_call.h"
+#include "engine/vm_netns.h"
 #include "engine/volume.h"
 #include "spec/signals.h"
 #include "sys/process.h"
@@ -312,7 +313,7 @@ int engine_remove(struct engine *engine, const char *name, const struct engine_r
             return r == -ENOENT ? 0 : r;
     }
     if (sandbox_has_run(&sandbox))
-        r = container_delete(&sandbox.container, true, err);
+        r = vm_netns_delete(&sandbox.container, true, err);
     if (r == 0 && sandbox.life.id_first)
         idrange_release(&engine->store, sandbox.meta.name, (uint32_t)sandbox.life.id_first);
     if (r == 0)

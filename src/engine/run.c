@@ -22,6 +22,7 @@
 #include "engine/records.h"
 #include "engine/restart.h"
 #include "engine/vm.h"
+#include "engine/vm_netns.h"
 #include "engine/vm_root.h"
 #include "engine/volumes.h"
 #include "engine/watcher.h"
@@ -321,7 +322,7 @@ static int finish(struct running *running, int status, struct error *err)
     running->networks = NULL;
     if (sandbox_was_connected(running->run_fd))
         bury_networks_of(engine, meta);
-    int r = container_delete(&container, true, given < 0 ? NULL : err);
+    int r = vm_netns_delete(&container, true, given < 0 ? NULL : err);
     if (running->life.id_first)
         idrange_release(&engine->store, container.state.id, (uint32_t)running->life.id_first);
     if (meta->remove) {

@@ -8,10 +8,12 @@
 #include "container/console.h"
 #include "container/hook_steps.h"
 #include "engine/vm_boot.h"
+#include "engine/vm_joined.h"
 #include "engine/vm_network.h"
 #include "engine/vm_spec.h"
 #include "engine/vm_steps.h"
 #include "engine/vm_template.h"
+#include "ns/join.h"
 
 /* ---- the plan -------------------------------------------------------------------------------- */
 
@@ -38,6 +40,7 @@ static int add_child(struct vm *vm, const struct cgroup_request *cgroup, struct 
     const struct container_request *request = vm->request;
     struct container_built *built = &vm->making->built;
     struct container_clone clone = {
+            .new_kinds = ns_set_flags(&vm->outside, NS_NEW),
             .user_slot = -1,
             .pid_slot = -1,
             .cgroup_slot = built->cgroup.unified_slot,
@@ -70,17 +73,27 @@ static int add_guest(struct vm *vm, struct error *err)
     return 0;
 }
 
+/* Hooks may fill the network namespace, which is read behind them. What the specification calls the
+ * container's namespaces are here those of viv-shim; startContainer is the guest's. */
+static void add_hooks(struct vm *vm)
+{
+    struct plan *plan = &vm->making->plan;
+    const struct spec_hooks *hooks = &vm->request->spec->hooks;
+    const struct spec_state *state = vm->request->state;
+
+    container_hook_steps(plan, STEP_HOST, &hooks->prestart, "prestart", state, SPEC_CREATING);
+    container_hook_steps(
+            plan, STEP_HOST, &hooks->createRuntime, "createRuntime", state, SPEC_CREATING);
+    container_hook_steps(
+            plan, STEP_CHILD, &hooks->createContainer, "createContainer", state, SPEC_CREATING);
+}
+
 static void add_process(struct vm *vm)
 {
     struct container_request *request = vm->request;
-    const struct spec_hooks *hooks = &request->spec->hooks;
     const struct spec_process *process = request->spec->process;
     struct plan *plan = &vm->making->plan;
 
-    container_hook_steps(
-            plan, STEP_HOST, &hooks->prestart, "prestart", request->state, SPEC_CREATING);
-    container_hook_steps(
-            plan, STEP_HOST, &hooks->createRuntime, "createRuntime", request->state, SPEC_CREATING);
     if (vm->making->built.console_slot >= 0 && process->terminal) {
         struct container_console console = {
                 .socket_slot = vm->making->built.console_slot, .host = true};
@@ -113,13 +126,17 @@ static int build(struct vm *vm, struct error *err)
         container_gate_make_step(plan, &vm->gate);
     }
     vm_step_sockets(plan, vm);
-    vm_step_template(plan, vm);
     r = vm_network_steps(plan, vm, err);
     if (r < 0)
         return r;
+    ns_add_open_joins(plan, &vm->outside);
     r = add_child(vm, &cgroup, err);
     if (r < 0)
         return r;
+    ns_add_joins(plan, &vm->outside);
+    add_hooks(vm);
+    vm_joined_steps(plan, vm);
+    vm_step_template(plan, vm);
     vm_step_start(plan, vm);
     vm_steps_machine(plan, vm);
     r = add_guest(vm, err);
@@ -132,7 +149,6 @@ static int plan_machine(void *data, struct container_request *request, struct co
         struct error *err)
 {
     struct vm *vm = data;
-    const char *vmm;
 
     container_plan_begin(request, ret);
     ret->state.isolation = "vm";
@@ -143,11 +159,11 @@ static int plan_machine(void *data, struct container_request *request, struct co
     vm->arena = request->arena;
     int r = install_find_program(vm->arena, "viv-shim", &vm->shim, err);
     if (r == 0)
-        r = install_find_program(vm->arena, "viv-vmm", &vmm, err);
+        r = install_find_program(vm->arena, "viv-vmm", &vm->vmm, err);
     if (r == 0)
         r = vm_describe(vm, err);
     if (r == 0)
-        template_init(&vm->template, vm->config->templates, vmm, &vm->machine);
+        template_init(&vm->template, vm->config->templates, vm->vmm, &vm->machine);
     if (r == 0)
         r = build(vm, err);
     ret->state.cgroup = ret->built.cgroup.saved;

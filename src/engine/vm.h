@@ -9,6 +9,8 @@
 #include "container/container.h"
 #include "container/guest.h"
 #include "engine/template.h"
+#include "net/found.h"
+#include "ns/namespaces.h"
 #include "proto/machine.h"
 
 #define VM_NETWORKS_MAX 8
@@ -28,6 +30,7 @@ struct vm_config {
     uint32_t id_first;     /* root: the ids that viv-vmm gets (idrange.h) */
     struct sandbox_networks *networks; /* engine/network.h; NULL: none */
     bool pasta;                        /* asked for, and refused */
+    bool shared_network;               /* the namespace to join is another sandbox's: refused */
     bool interactive;                  /* standard input is passed on */
     int status_fd;                     /* where the end is written to (agent_exit); -1: nowhere */
 };
@@ -52,7 +55,9 @@ struct vm {
     size_t guest_from, guest_to; /* steps of the guest */
     char digest[CONTAINER_DIGEST_SIZE];
 
-    const char *shim; /* the program */
+    const char *shim, *vmm; /* the programs */
+    struct ns_set outside;  /* vm_joined.h: the network namespace on the host's side */
+    struct found found;     /* once it was read: what it has */
     struct template template;
     int host_slot, vmm_slot, listen_slot, control_slot, log_slot, log_end_slot, status_slot;
     int uncaged_slot; /* an event: viv-vmm is in no sandbox of its own */

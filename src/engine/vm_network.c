@@ -8,21 +8,16 @@ static size_t interfaces_of(const struct vm *vm, const struct sandbox_interface 
     return vm->config->networks ? sandbox_networks_interfaces(vm->config->networks, ret) : 0;
 }
 
-static void drop_network_namespace(struct spec *spec)
-{
-    size_t kept = 0;
-
-    for (size_t i = 0; i < spec->linux.namespaces.count; i++)
-        if (!str_equal(spec->linux.namespaces.items[i].type, "network"))
-            spec->linux.namespaces.items[kept++] = spec->linux.namespaces.items[i];
-    spec->linux.namespaces.count = kept;
-}
-
-/* The same in each machine, so that one can go on from another's template; the agent gives the
- * interface its own. */
-static const char *device_address(struct arena *arena, size_t number)
+const char *vm_network_device(struct arena *arena, size_t number)
 {
     return arena_printf(arena, "02:56:49:56:00:%02zx", number + 1);
+}
+
+void vm_join_first_network(struct spec *spec)
+{
+    for (size_t i = 0; i < spec->linux.namespaces.count; i++)
+        if (str_equal(spec->linux.namespaces.items[i].type, "network"))
+            spec->linux.namespaces.items[i].path = "/proc/1/ns/net";
 }
 
 int vm_network_describe(struct vm *vm, struct error *err)
@@ -42,9 +37,9 @@ int vm_network_describe(struct vm *vm, struct error *err)
     machine->nets.items = arena_new_array(vm->arena, struct proto_net, count);
     machine->nets.count = count;
     for (size_t i = 0; i < count; i++)
-        machine->nets.items[i] =
-                (struct proto_net){.mac = device_address(vm->arena, i), .mtu = interfaces[i].mtu};
-    drop_network_namespace(&vm->guest_spec);
+        machine->nets.items[i] = (struct proto_net){
+                .mac = vm_network_device(vm->arena, i), .mtu = interfaces[i].mtu};
+    vm_join_first_network(&vm->guest_spec);
     return 0;
 }
 
@@ -109,12 +104,14 @@ void vm_network_send(const struct vm *vm, struct arena *arena, struct agent_crea
     const struct sandbox_interface *interfaces;
     size_t count = interfaces_of(vm, &interfaces);
 
+    if (!count)
+        return;
     into->interfaces.items = arena_new_array(arena, struct agent_interface, count);
     into->interfaces.count = count;
     for (size_t i = 0; i < count; i++) {
         const struct link_inside *inside = &interfaces[i].inside;
         struct agent_interface *to = &into->interfaces.items[i];
-        *to = (struct agent_interface){.device = device_address(arena, i),
+        *to = (struct agent_interface){.device = vm_network_device(arena, i),
                 .mac = interfaces[i].lease.mac,
                 .name = inside->name,
                 .mtu = interfaces[i].mtu};

@@ -7,6 +7,14 @@
 #include "engine/vm.h"
 #include "proto/agent.h"
 
+/* The address of a device: the same in each machine, so that one can go on from another's template;
+ * the agent gives the interface its own. */
+const char *vm_network_device(struct arena *arena, size_t number);
+
+/* A guest's configuration: the workload is in the first network namespace, which has the devices.
+ * It is joined rather than left out, since it is the machine's own: sysctls of it may be set. */
+void vm_join_first_network(struct spec *spec);
+
 /* Notes the devices, and takes the network namespace out of the guest's configuration. Nothing
  * happens without networks. -EOPNOTSUPP for kinds that a machine cannot have. */
 int vm_network_describe(struct vm *vm, struct error *err);

@@ -181,6 +181,14 @@ static int find_upper(struct engine *engine, const struct engine_run *run, bool 
     return r < 0 ? r : 0;
 }
 
+static bool joins_network(const struct sandbox_meta *meta)
+{
+    for (size_t i = 0; i < meta->joins.count; i++)
+        if (str_equal(meta->joins.items[i].kind, "network"))
+            return true;
+    return false;
+}
+
 int vm_configure(struct engine *engine, const struct engine_run *run, bool take,
         struct vm_config *ret, struct error *err)
 {
@@ -190,6 +198,7 @@ int vm_configure(struct engine *engine, const struct engine_run *run, bool take,
             .root_fd = -1,
             .templates = path_join(engine->arena, engine->data_root, "templates"),
             .pasta = run->meta.network.pasta,
+            .shared_network = joins_network(&run->meta),
             .interactive = run->meta.interactive || run->meta.tty,
             .status_fd = -1,
     };

@@ -7,6 +7,7 @@
 #include "base/install.h"
 #include "base/path.h"
 #include "engine/machine.h"
+#include "engine/vm_joined.h"
 #include "engine/vm_mounts.h"
 #include "engine/vm_network.h"
 #include "spec/check.h"
@@ -90,37 +91,16 @@ static int copy_spec(struct vm *vm, struct error *err)
     return spec_load(text, strlen(text), "config.json", vm->arena, &vm->guest_spec, NULL, err);
 }
 
-static void drop_namespace(struct spec *spec, const char *type)
+/* Ids are the guest's own: a user namespace would protect nobody but the guest's kernel. */
+static void drop_user_namespace(struct spec *spec)
 {
     size_t kept = 0;
 
     for (size_t i = 0; i < spec->linux.namespaces.count; i++)
-        if (!str_equal(spec->linux.namespaces.items[i].type, type))
+        if (!str_equal(spec->linux.namespaces.items[i].type, "user"))
             spec->linux.namespaces.items[kept++] = spec->linux.namespaces.items[i];
     spec->linux.namespaces.count = kept;
-}
-
-static int check_namespaces(const struct spec *spec, struct error *err)
-{
-    for (size_t i = 0; i < spec->linux.namespaces.count; i++) {
-        const struct spec_namespace *item = &spec->linux.namespaces.items[i];
-        if (!str_empty(item->path))
-            return error_set(err, EOPNOTSUPP,
-                    "/linux/namespaces/%zu: a workload in a machine is in the guest's kernel and "
-                    "cannot join the %s namespace %s of the host; leave it out, or use --isolation "
-                    "container",
-                    i, item->type, item->path);
-    }
-    return 0;
-}
-
-static int check_hooks(const struct spec *spec, struct error *err)
-{
-    if (spec->hooks.createContainer.count || spec->hooks.startContainer.count)
-        return error_set(err, EOPNOTSUPP,
-                "/hooks: createContainer and startContainer would run in the guest, which does not "
-                "have the host's programs; use createRuntime or poststart");
-    return 0;
+    spec->linux.uidMappings.count = spec->linux.gidMappings.count = 0;
 }
 
 void vm_keep_open_files(struct arena *arena, struct spec_process *process)
@@ -137,24 +117,20 @@ void vm_keep_open_files(struct arena *arena, struct spec_process *process)
     limit->soft = own.rlim_cur < limit->hard ? own.rlim_cur : limit->hard;
 }
 
-/* Ids are the guest's own: a user namespace would protect nobody but the guest's kernel. */
 static int make_guest_spec(struct vm *vm, struct error *err)
 {
     struct spec *spec = &vm->guest_spec;
     int r = copy_spec(vm, err);
 
     if (r == 0)
-        r = check_namespaces(spec, err);
-    if (r == 0)
-        r = check_hooks(spec, err);
+        r = vm_joined_describe(vm, err);
     if (r == 0)
         r = vm_translate_mounts(vm, err);
     if (r < 0)
         return r;
-    drop_namespace(spec, "user");
-    spec->linux.uidMappings.count = spec->linux.gidMappings.count = 0;
+    drop_user_namespace(spec);
     spec->linux.cgroupsPath = NULL;
-    spec->hooks = (__typeof__(spec->hooks)){0};
+    spec->hooks = (__typeof__(spec->hooks)){.startContainer = spec->hooks.startContainer};
     spec->root->path = CONTAINER_GUEST_ROOT;
     vm_keep_open_files(vm->arena, spec->process);
     vm->guest.spec = spec;

@@ -14,6 +14,7 @@
 #include "base/io.h"
 #include "engine/machine.h"
 #include "engine/vm_boot.h"
+#include "engine/vm_joined.h"
 #include "engine/vm_mounts.h"
 #include "engine/vm_network.h"
 #include "engine/vm_template.h"
@@ -123,6 +124,7 @@ static void go_on_from(struct proto_machine *machine, const char *name, int fd)
 static int start_apply(const struct step *step, struct plan_run *run, struct error *err)
 {
     struct vm *vm = vm_of(step);
+    vm_joined_settle(vm, run);
     struct proto_machine machine = vm->machine;
     struct proto_vsock vsock = *machine.vsock;
     struct engine_machine started = ENGINE_MACHINE_NONE;
@@ -314,6 +316,7 @@ static int put_create(struct vm *vm, struct buf *out, struct error *err)
     };
 
     vm_network_send(vm, &arena, &create);
+    vm_joined_send(vm, &arena, &create);
     int r = vm_send_mounts(vm, &arena, &create, err);
     if (r == 0)
         agent_put_record(out, AGENT_CREATE, &agent_create_record, &create);

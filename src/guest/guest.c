@@ -123,7 +123,16 @@ static int make(struct guest *guest, struct container_request *request, bool int
     return r;
 }
 
-static int prepare_guest(const struct agent_create *create, struct error *err)
+/* Whether the workload is in the network namespace that the agent is in. */
+static bool is_in_first_network(const struct spec *spec)
+{
+    const struct spec_namespace *network = spec_namespace_find(spec, "network");
+
+    return !network || !str_empty(network->path);
+}
+
+static int prepare_guest(
+        const struct guest *guest, const struct agent_create *create, struct error *err)
 {
     int r = guest_mount_root(create->root, create->root_size, create->upper, err);
 
@@ -131,9 +140,9 @@ static int prepare_guest(const struct agent_create *create, struct error *err)
         r = guest_mount_share(&create->shares.items[i], err);
     for (size_t i = 0; r == 0 && i < create->files.count; i++)
         r = guest_write_file(&create->files.items[i], err);
-    for (size_t i = 0; r == 0 && i < create->interfaces.count; i++)
-        r = guest_set_up_interface(&create->interfaces.items[i], err);
-    return r < 0 || !create->interfaces.count ? r : guest_set_up_loopback(err);
+    if (r == 0)
+        r = guest_set_up_interfaces(create->interfaces.items, create->interfaces.count, err);
+    return r == 0 && is_in_first_network(&guest->spec) ? guest_set_up_loopback(err) : r;
 }
 
 int guest_create(struct guest *guest, const struct agent_create *create, struct guest_process *ret,
@@ -147,7 +156,7 @@ int guest_create(struct guest *guest, const struct agent_create *create, struct 
     if (r == 0) /* before there is anything that the host does not see */
         r = compare_plans(&request, create->digest, err);
     if (r == 0)
-        r = prepare_guest(create, err);
+        r = prepare_guest(guest, create, err);
     if (r == 0)
         r = make(guest, &request, create->interactive, ret, err);
     if (r == 0)

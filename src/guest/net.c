@@ -46,25 +46,33 @@ static int set_mac(int sock, const char *name, const char *mac)
     return ioctl(sock, SIOCSIFHWADDR, &request) < 0 ? -errno : 0;
 }
 
+static int rename_interface(const char *from, const char *to)
+{
+    _cleanup_close_ int sock = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    struct ifreq request = {0};
+
+    snprintf(request.ifr_name, sizeof(request.ifr_name), "%s", from);
+    snprintf(request.ifr_newname, sizeof(request.ifr_newname), "%s", to);
+    return sock < 0 || ioctl(sock, SIOCSIFNAME, &request) < 0 ? -errno : 0;
+}
+
 /* Its address, its name and the size of its packets, while it is down. A machine that goes on
  * from a template has the device of that one's boot, and an address of its own. */
 static int prepare(const char *found, const struct agent_interface *interface, struct error *err)
 {
     _cleanup_close_ int sock = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
-    struct ifreq request = {0};
+    int r = str_equal(found, interface->name) ? 0 : rename_interface(found, interface->name);
 
     if (sock < 0)
         return error_sys(err, errno, "make a socket");
-    snprintf(request.ifr_name, sizeof(request.ifr_name), "%s", found);
-    snprintf(request.ifr_newname, sizeof(request.ifr_newname), "%s", interface->name);
-    if (!str_equal(found, interface->name) && ioctl(sock, SIOCSIFNAME, &request) < 0)
-        return error_sys(err, errno, "name the interface %s %s", found, interface->name);
-    int r = set_mac(sock, interface->name, interface->mac);
+    if (r < 0)
+        return error_sys(err, -r, "name the interface %s %s", found, interface->name);
+    r = set_mac(sock, interface->name, interface->mac);
     if (r < 0)
         return error_sys(err, -r, "give %s the address %s", interface->name, interface->mac);
     if (!interface->mtu)
         return 0;
-    request = (struct ifreq){.ifr_mtu = (int)interface->mtu};
+    struct ifreq request = {.ifr_mtu = (int)interface->mtu};
     snprintf(request.ifr_name, sizeof(request.ifr_name), "%s", interface->name);
     if (ioctl(sock, SIOCSIFMTU, &request) < 0)
         return error_sys(err, errno, "set the MTU of %s", interface->name);
@@ -84,20 +92,48 @@ static int read_address(const char *text, struct link_address *ret)
     return net_address_parse(address, false, &ret->address);
 }
 
-static int read_inside(
-        const struct agent_interface *interface, struct link_inside *ret, struct error *err)
+static int read_addresses(struct arena *arena, const struct agent_interface *interface,
+        struct link_inside *ret, struct error *err)
 {
-    *ret = (struct link_inside){.name = interface->name};
-    if (interface->addresses.count > LINK_ADDRESSES_MAX ||
-            interface->gateways.count > LINK_ADDRESSES_MAX)
-        return error_set(err, E2BIG, "%s has too many addresses", interface->name);
-    for (size_t i = 0; i < interface->addresses.count; i++)
-        if (read_address(interface->addresses.words[i], &ret->addresses[i]) < 0)
+    size_t count = interface->addresses.count;
+    struct link_address *all = arena_new_array(arena, struct link_address, count + 1);
+
+    for (size_t i = 0; i < count; i++)
+        if (read_address(interface->addresses.words[i], &all[i]) < 0)
             return error_set(err, EINVAL, "%s is no address", interface->addresses.words[i]);
+    ret->more = all;
+    ret->more_count = count;
+    return 0;
+}
+
+static int read_route(const struct agent_route *from, struct link_route *to, struct error *err)
+{
+    *to = (struct link_route){.metric = from->metric, .onlink = from->onlink};
+    int r = net_subnet_parse(from->to, &to->to, err);
+
+    if (r == 0 && from->gateway)
+        r = net_address_parse(from->gateway, false, &to->gateway);
+    if (r == 0 && from->source)
+        r = net_address_parse(from->source, false, &to->source);
+    return r < 0 ? error_set(err, EINVAL, "the route to %s is none", from->to) : 0;
+}
+
+static int read_inside(struct arena *arena, const struct agent_interface *interface,
+        struct link_inside *ret, struct error *err)
+{
+    size_t count = interface->routes.count;
+    struct link_route *routes = arena_new_array(arena, struct link_route, count + 1);
+
+    *ret = (struct link_inside){.name = interface->name, .routes = routes, .route_count = count};
+    if (interface->gateways.count > LINK_ADDRESSES_MAX)
+        return error_set(err, E2BIG, "%s has too many gateways", interface->name);
     for (size_t i = 0; i < interface->gateways.count; i++)
         if (net_address_parse(interface->gateways.words[i], false, &ret->gateways[i]) < 0)
             return error_set(err, EINVAL, "%s is no address", interface->gateways.words[i]);
-    return 0;
+    for (size_t i = 0; i < count; i++)
+        if (read_route(&interface->routes.items[i], &routes[i], err) < 0)
+            return -EINVAL;
+    return read_addresses(arena, interface, ret, err);
 }
 
 static int configure(const struct link_inside *inside, struct error *err)
@@ -109,8 +145,9 @@ static int configure(const struct link_inside *inside, struct error *err)
     return link_configure(sock, inside, err);
 }
 
-int guest_set_up_interface(const struct agent_interface *interface, struct error *err)
+static int set_up(const struct agent_interface *interface, struct error *err)
 {
+    _cleanup_arena_ struct arena arena = {0};
     struct link_inside inside;
     char found[IFNAMSIZ];
     int r = find_by_mac(interface->device, found);
@@ -119,10 +156,34 @@ int guest_set_up_interface(const struct agent_interface *interface, struct error
         return error_sys(err, -r, "find the network device %s", interface->device);
     if (str_empty(interface->name) || strlen(interface->name) >= IFNAMSIZ)
         return error_set(err, EINVAL, "an interface's name has 1 to %d bytes", IFNAMSIZ - 1);
-    r = read_inside(interface, &inside, err);
+    r = read_inside(&arena, interface, &inside, err);
     if (r == 0)
         r = prepare(found, interface, err);
     return r < 0 ? r : configure(&inside, err);
+}
+
+/* Out of the way: one may be called as another one is to be. */
+static int park(const struct agent_interface *interface, size_t number, struct error *err)
+{
+    char found[IFNAMSIZ], name[IFNAMSIZ];
+    int r = find_by_mac(interface->device, found);
+
+    snprintf(name, sizeof(name), "viv%u", (unsigned)number & 0xffff);
+    if (r == 0 && !str_equal(found, interface->name))
+        r = rename_interface(found, name);
+    return r < 0 ? error_sys(err, -r, "find the network device %s", interface->device) : 0;
+}
+
+int guest_set_up_interfaces(
+        const struct agent_interface *interfaces, size_t count, struct error *err)
+{
+    int r = 0;
+
+    for (size_t i = 0; r == 0 && i < count; i++)
+        r = park(&interfaces[i], i, err);
+    for (size_t i = 0; r == 0 && i < count; i++)
+        r = set_up(&interfaces[i], err);
+    return r;
 }
 
 int guest_set_up_loopback(struct error *err)

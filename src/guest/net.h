@@ -3,8 +3,10 @@
 
 #include "proto/agent.h"
 
-/* Finds the device by its Ethernet address, gives it its name, addresses and routes. -ENODEV. */
-int guest_set_up_interface(const struct agent_interface *interface, struct error *err);
+/* Finds the devices by their Ethernet addresses, gives them names, addresses and routes. -ENODEV.
+ */
+int guest_set_up_interfaces(
+        const struct agent_interface *interfaces, size_t count, struct error *err);
 
 /* lo: for workloads without a network namespace of their own. */
 int guest_set_up_loopback(struct error *err);

@@ -239,21 +239,49 @@ int link_remove(int sock, const char *name, struct error *err)
 
 /* ---- inside ---------------------------------------------------------------------------------- */
 
-static int add_default_route(int sock, int index, const struct net_address *gateway)
+static int add_route(int sock, int index, const struct link_route *route)
 {
+    const struct net_address *to = &route->to.base;
+    bool far = route->gateway.family || to->family == AF_INET6;
     const struct rtmsg header = {
-            .rtm_family = (unsigned char)gateway->family,
+            .rtm_family = (unsigned char)to->family,
+            .rtm_dst_len = (unsigned char)route->to.prefix,
             .rtm_table = RT_TABLE_MAIN,
             .rtm_protocol = RTPROT_STATIC,
-            .rtm_scope = RT_SCOPE_UNIVERSE,
+            .rtm_scope = far ? RT_SCOPE_UNIVERSE : RT_SCOPE_LINK,
             .rtm_type = RTN_UNICAST,
+            .rtm_flags = route->onlink ? RTNH_F_ONLINK : 0,
     };
     struct netlink_request request;
 
     netlink_begin(&request, RTM_NEWROUTE, NLM_F_CREATE | NLM_F_REPLACE, &header, sizeof(header));
-    netlink_add(&request, RTA_GATEWAY, gateway->bytes, net_address_size(gateway));
+    if (route->to.prefix)
+        netlink_add(&request, RTA_DST, to->bytes, net_address_size(to));
+    if (route->gateway.family)
+        netlink_add(&request, RTA_GATEWAY, route->gateway.bytes, net_address_size(&route->gateway));
+    if (route->source.family)
+        netlink_add(&request, RTA_PREFSRC, route->source.bytes, net_address_size(&route->source));
+    if (route->metric)
+        netlink_add_u32(&request, RTA_PRIORITY, route->metric);
     netlink_add_u32(&request, RTA_OIF, (uint32_t)index);
     return netlink_send(sock, &request);
+}
+
+static int add_routes(int sock, int index, const struct link_inside *inside, struct error *err)
+{
+    int r = 0;
+
+    for (size_t i = 0; i < LINK_ADDRESSES_MAX && r == 0; i++) {
+        struct link_route route = {
+                .to.base.family = inside->gateways[i].family, .gateway = inside->gateways[i]};
+        if (route.gateway.family)
+            r = add_route(sock, index, &route);
+    }
+    if (r < 0)
+        return error_sys(err, -r, "set the sandbox's default route by %s", inside->name);
+    for (size_t i = 0; i < inside->route_count && r == 0; i++)
+        r = add_route(sock, index, &inside->routes[i]);
+    return r < 0 ? error_sys(err, -r, "set the sandbox's routes by %s", inside->name) : 0;
 }
 
 int link_configure(int sock, const struct link_inside *inside, struct error *err)
@@ -263,6 +291,8 @@ int link_configure(int sock, const struct link_inside *inside, struct error *err
     if (index < 0)
         return error_sys(err, -index, "look at the sandbox's interface %s", inside->name);
     int r = give_addresses(sock, index, inside->addresses);
+    for (size_t i = 0; i < inside->more_count && r == 0; i++)
+        r = give_address(sock, index, &inside->more[i]);
     if (r < 0)
         return error_sys_hint(err, -r,
                 r == -EOPNOTSUPP || r == -EACCES ? "this kernel, or this sandbox's sysctls, have "
@@ -272,8 +302,5 @@ int link_configure(int sock, const struct link_inside *inside, struct error *err
     r = set_up(sock, index);
     if (r < 0)
         return error_sys(err, -r, "bring the sandbox's interface %s up", inside->name);
-    for (size_t i = 0; i < LINK_ADDRESSES_MAX && r == 0; i++)
-        if (inside->gateways[i].family)
-            r = add_default_route(sock, index, &inside->gateways[i]);
-    return r < 0 ? error_sys(err, -r, "set the sandbox's default route by %s", inside->name) : 0;
+    return add_routes(sock, index, inside, err);
 }

@@ -40,11 +40,24 @@ int link_make_veth(int sock, const struct link_veth *veth, int pid, struct error
 int link_join_bridge(
         int sock, const char *device, const char *bridge, uint32_t mtu, struct error *err);
 
-/* Inside: addresses, up, and the default routes. */
+/* A route by an interface, in the main table. */
+struct link_route {
+    struct net_subnet to;
+    struct net_address gateway; /* family 0: what it leads to is on the link */
+    struct net_address source;  /* family 0: the kernel chooses */
+    uint32_t metric;
+    bool onlink; /* the gateway is on the link, whatever the addresses say */
+};
+
+/* Inside: addresses, up, and the routes, in their order. */
 struct link_inside {
     const char *name;
     struct link_address addresses[LINK_ADDRESSES_MAX];
     struct net_address gateways[LINK_ADDRESSES_MAX]; /* family 0: no default route */
+    const struct link_address *more;                 /* further addresses */
+    size_t more_count;
+    const struct link_route *routes; /* beside the default routes */
+    size_t route_count;
 };
 int link_configure(int sock, const struct link_inside *inside, struct error *err);
 

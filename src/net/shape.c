@@ -1,23 +1,19 @@
 #include "net/shape.h"
 
-#include <arpa/inet.h>
 #include <inttypes.h>
-#include <linux/if_ether.h>
-#include <linux/pkt_cls.h>
 #include <linux/pkt_sched.h>
-#include <linux/tc_act/tc_mirred.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/str.h"
 #include "net/link.h"
+#include "net/redirect.h"
 #include "sys/netlink.h"
 
 #define RATE_LEAST 8000
 #define RATE_MOST 1e12
 #define BURST_LEAST 16384u
 #define QUEUE_LEAST 65536u
-#define INGRESS_HANDLE 0xffff0000u
 
 int shape_parse_rate(const char *text, uint64_t *ret_bits, struct error *err)
 {
@@ -82,43 +78,6 @@ static int add_bucket(int sock, int index, uint64_t bits)
     return netlink_send(sock, &request);
 }
 
-/* All that comes in by one interface leaves by another. */
-static int redirect(int sock, int from, int to)
-{
-    const struct tcmsg ingress = {
-            .tcm_ifindex = from, .tcm_parent = TC_H_INGRESS, .tcm_handle = INGRESS_HANDLE};
-    const struct tcmsg filter = {.tcm_ifindex = from,
-            .tcm_parent = INGRESS_HANDLE,
-            .tcm_info = TC_H_MAKE(1u << 16, htons(ETH_P_ALL))};
-    const struct tc_mirred mirred = {
-            .action = TC_ACT_STOLEN, .eaction = TCA_EGRESS_REDIR, .ifindex = (uint32_t)to};
-    struct {
-        struct tc_u32_sel head;
-        struct tc_u32_key all; /* no bit has to fit */
-    } select = {.head = {.flags = TC_U32_TERMINAL, .nkeys = 1}};
-    struct netlink_request request;
-
-    netlink_begin(&request, RTM_NEWQDISC, NLM_F_CREATE | NLM_F_EXCL, &ingress, sizeof(ingress));
-    netlink_add_str(&request, TCA_KIND, "ingress");
-    int r = netlink_send(sock, &request);
-    if (r < 0)
-        return r;
-    netlink_begin(&request, RTM_NEWTFILTER, NLM_F_CREATE | NLM_F_EXCL, &filter, sizeof(filter));
-    netlink_add_str(&request, TCA_KIND, "u32");
-    struct nlattr *options = netlink_nest(&request, TCA_OPTIONS);
-    netlink_add(&request, TCA_U32_SEL, &select, sizeof(select));
-    struct nlattr *actions = netlink_nest(&request, TCA_U32_ACT);
-    struct nlattr *first = netlink_nest(&request, 1);
-    netlink_add_str(&request, TCA_ACT_KIND, "mirred");
-    struct nlattr *how = netlink_nest(&request, TCA_ACT_OPTIONS);
-    netlink_add(&request, TCA_MIRRED_PARMS, &mirred, sizeof(mirred));
-    netlink_nest_end(&request, how);
-    netlink_nest_end(&request, first);
-    netlink_nest_end(&request, actions);
-    netlink_nest_end(&request, options);
-    return netlink_send(sock, &request);
-}
-
 static int limit_sending(int sock, const char *device, int index, uint64_t bits, struct error *err)
 {
     _cleanup_arena_ struct arena arena = {0};
@@ -130,7 +89,7 @@ static int limit_sending(int sock, const char *device, int index, uint64_t bits,
     int ifb = link_find(sock, name, NULL);
     r = ifb < 0 ? ifb : add_bucket(sock, ifb, bits);
     if (r == 0)
-        r = redirect(sock, index, ifb);
+        r = redirect_add(sock, index, ifb, REDIRECT_FIRST);
     if (r < 0)
         link_remove(sock, name, NULL);
     return r < 0 ? error_sys(err, -r, "limit what %s sends to %" PRIu64 " bits a second", device,

@@ -14,6 +14,7 @@
 #include "engine/idrange.h"
 #include "engine/monitor.h"
 #include "engine/session.h"
+#include "engine/vm_netns.h"
 #include "security/seccomp_cache.h"
 #include "security/self.h"
 
@@ -55,7 +56,7 @@ int oci_read_id(const struct option_command *command, int argc, char **argv, str
 int oci_remove(struct oci *oci, struct container *container, bool force, struct error *err)
 {
     const char *warning;
-    int r = container_delete(container, force, err);
+    int r = vm_netns_delete(container, force, err);
 
     strv_foreach (warning, &container->warnings) {
         log_write(&oci->log, LOG_WARN, "%s", warning);

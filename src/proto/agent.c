@@ -123,6 +123,15 @@ static const struct field file_fields[] = {
 };
 static const struct record file_record = RECORD(struct agent_file, file_fields);
 
+static const struct field route_fields[] = {
+        FIELD_REQUIRED(struct agent_route, to, FIELD_STR),
+        FIELD(struct agent_route, gateway, FIELD_STR),
+        FIELD(struct agent_route, source, FIELD_STR),
+        FIELD(struct agent_route, metric, FIELD_U32),
+        FIELD(struct agent_route, onlink, FIELD_BOOL),
+};
+static const struct record route_record = RECORD(struct agent_route, route_fields);
+
 static const struct field interface_fields[] = {
         FIELD_REQUIRED(struct agent_interface, device, FIELD_STR),
         FIELD_REQUIRED(struct agent_interface, mac, FIELD_STR),
@@ -130,6 +139,7 @@ static const struct field interface_fields[] = {
         FIELD(struct agent_interface, mtu, FIELD_U32),
         FIELD(struct agent_interface, addresses, FIELD_STRV),
         FIELD(struct agent_interface, gateways, FIELD_STRV),
+        FIELD_OF(struct agent_interface, routes, "routes", FIELD_LIST, &route_record),
 };
 static const struct record interface_record = RECORD(struct agent_interface, interface_fields);
 

@@ -107,14 +107,24 @@ struct agent_file {
     uint32_t mode, uid, gid;
 };
 
+/* A route by an interface. */
+struct agent_route {
+    const char *to;      /* "10.0.0.0/8", "::/0" */
+    const char *gateway; /* NULL: on the link */
+    const char *source;  /* NULL: the kernel chooses */
+    uint32_t metric;
+    bool onlink;
+};
+
 /* One network device: found by its Ethernet address. */
 struct agent_interface {
     const char *device; /* the address that the device was made with: says which one is meant */
     const char *mac;    /* the one that it is to have */
     const char *name;
-    uint32_t mtu;          /* 0: the kernel's */
-    struct strv addresses; /* "10.1.2.3/24" */
-    struct strv gateways;  /* "10.1.2.1": default routes */
+    uint32_t mtu;                           /* 0: the kernel's */
+    struct strv addresses;                  /* "10.1.2.3/24" */
+    struct strv gateways;                   /* "10.1.2.1": default routes */
+    RECORD_LIST(struct agent_route) routes; /* further ones, in their order */
 };
 
 struct agent_create {

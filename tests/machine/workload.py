@@ -399,7 +399,7 @@ def test_what_a_machine_cannot_have():
         for flags, text in [
                 (["--memory", "4000g"], "choose less with --memory"),
                 (["--kernel", "/etc"], "not a folder for machines"),
-                (["--network", f"ns:/proc/{os.getpid()}/ns/net"], "cannot join the network")]:
+                (["--network", f"ns:/proc/{os.getpid()}/ns/net"], "cannot join the network namespace")]:
             fails(box.run("vm", "--rm", *flags, "busybox", "true"), 125, text)
 
 
