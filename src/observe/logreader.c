@@ -42,10 +42,11 @@ static int64_t count_tail(int fd, int64_t most, off_t *ret_offset)
 static int read_new(struct logreader *reader, logreader_fn fn, void *data)
 {
     struct buf *text = &reader->text;
+    int fd = reader->fd < 0 ? reader->journal.fd : reader->fd;
     char chunk[65536];
     ssize_t got;
 
-    while ((got = read(reader->fd, chunk, sizeof(chunk))) > 0) {
+    while ((got = read(fd, chunk, sizeof(chunk))) > 0) {
         buf_add(text, chunk, (size_t)got);
         char *start = text->data;
         char *newline;
@@ -57,7 +58,8 @@ static int read_new(struct logreader *reader, logreader_fn fn, void *data)
         memmove(text->data, start, rest);
         text->length = rest;
     }
-    return got < 0 ? -errno : 0;
+    reader->ended = got == 0 && reader->fd < 0;
+    return got < 0 && errno != EAGAIN ? -errno : 0;
 }
 
 /* ---- files that were rotated ----------------------------------------------------------------- */
@@ -116,12 +118,28 @@ static int open_first(int record_fd, int64_t tail)
 
 void logreader_open(int record_fd, int64_t tail, struct logreader *ret)
 {
-    *ret = (struct logreader){
-            .record_fd = record_fd, .fd = open_first(record_fd, tail), .text = {.max = 1 << 20}};
+    *ret = LOGREADER_NONE;
+    ret->record_fd = record_fd;
+    ret->fd = open_first(record_fd, tail);
+    ret->text.max = 1 << 20;
+}
+
+void logreader_take_journal(const struct journal_reader *journal, struct logreader *ret)
+{
+    *ret = LOGREADER_NONE;
+    ret->journal = *journal;
+    ret->text.max = 1 << 20;
+}
+
+bool logreader_is_open(const struct logreader *reader)
+{
+    return reader->fd >= 0 || reader->journal.fd >= 0;
 }
 
 int logreader_read(struct logreader *reader, logreader_fn fn, void *data)
 {
+    if (reader->fd < 0)
+        return reader->journal.fd < 0 ? 0 : read_new(reader, fn, data);
     for (;;) {
         int next = open_next(reader->record_fd, reader->fd);
         int r = read_new(reader, fn, data); /* once more, now that nothing is added to it */
@@ -133,8 +151,19 @@ int logreader_read(struct logreader *reader, logreader_fn fn, void *data)
     }
 }
 
+int logreader_finish(struct logreader *reader, logreader_fn fn, void *data, struct error *err)
+{
+    if (reader->journal.fd >= 0)
+        journal_reader_stop(&reader->journal);
+    int r = logreader_read(reader, fn, data);
+    if (r < 0)
+        return error_sys(err, -r, "read the log");
+    return journal_reader_end(&reader->journal, err);
+}
+
 void logreader_close(struct logreader *reader)
 {
+    journal_reader_end(&reader->journal, NULL);
     cleanup_close(&reader->fd);
     buf_free(&reader->text);
 }

@@ -60,10 +60,12 @@ static bool is_over(struct engine *engine, const char *name)
     return !sandbox_has_run(&sandbox) && !record_is_watched(sandbox.record_fd);
 }
 
+/* What has come; where nothing more comes, all of it. */
 static int read_source(struct source *source, struct error *err)
 {
-    int r = source->reader.fd < 0 ? 0 : logreader_read(&source->reader, print_line, source);
-
+    if (source->over)
+        return logreader_finish(&source->reader, print_line, source, err);
+    int r = logreader_read(&source->reader, print_line, source);
     return r < 0 ? error_sys(err, -r, "read the log of \"%s\"", source->word) : 0;
 }
 
@@ -77,11 +79,21 @@ static int watch_record(int watch, int record_fd, struct error *err)
     return 0;
 }
 
+/* Waits until a record changes, or a journal has more, or a second has passed. */
+static void wait_for_more(int watch, struct pollfd *waiting, size_t count)
+{
+    char events[4096];
+
+    if (poll(waiting, count, 1000) > 0)
+        while (read(watch, events, sizeof(events)) > 0)
+            ;
+}
+
 /* Prints what comes, of all of them, until all are over. */
 static int follow(struct engine *engine, struct source *sources, size_t count, struct error *err)
 {
     _cleanup_close_ int watch = inotify_init1(IN_CLOEXEC | IN_NONBLOCK);
-    char events[4096];
+    struct pollfd *waiting = arena_new_array(engine->arena, struct pollfd, count + 1);
 
     if (watch < 0)
         return error_sys(err, errno, "watch the logs");
@@ -96,68 +108,25 @@ static int follow(struct engine *engine, struct source *sources, size_t count, s
             struct source *source = &sources[i];
             if (source->over)
                 continue;
-            source->over = is_over(engine, source->word);
+            source->over = source->reader.ended || is_over(engine, source->word);
             int r = read_source(source, err); /* once more, where it is over */
             if (r < 0)
                 return r;
+            waiting[i] = (struct pollfd){
+                    .fd = source->over ? -1 : source->reader.journal.fd, .events = POLLIN};
             left += !source->over;
         }
         if (!left)
             return 0;
-        struct pollfd waiting = {.fd = watch, .events = POLLIN};
-        if (poll(&waiting, 1, 1000) > 0)
-            while (read(watch, events, sizeof(events)) > 0)
-                ;
+        waiting[count] = (struct pollfd){.fd = watch, .events = POLLIN};
+        wait_for_more(watch, waiting, count + 1);
     }
 }
 
-/* ---- logs that are not here ------------------------------------------------------------------ */
-
-/* A time of ours, which is in UTC, as every journalctl takes it. */
-static void add_time(struct buf *command, const char *flag, const char *time)
-{
-    size_t length = time ? strlen(time) : 0;
-    size_t date = time ? strcspn(time, "T") : 0;
-
-    if (!time)
-        return;
-    if (time[length - 1] == 'Z')
-        length--;
-    buf_printf(command, " %s '%.*s %.*s UTC'", flag, (int)date, time, (int)(length - date - 1),
-            time + date + 1);
-}
-
-/* The journal is read by its own program, which has our choices under other names. Of the lines
- * since a time, its -n shows the first ones or the last ones, depending on its version. */
-static int in_journal(
-        const struct sandbox *sandbox, const struct output_choice *choice, struct error *err)
-{
-    _cleanup_buf_ struct buf command = {0};
-    bool last = choice->tail >= 0 && !choice->since;
-
-    buf_printf(&command, "journalctl CONTAINER_ID_FULL=%s -o %s", sandbox->meta.id,
-            choice->timestamps ? "short-iso-precise" : "cat");
-    if (choice->follow)
-        buf_add_str(&command, " -f");
-    if (last)
-        buf_printf(&command, " -n %" PRId64, choice->tail);
-    else if (choice->follow)
-        buf_add_str(&command, " -n all");
-    add_time(&command, "--since", choice->since);
-    add_time(&command, "--until", choice->until);
-    if (choice->tail >= 0 && !last && !choice->follow)
-        buf_printf(&command, " | tail -n %" PRId64, choice->tail);
-    return error_set(err, ENOENT, "sandbox \"%s\" logs into the journal: %s", sandbox->meta.name,
-            buf_text(&command));
-}
-
-static int no_log(
-        const struct sandbox *sandbox, const struct output_choice *choice, struct error *err)
+static int no_log(const struct sandbox *sandbox, struct error *err)
 {
     const char *name = sandbox->meta.name;
 
-    if (str_equal(sandbox->meta.log, "journald"))
-        return in_journal(sandbox, choice, err);
     if (str_equal(sandbox->meta.log, "none"))
         return error_set(err, ENOENT, "sandbox \"%s\" has no log: --log-driver none", name);
     if (sandbox->status == SPEC_CREATED)
@@ -190,9 +159,16 @@ static int open_source(struct engine *engine, const char *name, const struct out
     ret->word = sandbox.meta.id ? sandbox.meta.id : sandbox.meta.name;
     ret->prefix = prefix_of(engine->arena, &sandbox.meta, choice);
     ret->record_fd = take_fd(&sandbox.record_fd);
+    ret->over = !choice->follow;
+    if (str_equal(sandbox.meta.log, "journald")) {
+        struct journal_reader journal = JOURNAL_READER_NONE;
+        r = journal_reader_start(
+                engine->arena, sandbox.meta.id, choice->tail, choice->follow, &journal, err);
+        logreader_take_journal(&journal, &ret->reader);
+        return r;
+    }
     logreader_open(ret->record_fd, choice->tail, &ret->reader);
-    ret->over = ret->reader.fd < 0;
-    return ret->over ? no_log(&sandbox, choice, err) : 0;
+    return logreader_is_open(&ret->reader) ? 0 : no_log(&sandbox, err);
 }
 
 static int print_sources(struct engine *engine, const struct strv *names, struct source *sources,

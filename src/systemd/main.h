@@ -1,3 +1,5 @@
-/* viv-systemd: reads one order as JSON from standard input, carries it out and prints the answer.
- * Started by cgroup/systemd.c only; see there for the form. Owns nothing that others may use. */
+/* viv-systemd: carries one order out, which is JSON, and prints the answer. Orders for scopes come
+ * from standard input and from cgroup/systemd.c, see there for their form; one to read the journal
+ * is the argument, see journal.h, and comes from engine/journalreader.c. Owns nothing that others
+ * may use. */
 #pragma once

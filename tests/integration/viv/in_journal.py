@@ -18,8 +18,7 @@ UNTIL = """lines() {
             sleep 0.1
         done
         echo "the journal has no $2 lines of $1" >&2; return 1
-    }
-    said() { viv logs "$@" 2>&1 >/dev/null | sed 's/.* logs into the journal: //'; }"""
+    }"""
 
 
 def begun(name, flags=""):
@@ -45,22 +44,45 @@ def test_the_lines_have_their_fields():
             equal((key, entry[key]), (key, value))
 
 
-def test_the_named_command_reads_them():
-    """`viv logs` names the command that reads the lines, with what was asked for; and so it does."""
+def test_they_are_read_back():
     name = unique("j")
     done = there(f"""{begun(name)}
-        eval "$(said {name})"; echo =
-        eval "$(said -t --tail 1 --since 1h {name})" | sed 's/^20[0-9-]*T[0-9:.+]* .*: //'; echo =
-        eval "$(said --until 2001-01-31T10:00:00.5Z {name})" 2>&1; echo =
-        timeout 100 head -n 3 < <(eval "$(said -f {name})") & reader=$!
+        viv logs {name} 2>/dev/null; echo =
+        viv logs {name} 2>&1 >/dev/null; echo =
+        viv logs --tail 1 --since 1h {name} 2>&1; echo =
+        viv logs --until 2001-01-31T10:00:00.5Z {name} 2>&1; echo =
+        viv logs --tail 0 {name} 2>&1; echo =
+        viv logs -t {name} 2>/dev/null | sed 's/^20[0-9-]*T[0-9:.]*Z //'; echo =
+        viv logs --names {name} {name} 2>/dev/null | sed s/^{name}/X/""").ok()
+    equal(done.out.split("=\n"), ["out\n", "err\n", "err\n", "", "", "out\n", "X out\nX out\n"])
+
+
+def test_they_are_followed_until_it_ends():
+    """What comes is told, the last lines too, and the command ends with the sandbox."""
+    name = unique("j")
+    done = there(f"""{begun(name)}
+        viv logs -f {name} >/tmp/{name} 2>&1 & all=$!
+        viv logs -f --tail 1 {name} >/tmp/{name}-new 2>&1 & new=$!
+        for i in $(seq 600); do cat /tmp/{name} /tmp/{name}-new | tr '\\n' ' ' | grep -q "out err err" && break; sleep 0.1; done
         viv exec {name} touch /dev/shm/go
-        wait $reader""").ok()
-    parts = done.out.replace("-- No entries --\n", "").split("=\n")
-    equal(parts, ["out\nerr\n", "err\n", "", "out\nerr\nlate\n"])
+        lines {name} 3
+        viv kill {name} >/dev/null
+        wait $all; wait $new; cat /tmp/{name}; echo =; cat /tmp/{name}-new; rm /tmp/{name}*""").ok()
+    equal(done.out, "out\nerr\nlate\n=\nerr\nlate\n")
+
+
+def test_all_is_there_when_the_command_has_ended():
+    name = unique("j")
+    done = there(f"""set -e
+        trap 'viv rm -f {name} >/dev/null' EXIT
+        viv run --name {name} --log-driver journald busybox -- sh -c 'seq 300; printf end' >/dev/null
+        viv logs {name} | tail -n 3; echo =; viv logs -f --tail 2 {name}; echo =
+        journalctl -q -o cat CONTAINER_NAME={name} | wc -l""").ok()
+    equal(done.out, "299\n300\nend=\n300\nend=\n301\n")
 
 
 def test_an_ordinary_user_reads_ones_own():
     name = unique("j")
     done = there(f"""{begun(name)}
-        eval "$(said {name})" """, user="rig").ok()
+        viv logs {name} 2>&1""", user="rig").ok()
     equal(done.out, "out\nerr\n")

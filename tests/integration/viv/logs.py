@@ -111,7 +111,8 @@ def entries(sock):
 
 @private("mnt")
 def test_the_journal_gets_the_lines():
-    run("mount", "-t", "tmpfs", "tmpfs", "/run").ok()
+    for place in ("/run", "/var/log"):
+        run("mount", "-t", "tmpfs", "tmpfs", place).ok()
     with box() as b:
         words = ["--name", "j", "--log-driver", "journald", "--log-opt", "tag=mine", *b.flags(),
                  "busybox", "--", "sh", "-c", "echo out; echo err >&2; printf part"]
@@ -130,11 +131,9 @@ def test_the_journal_gets_the_lines():
                            ("CONTAINER_NAME", "j"), ("CONTAINER_TAG", "mine"),
                            ("SYSLOG_IDENTIFIER", "mine"), ("IMAGE_NAME", "busybox")):
             equal(found["out"][key], value)
-        fails(b.viv("logs", "j"), 125, f"journalctl CONTAINER_ID_FULL={own} -o cat")
-        fails(b.viv("logs", "-f", "-t", "--since", "2026-01-31T10:00:00Z", "j"), 125,
-              "-o short-iso-precise -f -n all --since '2026-01-31 10:00:00 UTC'")
-        fails(b.viv("logs", "-n", "3", "--until", "2026-01-31T10:00:00.25Z", "j"), 125,
-              "-o cat -n 3 --until '2026-01-31 10:00:00.25 UTC'")
+        # this host has no journal to read them from; see in_journal
+        for flags in ([], ["-f"]):
+            fails(b.viv("logs", *flags, "j"), 125, "there is no journal here")
 
 
 def test_no_log_and_wrong_options():
