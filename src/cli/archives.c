@@ -150,10 +150,12 @@ int cli_import(struct cli *cli, int argc, char **argv, struct error *err)
     change.name = words.count > 1 ? words.words[1] : NULL;
     change.created_by = arena_printf(cli->arena, "viv import %s", words.words[0]);
     r = registry_open(cli, NULL, &engine, &store, err);
-    if (r == 0)
-        r = image_import(store, standard ? STDIN_FILENO : file, &change, id, err);
-    if (r == 0)
-        printf("%s\n", id);
+    if (r < 0)
+        return r;
+    r = image_import(store, standard ? STDIN_FILENO : file, &change, id, err);
+    if (r < 0)
+        return error_prefix(err, "%s", standard ? "standard input" : words.words[0]);
+    printf("%s\n", id);
     return r;
 }
 

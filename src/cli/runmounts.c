@@ -35,6 +35,7 @@ struct wanted {
     bool relabel;
     bool relabel_shared;
     bool no_copy;
+    bool subpath;
 };
 
 static int wrong(const struct wanted *wanted, struct error *err, const char *what)
@@ -424,6 +425,21 @@ static int set_relabel(struct wanted *wanted, const char *value, struct error *e
     return 0;
 }
 
+/* Where it leads is looked at when it is mounted, inside the volume. A part of a volume is there
+ * already: nothing is copied into it. */
+static int set_subpath(
+        struct run_build *build, struct wanted *wanted, const char *value, struct error *err)
+{
+    if (!*value || *value == '/')
+        return error_set(
+                err, EINVAL, "%s: \"%.256s\" is no path below the volume", wanted->flag, value);
+    strv_add(
+            build->arena, &wanted->options, arena_printf(build->arena, "X-mount.subdir=%s", value));
+    wanted->subpath = true;
+    wanted->no_copy = true;
+    return 0;
+}
+
 enum mount_key_kind {
     KEY_TYPE,
     KEY_SOURCE,
@@ -434,6 +450,7 @@ enum mount_key_kind {
     KEY_SIZE,
     KEY_MODE,
     KEY_RELABEL,
+    KEY_SUBPATH,
     KEY_NOTHING,
 };
 
@@ -457,6 +474,8 @@ static const struct mount_key {
         {"tmpfs-mode", KEY_MODE},
         {"tmpcopyup", KEY_SWITCH},
         {"volume-nocopy", KEY_SWITCH},
+        {"volume-subpath", KEY_SUBPATH},
+        {"subpath", KEY_SUBPATH},
         {"idmap", KEY_SWITCH},
         {"relabel", KEY_RELABEL},
         {"consistency", KEY_NOTHING},
@@ -512,6 +531,8 @@ static int set_key(struct run_build *build, struct wanted *wanted, const struct 
         return set_mount_mode(build, wanted, value, err);
     case KEY_RELABEL:
         return set_relabel(wanted, value, err);
+    case KEY_SUBPATH:
+        return set_subpath(build, wanted, value, err);
     case KEY_NOTHING:
         return 0;
     }
@@ -530,6 +551,10 @@ static int check_type(struct run_build *build, struct wanted *wanted, struct err
         return error_set(err, EINVAL,
                 "%s: unknown type \"%.64s\": write bind, volume, tmpfs, devpts, mqueue or ramfs",
                 wanted->flag, wanted->type);
+    if (wanted->subpath && !str_equal(wanted->type, "volume"))
+        return wrong(wanted, err, "a subpath is a volume's");
+    if (wanted->subpath && str_empty(wanted->source))
+        return wrong(wanted, err, "a new volume has no subpath: name one with source=NAME");
     if (str_equal(wanted->type, "bind")) {
         if (str_empty(wanted->source))
             return wrong(wanted, err, "a bind mount needs a source: add source=PATH");

@@ -135,6 +135,20 @@ static void add_docker_names(const struct network *network, struct json_object *
     json_object_object_add(into, "EnableIPv6", json_object_new_boolean(network->ipv6_enabled));
 }
 
+/* What --network takes beside the names of networks. */
+static int no_such_network(const char *name, struct error *err)
+{
+    if (str_equal(name, "none"))
+        return error_set(err, ENOENT,
+                "\"none\" is no network: with it a sandbox has interfaces of its own, lo alone");
+    if (str_equal(name, "host"))
+        return error_set(err, ENOENT,
+                "\"host\" is no network of ours: with it a sandbox has the host's interfaces, "
+                "which "
+                "ip-address(8) shows");
+    return error_set(err, ENOENT, "there is no network \"%s\"; `viv network ls` lists them", name);
+}
+
 int networks_inspect(
         struct engine *engine, const char *name, struct json_object **ret, struct error *err)
 {
@@ -144,7 +158,7 @@ int networks_inspect(
     int r = engine_networks(engine, false, &networks, err);
 
     if (r == 0 && !network_exists(&networks, name))
-        r = error_set(err, ENOENT, "there is no network \"%s\"; `viv network ls` lists them", name);
+        r = no_such_network(name, err);
     if (r == 0)
         r = network_load(&networks, name, false, engine->arena, &network, err);
     if (r == 0)

@@ -149,12 +149,12 @@ void progress_event(const struct image_event *event, void *data)
 {
     struct progress *progress = data;
 
+    if (progress->quiet)
+        return;
     if (event->state == IMAGE_NOTE) {
         tell(progress, event->text);
         return;
     }
-    if (progress->quiet)
-        return;
     struct progress_line *line = line_of(progress, event->digest);
     bool changed = line->state != event->state;
     line->state = event->state;

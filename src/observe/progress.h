@@ -12,7 +12,7 @@ struct progress_line;
 
 struct progress {
     FILE *out;
-    bool quiet;    /* notes only */
+    bool quiet;    /* nothing is told, no note of a try that failed either */
     bool terminal; /* bars, drawn again and again */
     struct arena arena;
     struct progress_line *lines;

@@ -195,6 +195,11 @@ static int check(const struct mount_options *read, struct error *err)
 {
     const char *word;
 
+    if (read->subdir && (!*read->subdir || *read->subdir == '/'))
+        return error_set(err, EINVAL,
+                "mount option X-mount.subdir=%s: write a path below the source", read->subdir);
+    if (read->subdir && !read->bind && !read->rbind)
+        return error_set(err, EINVAL, "mount option X-mount.subdir is for bind mounts");
     if (read->tmpcopyup && (read->bind || read->rbind))
         return error_set(err, EINVAL,
                 "mount options tmpcopyup and bind exclude each other: only a "
@@ -216,7 +221,9 @@ int mount_options_read(
 
     strv_foreach (word, words) {
         int r = 0;
-        if (str_starts(word, "idmap=") || str_starts(word, "ridmap="))
+        if (str_starts(word, MOUNT_SUBDIR))
+            read.subdir = str_after(word, MOUNT_SUBDIR);
+        else if (str_starts(word, "idmap=") || str_starts(word, "ridmap="))
             r = take_idmap(arena, word, &read, err);
         else if (!take_word(word, &read, arena) && !take_recursive_word(word, &read) && *word)
             strv_add(arena, &read.data, word);

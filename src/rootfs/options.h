@@ -13,6 +13,8 @@
 #include "base/str.h"
 #include "sys/userns.h"
 
+#define MOUNT_SUBDIR "X-mount.subdir="
+
 struct mount_options {
     uint64_t set, clear;         /* MOUNT_ATTR_* of the mount itself */
     uint64_t rec_set, rec_clear; /* the same for every mount below too: "rro" */
@@ -23,6 +25,7 @@ struct mount_options {
     bool tmpcopyup;
     bool idmap, ridmap;
     bool copy_symlink, src_nofollow, dest_nofollow;
+    const char *subdir; /* "X-mount.subdir=DIR" of mount(8): a bind takes this part of its source */
     struct strv superblock;    /* "sync", "lazytime": of every file system; a bind mount has none */
     struct id_maps uids, gids; /* from "idmap=uids=…;gids=…"; empty: the sandbox's own */
     bool uids_relative, gids_relative; /* their outside ids are the sandbox's own ("@") */

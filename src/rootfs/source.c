@@ -9,6 +9,7 @@
 #include "plan/run.h"
 #include "rootfs/attr.h"
 #include "rootfs/elsewhere.h"
+#include "rootfs/inroot.h"
 #include "rootfs/legacy.h"
 #include "sys/mount.h"
 #include "sys/proc.h"
@@ -46,6 +47,32 @@ static int open_link(const struct source *source, struct plan_run *run)
     return 0;
 }
 
+/* A part of it: found inside it, so that no link and no ".." leads elsewhere. */
+static int open_part(const struct source *source, struct error *err)
+{
+    const char *part = source->options.subdir;
+    _cleanup_close_ int whole = open(source->path, O_PATH | O_CLOEXEC);
+
+    if (whole < 0)
+        return open_fail(source, -errno, err);
+    _cleanup_close_ int fd = inroot_open(whole, part, INROOT_MUST_EXIST, INROOT_FOLLOW, NULL);
+    if (fd < 0)
+        return error_sys_hint(err, -fd,
+                fd == -ENOENT ? "it has to be there: create it, or correct the path" : NULL,
+                "open %s in %s as the source of a mount", part, source->path);
+    int tree = sys_open_tree(fd, "", tree_flags(source) | AT_EMPTY_PATH);
+    return tree < 0 ? error_sys(err, -tree, "open %s in %s as the source of a mount", part,
+                              source->path)
+                    : tree;
+}
+
+static int open_whole(const struct source *source)
+{
+    if (source->elsewhere)
+        return elsewhere_open_tree(source->path, tree_flags(source));
+    return sys_open_tree(AT_FDCWD, source->path, tree_flags(source));
+}
+
 static int open_apply(const struct step *step, struct plan_run *run, struct error *err)
 {
     const struct source *source = step->args;
@@ -53,9 +80,10 @@ static int open_apply(const struct step *step, struct plan_run *run, struct erro
 
     if (r <= 0)
         return r < 0 ? open_fail(source, r, err) : 0;
-    _cleanup_close_ int tree = source->elsewhere
-                                       ? elsewhere_open_tree(source->path, tree_flags(source))
-                                       : sys_open_tree(AT_FDCWD, source->path, tree_flags(source));
+    bool part = source->options.subdir;
+    _cleanup_close_ int tree = part ? open_part(source, err) : open_whole(source);
+    if (part && tree < 0)
+        return tree;
     if (legacy_wanted(tree))
         return 0; /* the child tries mount(2), whose error then counts */
     if (tree < 0)
@@ -82,7 +110,12 @@ static void open_describe(const struct step *step, struct step_text *text)
     const char *flags = arena_printf(text->arena, "%sOPEN_TREE_CLONE|OPEN_TREE_CLOEXEC%s",
             source->nofollow ? "AT_SYMLINK_NOFOLLOW|" : "",
             source->recursive ? "|AT_RECURSIVE" : "");
-    if (source->elsewhere)
+    if (source->options.subdir) {
+        step_call(text, "openat(AT_FDCWD, %s, O_RDONLY|O_CLOEXEC|O_PATH)",
+                step_quote(text->arena, source->path));
+        inroot_call(text, source->options.subdir, INROOT_FOLLOW);
+        step_call(text, "open_tree(<part>, \"\", AT_EMPTY_PATH|%s)", flags);
+    } else if (source->elsewhere)
         elsewhere_describe(text, source->path, flags);
     else
         step_call(

@@ -166,7 +166,7 @@ def test_archives():
             refused(b, ("load", "-q", "-i", path), f"{path}: {message}")
         data = packed(("../out", b"x", {}))
         path.write_bytes(data)
-        refused(b, ("import", path), f"layer sha256:{hashlib.sha256(data).hexdigest()}: entry "
+        refused(b, ("import", path), f"{path}: layer sha256:{hashlib.sha256(data).hexdigest()}: entry "
                 '"../out": the name has "..", which could lead out of the layer')
 
 

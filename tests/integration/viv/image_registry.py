@@ -139,6 +139,17 @@ def test_passwords():
         b.viv("pull", "-q", f"{proxy.host}/lib/bb:1").ok()
 
 
+def test_a_quiet_pull_says_nothing_of_tries():
+    for flags, told in ((["-q"], ""), ([], "trying again in 1.0 s")):
+        with Registry() as registry, Proxy(registry.host, busy=1) as proxy, box() as b:
+            registries_conf(proxy.host)
+            pushed(registry.host)
+            done = b.viv("pull", *flags, f"{proxy.host}/lib/bb:1").ok()
+            matches(done.out, r"^sha256:[0-9a-f]{64}\n$")
+            check(told in done.err and (told or not done.err), done)
+            b.viv("rmi", f"{proxy.host}/lib/bb:1").ok()
+
+
 def test_passwords_in_a_file_that_is_named():
     """--authfile: login writes there and nowhere else; pull, push, run and search read it, and
     logout takes the password away again."""

@@ -68,6 +68,8 @@ def test_inspect_finds_other_kinds():
         equal(show("{{range .Subnets}}{{.Subnet}} {{.Gateway}}{{end}}"), "10.123.0.0/24 10.123.0.1")
         equal(show("{{.NetworkInterface}}"), show("{{.network_interface}}"))
         equal(show("{{.Labels.a}} {{len .Containers}}"), "1 0")
+        fails(b.viv("network", "inspect", "none"), 125, "lo alone")
+        fails(b.viv("network", "inspect", "host"), 125, "the host's interfaces")
         fails(b.viv("network", "inspect", "-f", "{{.Nome}}", network), 125, "there is no .Nome")
         b.viv("network", "rm", network).ok()
         b.viv("volume", "rm", volume).ok()

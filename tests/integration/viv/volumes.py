@@ -125,6 +125,41 @@ def test_options_labels_and_lists():
         equal(names(b, "--filter", "name=x"), [])
 
 
+def part(path, key="volume-subpath", volume="parts"):
+    return ["--mount", f"type=volume,src={volume},dst=/d,{key}={path}"]
+
+
+def test_a_part_of_a_volume():
+    with box() as b:
+        b.viv("volume", "create", "parts").ok()
+        top = folder("parts")
+        (top / "a/b").mkdir(parents=True)
+        (top / "a/b/f").write_text("inside\n")
+        (top / "file").write_text("a file\n")
+        secret = work() / "secret"
+        secret.mkdir()
+        (secret / "f").write_text("secret\n")
+        (top / "in").symlink_to("a/b")
+        (top / "abs").symlink_to("/a/b")
+        (top / "out").symlink_to(secret)
+        (top / "up").symlink_to("../../../../../../../../../../" + str(secret))
+        for path in ("a/b", "in", "abs", "a/../a/./b"):
+            equal((path, b.out("cat /d/f; ls /d", *part(path))), (path, "inside\nf"))
+        equal(b.out("cat /d", *part("file", "subpath")), "a file")
+        # links and dots stay inside the volume, where there is no such thing
+        for path in ("out", "up", "../../../../../.." + str(secret), "nosuch"):
+            fails(b.sh("cat /d/f", *part(path)), 125, "it has to be there")
+        equal(b.names(), [])
+        equal(b.out("echo new > /d/g; ls /d", "--userns", "auto", *part("a/b")), "f\ng")
+        equal(((top / "a/b/g").read_text(), (top / "a/b/g").stat().st_uid), ("new\n", 0))
+        fails(b.sh("echo x > /d/h", "--mount", "type=volume,src=parts,dst=/d,subpath=a,ro"), 1,
+              "Read-only")
+        contains(b.viv("explain", *part("a/b"), "busybox", "true").ok().out, '"a/b"')
+        for words, why in ((part("/a"), "below the volume"), (part("a", volume=""), "subpath"),
+                           (["--mount", "type=bind,src=/,dst=/d,subpath=a"], "a volume's")):
+            fails(b.run(*words, "busybox", "true"), 125, why)
+
+
 def test_a_volume_that_is_used_goes_with_force():
     with box() as b:
         b.viv("create", "--name", "idle", "-v", "v:/v", *b.flags(), "busybox", "true").ok()

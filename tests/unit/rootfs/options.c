@@ -118,6 +118,8 @@ TEST(options_flags)
     CHECK_INT(read_words("tmpcopyup,idmap,rbin", &options, NULL), 0);
     CHECK(options.tmpcopyup && options.idmap);
     CHECK_STR(options.data.words[0], "rbin");
+    CHECK_INT(read_words("rbind,X-mount.subdir=a/b", &options, NULL), 0);
+    CHECK_STR(options.subdir, "a/b");
 }
 
 TEST(options_idmap_with_maps)
@@ -139,7 +141,8 @@ TEST(options_refused)
     static const char *const words[] = {"idmap=", "idmap=uids=0-1-1", "idmap=uids=0-1;gids=0-1-1",
             "idmap=uids=0-1-1;gids=x", "idmap=uids=-1-1-1;gids=0-1-1",
             "ridmap=uids=;gids=", "idmap=0-1-1", "bind,tmpcopyup", "bind,size=5k",
-            "rbind,colour=red", "idmap=uids=0-1-99999999999;gids=0-1-1"};
+            "rbind,colour=red", "rbind,X-mount.subdir=", "rbind,X-mount.subdir=/a",
+            "X-mount.subdir=a", "idmap=uids=0-1-99999999999;gids=0-1-1"};
     struct mount_options options;
     struct error err;
 
