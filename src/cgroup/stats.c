@@ -342,6 +342,18 @@ static const char *page_size_of(struct arena *arena, const char *name, const cha
     return size && str_equal(size + length, end) ? arena_strndup(arena, size, length) : NULL;
 }
 
+/* With what is reserved and not yet used, where the kernel counts that. */
+static uint64_t hugetlb_number(
+        struct arena *arena, const char *dir, const char *size, const char *end)
+{
+    struct opt_u64 reserved =
+            cgroup_flat_number(dir, arena_printf(arena, "hugetlb.%s.rsvd.%s", size, end));
+
+    return reserved.set
+                   ? reserved.value
+                   : cgroup_flat_number(dir, arena_printf(arena, "hugetlb.%s.%s", size, end)).value;
+}
+
 static void read_hugetlb(
         const struct cgroup_saved *saved, struct arena *arena, struct cgroup_stats *ret)
 {
@@ -357,17 +369,14 @@ static void read_hugetlb(
             continue;
         struct cgroup_stats_hugetlb *item = grow(arena, &list, sizeof(*item));
         item->page_size = size;
-        item->usage = cgroup_flat_number(dir, entry->d_name).value;
-        const char *start = arena_printf(arena, "hugetlb.%s", size);
         if (v1) {
-            item->peak =
-                    cgroup_flat_number(dir, arena_printf(arena, "%s.max_usage_in_bytes", start))
-                            .value;
-            item->failures =
-                    cgroup_flat_number(dir, arena_printf(arena, "%s.failcnt", start)).value;
+            item->usage = hugetlb_number(arena, dir, size, "usage_in_bytes");
+            item->peak = hugetlb_number(arena, dir, size, "max_usage_in_bytes");
+            item->failures = hugetlb_number(arena, dir, size, "failcnt");
         } else {
-            item->failures =
-                    cgroup_flat_value(dir, arena_printf(arena, "%s.events", start), "max").value;
+            const char *events = arena_printf(arena, "hugetlb.%s.events", size);
+            item->usage = hugetlb_number(arena, dir, size, "current");
+            item->failures = cgroup_flat_value(dir, events, "max").value;
         }
     }
     ret->hugetlb.items = list.items;

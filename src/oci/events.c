@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "cgroup/blkio.h"
 #include "cgroup/group.h"
 #include "cgroup/stats.h"
 #include "engine/vm_call.h"
@@ -156,23 +157,45 @@ static void add_memory(struct json_object *data, const struct cgroup_stats_memor
     add_pressure(object, memory->pressure);
 }
 
-static void add_io_entry(struct json_object *array, const struct cgroup_stats_io_device *device,
-        const char *op, uint64_t value)
+static void add_row(struct json_object *array, const struct cgroup_blkio_row *row)
 {
     struct json_object *entry = json_object_new_object();
 
-    add_some(entry, "major", device->major);
-    add_some(entry, "minor", device->minor);
-    json_add_str(entry, "op", op);
-    add_some(entry, "value", value);
+    add_some(entry, "major", row->major);
+    add_some(entry, "minor", row->minor);
+    if (*row->op)
+        json_add_str(entry, "op", row->op);
+    add_some(entry, "value", row->value);
     json_object_array_add(array, entry);
 }
 
-static void add_io(struct json_object *data, const struct cgroup_stats *stats)
+static void add_io_entry(struct json_object *array, const struct cgroup_stats_io_device *device,
+        const char *op, uint64_t value)
+{
+    struct cgroup_blkio_row row = {device->major, device->minor, op, value};
+
+    add_row(array, &row);
+}
+
+/* v1's as they are. */
+static void add_rows(struct json_object *object, const struct cgroup_blkio_rows *v1_rows)
+{
+    for (size_t i = 0; i < v1_rows->count; i++) {
+        const struct cgroup_blkio_file *file = &v1_rows->files[i];
+        struct json_object *array = json_object_new_array();
+        for (size_t j = 0; j < file->rows.count; j++)
+            add_row(array, &file->rows.items[j]);
+        json_object_object_add(object, file->name, array);
+    }
+}
+
+static void add_io(struct json_object *data, const struct cgroup_stats *stats,
+        const struct cgroup_blkio_rows *v1_rows)
 {
     struct json_object *object = add_object(data, "blkio");
 
-    if (stats->io.count) {
+    add_rows(object, v1_rows);
+    if (stats->io.count && !v1_rows->count) {
         struct json_object *bytes = json_object_new_array();
         struct json_object *operations = json_object_new_array();
         for (size_t i = 0; i < stats->io.count; i++) {
@@ -233,16 +256,19 @@ static int print_stats(const struct container *container, struct error *err)
 {
     _cleanup_arena_ struct arena arena = {0};
     struct cgroup_stats stats = {0};
+    struct cgroup_blkio_rows v1_rows = {0};
     int r = workload_stats(container, &arena, &stats, err);
 
     if (r < 0)
         return r;
+    if (!vm_is(container))
+        cgroup_blkio_read(&container->state.cgroup, &arena, &v1_rows);
     bool v1 = cgroup_saved_v1(&container->state.cgroup, CGROUP_MEMORY);
     struct json_object *data = json_object_new_object();
     add_cpu(data, &stats.cpu);
     add_cpuset(data, stats.cpuset);
     add_memory(data, &stats.memory, v1);
-    add_io(data, &stats);
+    add_io(data, &stats, &v1_rows);
     add_rest(data, &stats);
     print_event("stats", container->state.id, data);
     return 0;

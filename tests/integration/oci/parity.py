@@ -181,6 +181,50 @@ def shape(value):
 
 @needs(root=True, programs=["runc"])
 @private("mnt")
+def test_events_have_runcs_rows_of_the_disks():
+    if os.path.ismount("/sys/fs/cgroup/unified"):
+        run("umount", "/sys/fs/cgroup/unified").ok()
+    reaper()
+    data = work().parent / "data"
+    data.mkdir()
+    number = os.stat(data).st_dev
+    device = {"major": os.major(number), "minor": os.minor(number), "rate": 1 << 40}
+    disk = f"/sys/dev/block/{os.major(number)}:{os.minor(number)}"
+    if not os.path.exists(disk) or os.path.exists(f"{disk}/partition"):
+        skip("the test's folder is on no disk of its own, which alone can be throttled")
+    mounts = spec()["mounts"] + [{"destination": "/mnt", "type": "bind", "source": str(data),
+                                  "options": ["bind"]}]
+    folder = bundle(sh("dd if=/dev/zero of=/mnt/f bs=4096 count=4 oflag=direct && touch /mnt/done; "
+                       "exec sleep 1000"), ociVersion="1.0.2", mounts=mounts,
+                    process={"capabilities": None, "rlimits": []}, hostname=None, linux={
+                        "namespaces": [{"type": "mount"}, {"type": "pid"}],
+                        # newer kernels count where something is throttled
+                        "resources": {"blockIO": {"throttleWriteBpsDevice": [device]}}})
+    told = []
+    for runtime in [Runtime("runc", "runc", {}), Runtime("viv", program("viv-oci"), {})]:
+        (data / "done").unlink(missing_ok=True)
+        runtime("create", "--bundle", folder, NAME).ok()
+        try:
+            runtime("start", NAME).ok()
+            eventually((data / "done").exists, 30)
+            found = runtime("events", "--stats", NAME).ok()
+        finally:
+            runtime("delete", "--force", NAME)
+        told.append(json.loads(found.out)["data"]["blkio"])
+    runc, ours = told
+    if not runc.get("ioServiceBytesRecursive"):
+        skip("the file system's disk is not counted by cgroup v1")
+    equal(sorted(ours), sorted(runc))
+    for key, rows in runc.items():
+        kinds = [(row["major"], row.get("minor"), row.get("op")) for row in rows]
+        equal([(row["major"], row.get("minor"), row.get("op")) for row in ours[key]], kinds, key)
+    written = [sum(row.get("value", 0) for row in rows["ioServiceBytesRecursive"]
+                   if row["op"] in ("Write", "Total")) for rows in told]
+    check(min(written) >= 2 * 4 * 4096, written)
+
+
+@needs(root=True, programs=["runc"])
+@private("mnt")
 def test_events_have_runcs_members():
     if os.path.ismount("/sys/fs/cgroup/unified"):
         run("umount", "/sys/fs/cgroup/unified").ok()  # what v2 adds, such as pressure, runc 1.1 lacks
