@@ -17,6 +17,7 @@ import io
 import json
 import os
 import pathlib
+import re
 import signal
 import subprocess
 import tarfile
@@ -64,6 +65,22 @@ ip link set lo up
 hostname "$3"
 exec tini -s -- sleep infinity
 """
+
+
+def guide():
+    return (DOCS.parent / "CLIENTS.md").read_text(encoding="utf-8")
+
+
+def place_of(source):
+    """Where docs/CLIENTS.md says that a file of docs/clients goes."""
+    return re.search(rf"\(clients/{re.escape(source)}\)[^`]*`([^`]+)`", guide()).group(1)
+
+
+def documented(program_name):
+    """The words of the command line that docs/CLIENTS.md gives for one container, up to what is the
+    user's: its first name is a program's."""
+    line = re.search(rf"(?m)^    ({program_name} .*)$", guide()).group(1)
+    return re.match(r"[^…A-Z(]*", line).group(0).split()
 
 
 def hierarchies():
@@ -171,9 +188,9 @@ class Box:
         self.run("sh", "-c", 'mkdir -p "${1%/*}" && cat >"$1" && chmod "$2" "$1"', "sh", path,
                  f"{mode:o}", stdin=text).ok()
 
-    def install(self, source, path):
+    def install(self, source, more=""):
         """Puts a file of docs/clients where docs/CLIENTS.md says that it goes."""
-        self.put(path, (DOCS / source).read_text())
+        self.put(place_of(source), (DOCS / source).read_text() + more)
 
     def read(self, path):
         return self.run("cat", path).ok().out

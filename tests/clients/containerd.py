@@ -2,14 +2,17 @@
 the runtime handler "viv" of docs/clients/containerd.toml beside runc."""
 import contextlib
 import importlib
+import re
 import sys
 
 from lib import *
-from box import DOCS, Box, image_archive
+from box import DOCS, Box, documented, image_archive
 
 TIMEOUT = 60
 
 IMAGE = "localhost/bb:1"
+# What a pod of that RuntimeClass asks the CRI for.
+HANDLER = re.search(r"(?m)^handler: (\w+)$", (DOCS / "runtimeclass.yaml").read_text()).group(1)
 # What this room needs and users do not: images without a registry, no systemd, a root that may not
 # lower an OOM score.
 ROOM = """
@@ -36,7 +39,7 @@ def shared():
     generated.mkdir()
     run("protoc", f"-I{DOCS.parents[1]}/tests/clients", f"--python_out={generated}", "cri.proto").ok()
     with Box("containerd") as box:
-        box.put("/etc/containerd/config.toml", (DOCS / "containerd.toml").read_text() + ROOM)
+        box.install("containerd.toml", ROOM)
         box.put("/etc/cni/net.d/10-pods.conflist", NETWORK)
         daemon = box.start("containerd")
         eventually(lambda: box.run("ctr", "version").status == 0 or not daemon.running(), 30,
@@ -57,7 +60,7 @@ def ctr(*argv, **more):
 @contextlib.contextmanager
 def task(*argv, command=("sleep", "1000")):
     name = unique("t")
-    ctr("run", "-d", "--runc-binary", "/usr/local/bin/viv-oci", *argv, IMAGE, name, *command).ok()
+    box.run(*documented("ctr"), "-d", *argv, IMAGE, name, *command).ok()
     try:
         yield name
     finally:
@@ -66,7 +69,7 @@ def task(*argv, command=("sleep", "1000")):
 
 
 def once(*argv, command):
-    return ctr("run", "--rm", "--runc-binary", "/usr/local/bin/viv-oci", *argv, IMAGE, unique("t"), *command)
+    return box.run(*documented("ctr"), "--rm", *argv, IMAGE, unique("t"), *command)
 
 
 def status(name):
@@ -174,7 +177,7 @@ def pod_config():
 
 
 @contextlib.contextmanager
-def pod(cri, handler="viv"):
+def pod(cri, handler=HANDLER):
     """A pod's id and its configuration."""
     config = pod_config()
     sandbox = cri.RunPodSandbox(config=config, runtime_handler=handler).pod_sandbox_id
@@ -208,7 +211,7 @@ def test_cri_is_ready():
 def test_cri_pod_exec_and_logs():
     with client() as cri, pod(cri) as (sandbox, config):
         found = cri.PodSandboxStatus(pod_sandbox_id=sandbox).status
-        equal((found.state, found.runtime_handler), (0, "viv"))
+        equal((found.state, found.runtime_handler), (0, HANDLER))
         check(found.network.ip.startswith("10.99.0."), found)
         contains(box.run("viv-oci", "--root", "/run/containerd/runc/k8s.io", "list", "-q").ok().out, sandbox)
         container, log = start(cri, sandbox, config, ["sh", "-c", "echo out-$A; echo err >&2; hostname; sleep 1000"])

@@ -3,7 +3,7 @@ import contextlib
 import json
 
 from lib import *
-from box import Box, image_tar
+from box import Box, documented, image_tar
 
 TIMEOUT = 60
 
@@ -14,7 +14,7 @@ box = None
 def shared():
     global box
     with Box("docker") as box:
-        box.install("docker-daemon.json", "/etc/docker/daemon.json")
+        box.install("docker-daemon.json")
         daemon = box.start("dockerd")
         eventually(lambda: box.exists("/run/docker.sock") or not daemon.running(), 30, lambda: daemon.err()[-3000:])
         docker("import", "--change", 'CMD ["/bin/sh"]', image_tar(work() / "bb.tar"), "bb:1").ok()
@@ -62,6 +62,9 @@ def nothing_left():
 def test_runs_a_command():
     equal(docker("info", "--format", "{{.DefaultRuntime}}").ok().out, "viv\n")
     equal(once(command=("echo", "hi")).ok().out, "hi\n")
+    program_name, *words = documented("docker")
+    equal([program_name, words[:2]], ["docker", ["run", "--runtime"]])
+    equal(docker(*words, "--rm", "bb:1", "echo", "hi").ok().out, "hi\n")
     nothing_left()
 
 

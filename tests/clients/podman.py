@@ -4,18 +4,10 @@ import json
 import re
 
 from lib import *
-from box import Box, image_tar
+from box import Box, documented, image_tar
 
 TIMEOUT = 60
 
-# What this room needs and users do not: no systemd, and a root that may not raise limits.
-ROOM = """
-[containers]
-default_ulimits = ["nofile=20000:20000", "nproc=32768:32768"]
-[engine]
-cgroup_manager = "cgroupfs"
-events_logger = "file"
-"""
 SUBIDS = "viv:100000:65536\n"
 
 box = None
@@ -25,8 +17,8 @@ box = None
 def shared():
     global box
     with Box("podman") as box:
-        box.install("podman.conf", "/etc/containers/containers.conf.d/viv.conf")
-        box.put("/etc/containers/containers.conf.d/room.conf", ROOM)
+        box.install("podman.conf")
+        box.install("podman-nested.conf")
         box.put("/etc/subuid", SUBIDS)
         box.put("/etc/subgid", SUBIDS)
         tar = image_tar(work() / "bb.tar")
@@ -69,6 +61,14 @@ def nothing_left():
 def test_runs_a_command():
     equal(once(command=("echo", "hi")).ok().out, "hi\n")
     equal(podman("info", "--format", "{{.Host.OCIRuntime.Name}}").ok().out, "viv\n")
+    nothing_left()
+
+
+def test_runs_a_command_by_the_line_of_the_guide():
+    words = documented("podman")
+    equal(words[1], "--runtime")
+    found = box.run(*words, "--rm", "--network", "none", "bb:1", "echo", "hi")
+    equal(found.ok().out, "hi\n")
     nothing_left()
 
 
@@ -277,8 +277,7 @@ def test_builds():
 
 
 def test_builds_with_buildah():
-    build("buildah", "bud", "--isolation", "oci", "--runtime", "/usr/local/bin/viv-oci",
-          "--ulimit", "nofile=20000:20000")
+    build(*documented("buildah"), "--ulimit", "nofile=20000:20000")
 
 
 def test_as_an_ordinary_user():

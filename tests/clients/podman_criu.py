@@ -3,7 +3,7 @@ rig, on whose kernel CRIU can work."""
 import contextlib
 
 from lib import *
-from box import image_tar
+from box import DOCS, image_tar, place_of
 
 RIG = "v2"
 BUILDS = ["plain"]
@@ -20,11 +20,10 @@ def shared():
     global guest
     guest = rig("v2")
     guest.push(IMAGE, image_tar(work() / "bb.tar").read_bytes())
-    guest.push("/etc/containers/containers.conf.d/viv.conf",
-               (ROOT / "docs/clients/podman.conf").read_bytes())
+    guest.push(place_of("podman.conf"), (DOCS / "podman.conf").read_bytes())
     guest.sh(f"mkdir -p /usr/local/bin; ln -sf {program('viv-oci')} /usr/local/bin/viv-oci").ok()
     yield
-    guest.sh("rm -f /etc/containers/containers.conf.d/viv.conf /usr/local/bin/viv-oci").ok()
+    guest.sh(f"rm -f {place_of('podman.conf')} /usr/local/bin/viv-oci").ok()
 
 
 def test_a_container_goes_on_and_its_log_too():

@@ -7,14 +7,6 @@ from box import Box, image_tar
 
 TIMEOUT = 240
 
-ROOM = """
-[containers]
-default_ulimits = ["nofile=20000:20000", "nproc=32768:32768"]
-[engine]
-cgroup_manager = "cgroupfs"
-events_logger = "file"
-"""
-
 box = None
 
 
@@ -22,7 +14,7 @@ box = None
 def shared():
     global box
     with Box("podman-vm") as box:
-        box.put("/etc/containers/containers.conf.d/room.conf", ROOM)
+        box.install("podman-nested.conf")
         podman("import", "--change", "CMD=/bin/sh", image_tar(work() / "bb.tar"), "localhost/bb:1").ok()
         yield
 

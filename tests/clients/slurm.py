@@ -54,7 +54,7 @@ def shared():
     with Box("slurm") as box:
         box.run("sh", "-c", NETWORK).ok()
         box.put("/etc/slurm/slurm.conf", CONFIG)
-        box.install("slurm-oci.conf", "/etc/slurm/oci.conf")
+        box.install("slurm-oci.conf")
         box.run("mkdir", "/opt/data/state", "/opt/data/bundle", *(f"/opt/data/spool-{node}" for node in NODES)).ok()
         box.run("cp", "-a", image(), "/opt/data/bundle/rootfs").ok()
         box.run("viv-oci", "spec", "--bundle", "/opt/data/bundle").ok()

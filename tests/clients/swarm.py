@@ -26,7 +26,7 @@ def shared():
     global box
     with Box("swarm") as box:
         box.run("sh", "-c", NETWORK).ok()
-        box.install("docker-daemon.json", "/etc/docker/daemon.json")
+        box.install("docker-daemon.json")
         tar = image_tar(work() / "bb.tar")
         daemons = [start_node(node) for node in (1, 2)]
         for node, daemon in zip((1, 2), daemons):

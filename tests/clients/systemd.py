@@ -4,7 +4,7 @@ import contextlib
 import json
 
 from lib import *
-from box import image_tar
+from box import DOCS, image_tar, place_of
 
 RIG = "systemd"
 BUILDS = ["plain"]  # the machine is an emulated one: minutes more for what the other engines show
@@ -20,8 +20,7 @@ def shared():
     global guest
     guest = rig("systemd")
     guest.push(IMAGE, image_tar(work() / "bb.tar").read_bytes())
-    guest.push("/etc/containers/containers.conf.d/viv.conf",
-               (ROOT / "docs/clients/podman.conf").read_bytes())
+    guest.push(place_of("podman.conf"), (DOCS / "podman.conf").read_bytes())
     guest.sh(f"mkdir -p /usr/local/bin; ln -sf {program('viv-oci')} /usr/local/bin/viv-oci").ok()
     yield
 
