@@ -1,7 +1,13 @@
 #!/usr/bin/python3
-"""Many sandboxes: `ps` with 1,000 records, by name and by id, and 100 runs at once; beside podman
-where it can run. The records are made by `viv create`. Medians in milliseconds, and ratios."""
+"""Many sandboxes, interleaved with podman, which has crun beneath and overlay storage:
+
+    ps -a             with 1,000 records, which `create` has made
+    100 at once       run --rm of /bin/true, all started together; bare crun beside them
+
+and of viv alone what finds one of the thousand. Medians in milliseconds, and ratios. Networks are left
+out (--network none). VIV_BENCH_RECORDS and VIV_BENCH_CROWD change the numbers."""
 import concurrent.futures
+import json
 import os
 import pathlib
 import shutil
@@ -11,59 +17,108 @@ import sys
 import tempfile
 import time
 
-BUILD = pathlib.Path(os.environ.get("VIV_BUILD", "build")).resolve()
-RECORDS, ROUNDS, CROWD = 1000, 15, 100
+from images import QUIET, TESTS, commands, enter, load, podman_settings, timed
+
+RECORDS = int(os.environ.get("VIV_BENCH_RECORDS", "1000"))
+CROWD = int(os.environ.get("VIV_BENCH_CROWD", "100"))
+ROUNDS, CROWDS = 15, 3
+IMAGE = "localhost/small:1"
 
 
-def timed(argv, rounds=ROUNDS):
-    found = []
+def medians(lines, rounds=ROUNDS):
+    """{who: command line} -> {who: median}, in turn."""
+    found = {who: [] for who in lines}
     for _ in range(rounds):
-        begin = time.monotonic()
-        subprocess.run(argv, check=True, stdout=subprocess.DEVNULL)
-        found.append((time.monotonic() - begin) * 1000)
-    return statistics.median(found)
+        for who, argv in lines.items():
+            found[who].append(timed(argv))
+    return {who: statistics.median(times) for who, times in found.items()}
 
 
-def crowd(argv):
+def crowd(line_of):
     """So many at once, on as many processors as there are: the time for all."""
     begin = time.monotonic()
     with concurrent.futures.ThreadPoolExecutor(CROWD) as pool:
-        list(pool.map(lambda i: subprocess.run(argv, check=True, stdout=subprocess.DEVNULL),
-                      range(CROWD)))
-    return time.monotonic() - begin
+        list(pool.map(lambda i: subprocess.run([str(part) for part in line_of(i)], check=True,
+                                               **QUIET), range(CROWD)))
+    return 1000 * (time.monotonic() - begin)
 
 
-def say(what, value, unit="ms"):
-    print(f"{what:40} {value:9.1f} {unit}", flush=True)
+def say(what, found):
+    ours = found["viv"]
+    parts = [f"{who} {value:.1f} ms" for who, value in found.items()]
+    parts += [f"viv / {who} = {ours / value:.3f}" for who, value in found.items() if who != "viv"]
+    print(f"crowd: {what}: {', '.join(parts)}", flush=True)
+
+
+def create(who):
+    """The records. Each for the time that it takes."""
+    found = {}
+    for name, argv in who.items():
+        begin = time.monotonic()
+        for number in range(RECORDS):
+            subprocess.run([*map(str, argv), "create", "--name", f"s{number}", "--network", "none", IMAGE,
+                            "/bin/true"], check=True, **QUIET)
+        found[name] = 1000 * (time.monotonic() - begin) / RECORDS
+    say("create, each", found)
+
+
+def bundle(top, root):
+    """For bare crun: what podman and viv have around a workload with --network none."""
+    folder = top / "bundle"
+    folder.mkdir()
+    subprocess.run(["crun", "spec"], cwd=folder, check=True)
+    config = json.loads((folder / "config.json").read_text())
+    config["process"].update(terminal=False, args=["/bin/true"], rlimits=[])
+    config["root"] = {"path": root, "readonly": True}
+    (folder / "config.json").write_text(json.dumps(config))
+    return folder
+
+
+def measure(top, who, root):
+    create(who)
+    say(f"ps -a with {RECORDS}", medians({name: [*argv, "ps", "-a"] for name, argv in who.items()}, 5))
+    viv = who["viv"]
+    middle = f"s{RECORDS // 2}"
+    own = subprocess.run([*map(str, viv), "inspect", "-f", "{{.Id}}", middle], check=True,
+                         capture_output=True, text=True).stdout.strip()
+    for what, words in ((f"ps with {RECORDS}, none of which runs", ["ps"]),
+                        ("inspect by name", ["inspect", middle]), ("inspect by id", ["inspect", own]),
+                        ("inspect by the start of an id", ["inspect", own[:12]])):
+        say(what, medians({"viv": [*viv, *words]}))
+    crun = bundle(top, root)
+    lines = {name: lambda _, argv=argv: [*argv, "run", "--rm", "--network", "none", IMAGE, "/bin/true"]
+             for name, argv in who.items()}
+    lines["crun alone"] = lambda number: ["crun", "--root", top / "crun", "run", "--bundle", crun,
+                                          f"bench{os.getpid()}-{number}"]
+    times = {name: [] for name in lines}
+    for _ in range(CROWDS):
+        for name, line_of in lines.items():
+            times[name].append(crowd(line_of))
+    say(f"{CROWD} at once", {name: statistics.median(found) for name, found in times.items()})
 
 
 def main():
-    with tempfile.TemporaryDirectory(prefix="viv-crowd-") as top:
-        viv = [str(BUILD / "viv"), "--root", f"{top}/run", "--data-root", f"{top}/data"]
-        begin = time.monotonic()
-        for i in range(RECORDS):
-            subprocess.run([*viv, "create", "--name", f"s{i}", "--network", "none", "busybox", "true"],
-                           check=True, stdout=subprocess.DEVNULL)
-        say("create, each", (time.monotonic() - begin) / RECORDS * 1000)
-        some = subprocess.run([*viv, "ps", "-aq", "--no-trunc", "--filter", "name=s500"], check=True,
-                              capture_output=True, text=True).stdout.split()[0]
-        own = timed([*viv, "ps", "-a"])
-        say(f"ps -a with {RECORDS}", own)
-        say(f"ps with {RECORDS}, none of which runs", timed([*viv, "ps"]))
-        say("inspect by name", timed([*viv, "inspect", "s500"]))
-        say("inspect by id", timed([*viv, "inspect", some]))
-        say("inspect by the start of an id", timed([*viv, "inspect", some[:12]]))
-        run = [*viv, "run", "--rm", "--network", "none", "busybox", "true"]
-        say("run --rm", timed(run))
-        all_viv = crowd(run)
-        say(f"{CROWD} at once", all_viv, "s")
-        if not shutil.which("podman"):
-            print("podman is not installed: nothing to compare with")
-            return 0
-        begin = timed(["podman", "ps", "-a"], 5)
-        count = len(subprocess.run(["podman", "ps", "-aq"], check=True, capture_output=True,
-                                   text=True).stdout.split())
-        say(f"podman ps -a with {count}", begin)
+    enter()
+    top = pathlib.Path(tempfile.mkdtemp(prefix="viv-bench-crowd-", dir="/var/tmp"))
+    (top / "work").mkdir()
+    os.environ["VIV_TEST_WORK"] = str(top / "work")
+    podman_settings(top)
+    sys.path[:0] = [str(TESTS)]
+    from lib import registry as r  # pylint: disable=import-outside-toplevel
+    from lib.process import image  # pylint: disable=import-outside-toplevel
+    layout = r.Layout()
+    layout.index({**layout.image(r.tar_of(image())),
+                  "annotations": {"org.opencontainers.image.ref.name": "1"}})
+    archive = load(top, {"small": f"{layout.path}:1"})["small"]
+    who = {name: argv for name, argv in commands(top).items() if name == "viv" or shutil.which(name)}
+    try:
+        for argv in who.values():
+            subprocess.run([*map(str, argv), "load", "-q", "-i", archive], check=True, **QUIET)
+        measure(top, who, image())
+    finally:
+        for argv in who.values():
+            subprocess.run([*map(str, argv), "rm", "-a"], check=False, **QUIET)
+        shutil.rmtree(top, ignore_errors=True)
     return 0
 
 

@@ -26,7 +26,7 @@ BUDGET = 0.1
 def enter():
     """A mount namespace of its own, with cgroup v1 alone on a hybrid host: crun refuses the mixture."""
     if os.environ.get("VIV_BENCH_INSIDE") != "1":
-        os.execvpe("unshare", ["unshare", "--mount", sys.executable, __file__],
+        os.execvpe("unshare", ["unshare", "--mount", sys.executable, *sys.argv],
                    {**os.environ, "VIV_BENCH_INSIDE": "1"})
     if os.path.ismount("/sys/fs/cgroup/unified"):
         subprocess.run(["umount", "/sys/fs/cgroup/unified"], check=True)
@@ -47,6 +47,13 @@ def commands(top):
     return {"viv": viv, "podman": podman}
 
 
+def podman_settings(top):
+    """Limits that one who may not raise them can have."""
+    os.environ["CONTAINERS_CONF"] = str(top / "containers.conf")
+    (top / "containers.conf").write_text(
+        '[containers]\ndefault_ulimits = ["nofile=20000:20000", "nproc=32768:32768"]\n')
+
+
 def load(top, images):
     """The images as archives that both read; {name: archive}."""
     found = {}
@@ -62,9 +69,7 @@ def main():
     top = pathlib.Path(tempfile.mkdtemp(prefix="viv-bench-images-", dir="/var/tmp"))
     (top / "work").mkdir()
     os.environ["VIV_TEST_WORK"] = str(top / "work")
-    os.environ["CONTAINERS_CONF"] = str(top / "containers.conf")
-    (top / "containers.conf").write_text(
-        '[containers]\ndefault_ulimits = ["nofile=20000:20000", "nproc=32768:32768"]\n')
+    podman_settings(top)
     from lib import registry as r  # pylint: disable=import-outside-toplevel
     from lib.process import image  # pylint: disable=import-outside-toplevel
     layout = r.Layout()
