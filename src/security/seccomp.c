@@ -11,6 +11,7 @@
 #include "base/io.h"
 #include "security/names.h"
 #include "security/seccomp_cache.h"
+#include "security/seccomp_compact.h"
 #include "security/seccomp_recent.h"
 #include "sys/filter.h"
 
@@ -357,7 +358,7 @@ static void add_recent(const struct compiler *compiler, struct buf *code)
 
 #define PROGRAM_MAX 4096 /* BPF_MAXINSNS */
 
-/* The finished program: our instructions, then libseccomp's. */
+/* The finished program: our instructions, then libseccomp's, made small. */
 static int export_program(
         const struct compiler *compiler, struct seccomp_filter *ret, struct error *err)
 {
@@ -380,8 +381,13 @@ static int export_program(
                 "the seccomp filter has more than the %d instructions that the kernel takes: give "
                 "it fewer rules or architectures",
                 PROGRAM_MAX);
-    ret->code = arena_memdup(compiler->arena, code.data, code.length);
+    struct sock_filter *small;
     ret->count = (uint32_t)count;
+    if (seccomp_compact(compiler->arena, (const struct sock_filter *)code.data, ret->count,
+                seccomp_arch_native(), &small, &ret->count))
+        ret->code = small;
+    else
+        ret->code = arena_memdup(compiler->arena, code.data, code.length);
     return 0;
 }
 
@@ -482,7 +488,7 @@ static void key_opt(struct buf *key, const struct opt_u64 *number)
     key_number(key, number->value);
 }
 
-#define COMPILER_VERSION 1 /* to be raised when the same profile compiles to something else */
+#define COMPILER_VERSION 2 /* to be raised when the same profile compiles to something else */
 
 /* The canonical bytes of everything that the result depends on. */
 static void make_key(const struct seccomp_profile *profile, struct buf *key)
