@@ -1,6 +1,7 @@
 #include "cpu/blocks.h"
 
 #include <stdlib.h>
+#include <sys/mman.h>
 
 #include "cpu/decode.h"
 #include "cpu/fault.h"
@@ -10,7 +11,7 @@
 #define BLOCK_OPS_MAX 64u
 #define PAGE_BUCKETS 64u
 #define CODE_BUCKETS 4096u
-#define CHUNK_BYTES ((size_t)256 << 10)
+#define CHUNK_BYTES (((size_t)256 << 10) - sizeof(struct chunk))
 #define CODE_BYTES_MAX ((size_t)16 << 20)
 
 struct block {
@@ -59,7 +60,7 @@ static void free_chunks(struct cpu_code *code)
     while (code->chunks) {
         struct chunk *chunk = code->chunks;
         code->chunks = chunk->next;
-        free(chunk);
+        munmap(chunk, sizeof(*chunk) + CHUNK_BYTES);
     }
     code->bytes = 0;
 }
@@ -77,7 +78,7 @@ void blocks_forget_all(struct cpu *cpu)
     free_chunks(cpu->code);
     memset(cpu->code->page, 0, sizeof(cpu->code->page));
     cpu->code->epoch++;
-    cpu->jump_key += 64;
+    jumps_forget(cpu);
     cpu->chain_from = NULL;
 }
 
@@ -94,8 +95,10 @@ static void *take_memory(struct cpu_code *code, size_t size)
     if (!chunk || chunk->used + size > CHUNK_BYTES) {
         if (code->bytes >= CODE_BYTES_MAX)
             return NULL;
-        chunk = calloc(1, sizeof(*chunk) + CHUNK_BYTES);
-        if (!chunk)
+        /* populated: all of it will be written, and a fault for each page costs more */
+        chunk = mmap(NULL, sizeof(*chunk) + CHUNK_BYTES, PROT_READ | PROT_WRITE,
+                MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+        if (chunk == MAP_FAILED)
             return NULL;
         chunk->next = code->chunks;
         code->chunks = chunk;
@@ -148,7 +151,7 @@ bool blocks_forget_page(struct cpu *cpu, uint64_t gpa)
         any = any || page->bucket[i];
         page->bucket[i] = NULL;
     }
-    cpu->jump_key += 64;
+    jumps_forget(cpu);
     cpu->chain_from = NULL;
     cpu->stats.code_invalidations++;
     return any;
@@ -231,13 +234,18 @@ static void end_block(struct op *op, unsigned off, unsigned count)
     *op = (struct op){.fn = op_go_on, .off = (uint16_t)off, .count = (uint8_t)count};
 }
 
+static const struct itlb_entry *next_page(struct cpu *cpu, uint64_t linear)
+{
+    uint64_t next = (linear & PAGE_MASK) + PAGE_BYTES;
+    return mmu_fetch(cpu, cpu_long_mode(cpu) ? next : (uint32_t)next);
+}
+
 /* An instruction that continues in the next page: its bytes from both. */
 static unsigned decode_crossing(struct cpu *cpu, uint64_t linear, struct source *source,
         struct op *op, uint64_t *ret_second)
 {
     struct decoded decoded;
-    uint64_t next = (linear & PAGE_MASK) + PAGE_BYTES;
-    const struct itlb_entry *entry = mmu_fetch(cpu, cpu_long_mode(cpu) ? next : (uint32_t)next);
+    const struct itlb_entry *entry = next_page(cpu, linear);
     *ret_second = entry->gpa;
     watch_lines(cpu, entry->gpa, 16);
     memcpy(source->bytes + source->count, entry->host, 15);
@@ -346,8 +354,7 @@ static bool still_there(struct cpu *cpu, const struct block *block, uint64_t lin
         return false;
     if (!block->second)
         return true;
-    uint64_t next = (linear & PAGE_MASK) + PAGE_BYTES;
-    return mmu_fetch(cpu, cpu_long_mode(cpu) ? next : (uint32_t)next)->gpa == block->second;
+    return next_page(cpu, linear)->gpa == block->second;
 }
 
 const struct op *blocks_find(struct cpu *cpu, uint64_t linear)
@@ -370,6 +377,7 @@ const struct op *blocks_find(struct cpu *cpu, uint64_t linear)
         return blocks_single(cpu, linear);
     if (from && !block->second)
         from->link = block->ops;
+    jumps_note(cpu, linear, entry->global && (!block->second || next_page(cpu, linear)->global));
     *jump = (struct jump_entry){linear, cpu->jump_key, block->ops};
     return block->ops;
 }

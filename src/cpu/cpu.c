@@ -26,7 +26,7 @@ static void clear_tables(struct cpu *cpu)
             cpu->tlbs[kind].entry[i] = (struct tlb_entry){.read = TLB_NEVER, .write = TLB_NEVER};
     for (unsigned i = 0; i < ITLB_ENTRIES; i++)
         cpu->itlb[i].tag = TLB_NEVER;
-    cpu->jump_key = 64;
+    cpu->jump_key = cpu->jump_keys[0] = cpu->jump_keys[1] = 64;
 }
 
 int cpu_new(const struct cpu_config *config, struct cpu **ret, struct error *err)

@@ -98,6 +98,7 @@ struct cpu_config {
     unsigned id;        /* initial APIC id, 0 … */
     unsigned count;     /* vCPUs of the machine, told in CPUID; 0 means 1 */
     uint64_t tsc_hz;    /* 0: the host's own frequency */
+    bool stop_early;    /* cpu_run() may return some instructions before its budget is used up */
     bool stop_at_fault; /* an exception ends cpu_run() (CPU_EXIT_FAULT) instead of going
                            through the guest's interrupt table */
 };
@@ -125,7 +126,8 @@ struct cpu_exit {
 };
 
 /*
- * Runs guest code until an exit, at most `budget` instructions (exact), and fills `exit`. A halted
+ * Runs guest code until an exit, at most `budget` instructions (exact unless the
+ * configuration has stop_early), and fills `exit`. A halted
  * CPU with no deliverable interrupt returns CPU_EXIT_HLT at once.
  */
 void cpu_run(struct cpu *cpu, uint64_t budget, struct cpu_exit *exit);

@@ -226,7 +226,7 @@ static bool must_stop(struct cpu *cpu, struct cpu_exit *exit)
         exit->reason = CPU_EXIT_KICK;
     } else if (cpu->halted) {
         exit->reason = CPU_EXIT_HLT;
-    } else if (cpu->budget <= 0) {
+    } else if (cpu->budget <= (cpu->config.stop_early ? BLOCK_MAX : 0)) {
         exit->reason = CPU_EXIT_BUDGET;
     } else {
         return false;

@@ -59,7 +59,7 @@ enum { REG_ZERO = 16, REG_PAGE = 17, REG_WORDS = 18 };
 
 enum { SEG_NONE = 7 }; /* its base is always 0 */
 
-#define TLB_ENTRIES 1024u
+#define TLB_ENTRIES 4096u
 #define PAGE_BITS 12
 #define PAGE_BYTES 4096ull
 #define PAGE_MASK (~4095ull)
@@ -89,7 +89,7 @@ struct itlb_entry {
     bool global, user;
 };
 
-#define JUMP_ENTRIES 2048u
+#define JUMP_ENTRIES 8192u
 struct jump_entry {
     uint64_t linear, key;
     const struct op *ops;
@@ -210,7 +210,7 @@ struct cpu {
     int64_t left;          /* instructions left in this slice */
     struct tlb_entry *tlb; /* of the kind in force */
     uint64_t seg_base[8];  /* as 64-bit code sees them */
-    uint64_t jump_key;     /* changes with everything that a cached jump depends on */
+    uint64_t jump_key;     /* of the mode in force: what a cached jump has to be of, see tlb.h */
     uint64_t write_pending;
     const struct op *op;
 
@@ -259,6 +259,8 @@ struct cpu {
     struct cpu_code *code;
     uint8_t bounce[64] __attribute__((aligned(64)));
     uint64_t bounce_linear;
+    uint64_t jump_keys[2]; /* of kernel and user mode, without the mode's bits */
+    bool jump_local;       /* one of kernel mode was cached that a local flush may change */
     struct jump_entry jump[JUMP_ENTRIES];
     struct itlb_entry itlb[ITLB_ENTRIES];
     struct tlb tlbs[TLB_KINDS];

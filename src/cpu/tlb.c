@@ -15,6 +15,26 @@ static void tlb_clear(struct tlb *tlb, bool keep_global)
     tlb->used_count = kept;
 }
 
+static void forget_user_jumps(struct cpu *cpu)
+{
+    cpu->jump_keys[1] += 64;
+    if (cpu->jump_key & 1)
+        cpu->jump_key += 64;
+}
+
+void jumps_forget(struct cpu *cpu)
+{
+    forget_user_jumps(cpu);
+    cpu->jump_keys[0] += 64;
+    if (!(cpu->jump_key & 1))
+        cpu->jump_key += 64;
+}
+
+void jumps_note(struct cpu *cpu, uint64_t linear, bool global)
+{
+    cpu->jump_local = cpu->jump_local || (cpu->cpl != 3 && !(global && linear >> 63));
+}
+
 static void flush(struct cpu *cpu, bool keep_global)
 {
     for (unsigned i = 0; i < TLB_KINDS; i++)
@@ -22,7 +42,11 @@ static void flush(struct cpu *cpu, bool keep_global)
     for (unsigned i = 0; i < ITLB_ENTRIES; i++)
         if (!keep_global || !cpu->itlb[i].global)
             cpu->itlb[i].tag = TLB_NEVER;
-    cpu->jump_key += 64;
+    if (!keep_global || cpu->jump_local)
+        jumps_forget(cpu);
+    else
+        forget_user_jumps(cpu);
+    cpu->jump_local = cpu->jump_local && keep_global;
     cpu->stats.tlb_flushes++;
 }
 
@@ -47,7 +71,10 @@ void mmu_flush_page(struct cpu *cpu, uint64_t linear)
     struct itlb_entry *code = &cpu->itlb[(linear >> PAGE_BITS) % ITLB_ENTRIES];
     if (code->tag == page)
         code->tag = TLB_NEVER;
-    cpu->jump_key += 64;
+    if (linear >> 63 || cpu->jump_local)
+        jumps_forget(cpu);
+    else
+        forget_user_jumps(cpu);
 }
 
 void mmu_select(struct cpu *cpu)
@@ -58,7 +85,8 @@ void mmu_select(struct cpu *cpu)
     else if (cpu->eflags & FLAG_AC)
         kind = TLB_KERNEL_AC;
     cpu->tlb = cpu->tlbs[kind].entry;
-    cpu->jump_key = (cpu->jump_key & ~63ull) | (cpu->mode * 4u + (cpu->cpl == 3));
+    bool user = cpu->cpl == 3;
+    cpu->jump_key = cpu->jump_keys[user] | (cpu->mode * 4u + user);
 }
 
 bool mmu_protect_frame(struct cpu *cpu, uint64_t gpa)

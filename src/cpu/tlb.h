@@ -24,6 +24,14 @@ void mmu_flush_page(struct cpu *cpu, uint64_t linear);
 /* Privilege, AC or mode has changed: choose the TLB and the key of cached jumps. */
 void mmu_select(struct cpu *cpu);
 
+/*
+ * Cached jumps. Those of user mode last until any flush. Those of kernel mode go through upper,
+ * global pages as a rule, which a local flush does not change, nor one of a lower page;
+ * `jump_local` remembers when one did not.
+ */
+void jumps_forget(struct cpu *cpu);
+void jumps_note(struct cpu *cpu, uint64_t linear, bool global);
+
 /* Writes to this frame must reach the slow path from now on; tells whether one could not have. */
 bool mmu_protect_frame(struct cpu *cpu, uint64_t gpa);
 

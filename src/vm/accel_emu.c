@@ -436,6 +436,7 @@ static int emu_vcpu_new(void *accel, unsigned id, void **ret, struct error *err)
             .id = id,
             .count = emu->config.cpus,
             .tsc_hz = emu->config.tsc_khz * 1000,
+            .stop_early = true,
     };
     struct lapic_hooks hooks = {
             .data = vcpu,
