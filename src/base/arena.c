@@ -78,15 +78,21 @@ char *arena_strdup(struct arena *arena, const char *text)
 
 char *arena_vprintf(struct arena *arena, const char *format, va_list args)
 {
+    struct arena_block *block = arena->last;
+    size_t room = block ? block->size - block->used : 0;
+    char *at = room ? (char *)block->data + block->used : NULL;
     va_list again;
 
     va_copy(again, args);
-    int length = vsnprintf(NULL, 0, format, again);
-    va_end(again);
+    int length = vsnprintf(at, room, format, args);
     if (length < 0)
         abort();
+    if ((size_t)length >= room && room)
+        memset(at, 0, room); /* what is not given out yet stays zeros */
     char *text = arena_alloc(arena, (size_t)length + 1);
-    vsnprintf(text, (size_t)length + 1, format, args);
+    if (text != at)
+        vsnprintf(text, (size_t)length + 1, format, again);
+    va_end(again);
     return text;
 }
 

@@ -50,17 +50,21 @@ void buf_add_char(struct buf *buf, char c)
 
 void buf_vprintf(struct buf *buf, const char *format, va_list args)
 {
+    size_t room = buf->data ? buf->room - buf->length : 0;
     va_list again;
 
     va_copy(again, args);
-    int length = vsnprintf(NULL, 0, format, again);
-    va_end(again);
+    int length = vsnprintf(room ? buf->data + buf->length : NULL, room, format, args);
     if (length < 0 || !make_room(buf, (size_t)length)) {
         buf->overflow = true;
-        return;
+        if (room)
+            buf->data[buf->length] = '\0';
+    } else {
+        if ((size_t)length >= room)
+            vsnprintf(buf->data + buf->length, (size_t)length + 1, format, again);
+        buf->length += (size_t)length;
     }
-    vsnprintf(buf->data + buf->length, (size_t)length + 1, format, args);
-    buf->length += (size_t)length;
+    va_end(again);
 }
 
 void buf_printf(struct buf *buf, const char *format, ...)

@@ -43,10 +43,10 @@ static uint64_t add_text(uint64_t hash, const char *text)
 void container_plan_digest(
         const struct plan *plan, size_t from, size_t to, char ret[CONTAINER_DIGEST_SIZE])
 {
+    _cleanup_arena_ struct arena arena = {0};
     uint64_t hash = 0xcbf29ce484222325ULL;
 
     for (size_t i = from; i < to; i++) {
-        _cleanup_arena_ struct arena arena = {0};
         const struct step *step = &plan->steps[i];
         struct step_text text = {.arena = &arena};
         const char *call;

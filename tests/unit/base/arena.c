@@ -1,5 +1,7 @@
 #include "base/arena.h"
 
+#include "base/buf.h"
+#include "base/cleanup.h"
 #include "base/str.h"
 #include "test.h"
 
@@ -14,6 +16,35 @@ TEST(arena_memory_is_zeroed_and_aligned)
             CHECK_INT(data[i], 0);
         memset(data, 0xff, size);
     }
+}
+
+/* A text is written where it fits, else into a new block; what is given out next is zeros. */
+TEST(arena_prints_at_the_end_of_a_block)
+{
+    for (size_t left = 16; left <= 256; left += 16) {
+        _cleanup_arena_ struct arena arena = {0};
+        (void)arena_alloc(&arena, 16384 - left);
+        char *text = arena_printf(&arena, "%0100d", 7);
+        CHECK_INT(strlen(text), 100);
+        CHECK_INT(text[99], '7');
+        unsigned char *next = arena_alloc(&arena, 16);
+        for (size_t i = 0; i < 16; i++)
+            CHECK_INT(next[i], 0);
+        CHECK_INT(strlen(text), 100);
+    }
+}
+
+TEST(buf_prints_what_fits_and_what_does_not)
+{
+    _cleanup_buf_ struct buf buf = {.max = 200};
+
+    for (int i = 0; i < 19; i++)
+        buf_printf(&buf, "%010d", i);
+    CHECK_INT(buf.length, 190);
+    CHECK_STR(buf_text(&buf) + 180, "0000000018");
+    buf_printf(&buf, "%020d", 1);
+    CHECK(buf.overflow);
+    CHECK_INT(strlen(buf_text(&buf)), 190);
 }
 
 TEST(arena_grow_keeps_what_was_there)
