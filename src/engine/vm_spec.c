@@ -24,7 +24,7 @@
  * ciphers are 40 of 100 instructions of a boot, and were passed when the kernel was built. */
 #define COMMAND_LINE                                                                               \
     "console=ttyS0 quiet loglevel=3 panic=-1 pci=off cgroup_no_v1=all random.trust_cpu=on "        \
-    "cryptomgr.notests"
+    "cryptomgr.notests percpu_alloc=page"
 
 /* What scripts/guest-image writes beside the kernel. */
 struct facts {

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/reboot.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -13,6 +14,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/io.h"
 #include "base/str.h"
 #include "sys/mount.h"
 
@@ -107,6 +109,17 @@ static int load_modules(int folder, struct error *err)
     return 0;
 }
 
+/* What every workload's start comes to, done once, before the machine is kept as a template: its
+ * controllers are enabled, and the pages of this program are there. Each is faster for it, and
+ * nothing depends on it. */
+static void warm_up(void)
+{
+    (void)io_write_file_at(AT_FDCWD, "/sys/fs/cgroup/cgroup.subtree_control",
+            "+cpu +cpuset +memory +io +pids +hugetlb +rdma +misc");
+    if (mlockall(MCL_CURRENT) == 0)
+        (void)munlockall();
+}
+
 int guest_boot(struct error *err)
 {
     _cleanup_close_ int modules = open(MODULES, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
@@ -117,6 +130,8 @@ int guest_boot(struct error *err)
         r = mount_all(err);
     if (r == 0 && modules >= 0)
         r = load_modules(modules, err);
+    if (r == 0)
+        warm_up();
     setenv("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", 1);
     return r;
 }
