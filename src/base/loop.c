@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/hold.h"
 
 #define EVENTS_AT_ONCE 16
 
@@ -154,6 +155,7 @@ int loop_add_signals(struct loop *loop, const sigset_t *set, loop_signal_fn fn, 
     source->data = data;
     if (ret)
         *ret = source;
+    hold_end();
     return 0;
 }
 

@@ -32,7 +32,8 @@ int loop_change_fd(struct loop_source *source, uint32_t events);
 int loop_add_timer(struct loop *loop, uint64_t after_us, loop_timer_fn fn, void *data,
         struct loop_source **ret);
 
-/* Blocks these signals for the process and delivers them here. One such source for each loop. */
+/* Blocks these signals for the process and delivers them here, also those that hold.h kept. One
+ * such source for each loop. */
 int loop_add_signals(struct loop *loop, const sigset_t *set, loop_signal_fn fn, void *data,
         struct loop_source **ret);
 

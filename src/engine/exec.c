@@ -205,6 +205,8 @@ int engine_exec(
     if (r < 0)
         return r;
     r = prepare(&executing, err);
+    if (!exec->detach)
+        session_hold_signals();
     if (r == 0 && (exec->detach || exec->tty)) {
         r = run_apart(&executing, ret_status, err);
     } else if (r == 0) {

@@ -21,6 +21,7 @@
 #include "engine/preserved.h"
 #include "engine/records.h"
 #include "engine/restart.h"
+#include "engine/session.h"
 #include "engine/vm.h"
 #include "engine/vm_netns.h"
 #include "engine/vm_root.h"
@@ -537,6 +538,8 @@ int engine_run(struct engine *engine, struct engine_run *run, int *ret_status, s
     int r = write_cidfile(run, err);
     if (r < 0)
         return r;
+    if (!run->detach && !run->keep_signals && !run->apply.watch) /* who steps may leave */
+        session_hold_signals();
     if (running.foreground) {
         r = live(&running, -1, -1, err);
         cleanup_close(&running.record_fd);

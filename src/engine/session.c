@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/hold.h"
 #include "base/io.h"
 #include "base/loop.h"
 #include "base/str.h"
@@ -122,6 +123,15 @@ void session_add_signals(sigset_t *set)
 
     for (size_t i = 0; i < ARRAY_SIZE(passed_on); i++)
         sigaddset(set, passed_on[i]);
+}
+
+void session_hold_signals(void)
+{
+    sigset_t set;
+
+    sigemptyset(&set);
+    session_add_signals(&set);
+    hold_signals(&set);
 }
 
 static int set_up(struct near_end *end, struct error *err)

@@ -30,3 +30,7 @@ int session_run(const struct session *session, struct error *err);
 
 /* The signals that are passed on to a workload. */
 void session_add_signals(sigset_t *set);
+
+/* Keeps them until a session or a monitor passes them on; see hold.h. Called before the workload is
+ * made. */
+void session_hold_signals(void);

@@ -1,5 +1,6 @@
 #include "observe/listing.h"
 
+#include <errno.h>
 #include <stdlib.h>
 
 #include "base/cleanup.h"
@@ -412,6 +413,19 @@ static struct json_object *mounts_json(
     return mounts;
 }
 
+/* What it runs with; of one that ends at this moment, or is made, what its record has. */
+static int read_config(const struct sandbox *sandbox, struct json_object **ret, struct error *err)
+{
+    int r = -ENOENT;
+
+    if (sandbox->container.dir_fd >= 0)
+        r = json_parse_file_at(
+                sandbox->container.dir_fd, "config.json", ret, sandbox->kept ? NULL : err);
+    if (r == -ENOENT && (sandbox->kept || sandbox->container.dir_fd < 0))
+        r = json_parse_file_at(sandbox->record_fd, "config.json", ret, err);
+    return r;
+}
+
 int listing_inspect(struct engine *engine, const char *name, bool sizes, struct json_object **ret,
         struct error *err)
 {
@@ -420,9 +434,7 @@ int listing_inspect(struct engine *engine, const char *name, bool sizes, struct 
     int r = engine_find(engine, name, &sandbox, err);
 
     if (r == 0)
-        r = json_parse_file_at(
-                sandbox.container.dir_fd < 0 ? sandbox.record_fd : sandbox.container.dir_fd,
-                "config.json", &config, err);
+        r = read_config(&sandbox, &config, err);
     if (r < 0)
         return r;
     struct json_object *object = common_json(engine->arena, &sandbox);

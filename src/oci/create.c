@@ -9,6 +9,7 @@
 #include "container/annotations.h"
 #include "container/notify.h"
 #include "container/outside.h"
+#include "engine/session.h"
 #include "oci/command.h"
 #include "oci/machine.h"
 #include "oci/notify.h"
@@ -299,7 +300,7 @@ static int start(struct oci *oci, struct create *create, struct streams *streams
         return r;
     create->request.wait_for_start = create->request.notify;
     if (!create->detach)
-        oci_hold_signals();
+        session_hold_signals();
     r = make(oci, create, making, err);
     return r < 0 || !create->request.notify ? r : start_notifying(oci, create, making, err);
 }

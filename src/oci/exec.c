@@ -8,6 +8,7 @@
 #include "base/str.h"
 #include "cgroup/sub.h"
 #include "container/annotations.h"
+#include "engine/session.h"
 #include "engine/vm_call.h"
 #include "engine/vm_exec.h"
 #include "oci/command.h"
@@ -243,7 +244,7 @@ static int make(struct exec *exec, struct streams *streams, struct error *err)
     struct vm_exec inside = {.user = exec->user, .interactive = true};
 
     if (!exec->detach)
-        oci_hold_signals();
+        session_hold_signals();
     int r = vm_is(&exec->container)
                     ? vm_exec(&exec->container, &exec->request, &inside, &making, err)
                     : container_exec(&exec->request, &apply, &making, err);

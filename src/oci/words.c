@@ -1,7 +1,6 @@
 #include "oci/words.h"
 
 #include <fcntl.h>
-#include <signal.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -13,7 +12,6 @@
 #include "container/seccomp.h"
 #include "engine/idrange.h"
 #include "engine/monitor.h"
-#include "engine/session.h"
 #include "engine/vm_netns.h"
 #include "security/seccomp_cache.h"
 #include "security/self.h"
@@ -114,15 +112,6 @@ int oci_filter(struct oci *oci, const struct spec_seccomp *seccomp,
     if (r == 0)
         *ret = filter;
     return r;
-}
-
-void oci_hold_signals(void)
-{
-    sigset_t set;
-
-    sigemptyset(&set);
-    session_add_signals(&set);
-    sigprocmask(SIG_BLOCK, &set, NULL);
 }
 
 int oci_watch(struct container_making *making, struct streams *streams, struct error *err)

@@ -39,10 +39,6 @@ int oci_send_pidfd(const char *path, int pidfd, struct error *err);
 int oci_filter(struct oci *oci, const struct spec_seccomp *seccomp,
         const struct seccomp_filter **ret, struct error *err);
 
-/* In the foreground, before the workload is made: signals that are meant for it wait until
- * oci_watch() passes them on. The workload itself begins with none blocked. */
-void oci_hold_signals(void);
-
 /* In the foreground: our streams are the workload's, signals are passed on. Its exit status. */
 int oci_watch(struct container_making *making, struct streams *streams, struct error *err);
 

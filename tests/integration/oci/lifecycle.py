@@ -186,3 +186,19 @@ def test_a_working_directory_that_is_missing_is_made():
     with container(root={"path": str(root), "readonly": False}, process={"cwd": "/a/b"}) as name:
         equal(oci("exec", name, "pwd").ok().out, "/a/b\n")
     check((root / "a/b").is_dir())
+
+
+@ROOT_ONLY
+def test_a_signal_that_comes_before_anybody_listens_reaches_the_workload():
+    """The hook ends before run begins to pass signals on; a second signal is not kept."""
+    root = own_root()
+    script = sh("trap 'exit 5' TERM; touch /ready; while :; do sleep 0.1; done")
+    for count, status in ((1, 5), (2, 143)):
+        (root / "ready").unlink(missing_ok=True)
+        hooks = {"poststart": [hook(f"until [ -e {root}/ready ]; do sleep 0.1; done; "
+                                    + "kill -TERM $PPID; sleep 0.1; " * count)]}
+        name = unique("oci")
+        folder = bundle(script, hooks=hooks, root={"path": str(root), "readonly": False})
+        done = oci("run", "--bundle", folder, name)
+        equal(done.status, status)
+        oci("delete", "--force", name)
