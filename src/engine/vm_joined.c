@@ -17,11 +17,15 @@
 
 /* ---- the configuration ----------------------------------------------------------------------- */
 
-/* What containerd's CRI plugin and CRI-O write of a container of a pod. */
-static bool is_in_pod(const struct spec *spec)
+static bool is_of_pod(const struct spec *spec, const char *part)
 {
-    return str_equal(spec_annotation(spec, "io.kubernetes.cri.container-type"), "container") ||
-           str_equal(spec_annotation(spec, "io.kubernetes.cri-o.ContainerType"), "container");
+    return str_equal(spec_annotation(spec, "io.kubernetes.cri.container-type"), part) ||
+           str_equal(spec_annotation(spec, "io.kubernetes.cri-o.ContainerType"), part);
+}
+
+bool vm_holds_pod(const struct spec *spec)
+{
+    return is_of_pod(spec, "sandbox");
 }
 
 static int read_host_name(const char *path, char *name, size_t size)
@@ -104,7 +108,7 @@ static int take_namespace(
         struct vm *vm, size_t index, struct spec_namespace *item, struct error *err)
 {
     const char *path = str_empty(item->path) ? NULL : item->path;
-    bool in_pod = is_in_pod(vm->request->spec);
+    bool in_pod = is_of_pod(vm->request->spec, "container");
     int r = 0;
 
     if (str_equal(item->type, "network"))

@@ -17,6 +17,10 @@
 #include "engine/vm.h"
 #include "proto/agent.h"
 
+/* Whether it is the container that holds a pod's namespaces, by the annotations of containerd's CRI
+ * plugin and CRI-O: it waits, and needs no machine. */
+bool vm_holds_pod(const struct spec *spec);
+
 /* Decides for each namespace what the guest's configuration says of it. -EOPNOTSUPP. */
 int vm_joined_describe(struct vm *vm, struct error *err);
 

@@ -10,6 +10,7 @@
 #include "container/notify.h"
 #include "container/outside.h"
 #include "engine/session.h"
+#include "engine/vm_joined.h"
 #include "oci/command.h"
 #include "oci/machine.h"
 #include "oci/notify.h"
@@ -27,6 +28,7 @@ struct create {
     struct opt_u64 preserve_fds;
     bool no_pivot, no_new_keyring, no_subreaper;
     bool detach, keep; /* of run */
+    bool machine;      /* it gets one */
     struct spec spec;
     struct container_host host;
     struct container_request request;
@@ -109,14 +111,14 @@ static int add_notify(struct oci *oci, struct create *create, struct error *err)
     return 0;
 }
 
-static int check_config(struct oci *oci, const struct create *create, struct error *err)
+static int check_config(const struct create *create, struct error *err)
 {
     if (!create->spec.process)
         return error_set(err, EINVAL, "config.json: /process: required to create a container");
     if (create->preserve_fds.value > OCI_PRESERVE_MAX)
         return error_set(err, EINVAL, "flag --preserve-fds takes a number up to %d, not %llu",
                 OCI_PRESERVE_MAX, (unsigned long long)create->preserve_fds.value);
-    if (create->spec.vm && !oci->machine)
+    if (create->spec.vm && !create->machine)
         return error_set(err, EOPNOTSUPP,
                 "config.json: /vm: a virtual machine is asked for, and viv-oci makes containers; "
                 "viv-oci-vm makes machines");
@@ -174,8 +176,9 @@ static int prepare(struct oci *oci, struct create *create, struct error *err)
 
     if (r == 0)
         r = load_config(oci, create, err);
+    create->machine = oci->machine && !vm_holds_pod(&create->spec);
     if (r == 0)
-        r = check_config(oci, create, err);
+        r = check_config(create, err);
     if (r == 0)
         r = container_annotations_apply(oci->arena, &create->spec, err);
     if (r < 0)
@@ -183,7 +186,7 @@ static int prepare(struct oci *oci, struct create *create, struct error *err)
     if (!create->pidfd_socket)
         create->pidfd_socket = spec_annotation(&create->spec, "run.oci.pidfd_receiver");
     /* without a user namespace the workload's root owns our program file */
-    if (!spec_namespace_find(&create->spec, "user") && !oci->machine)
+    if (!spec_namespace_find(&create->spec, "user") && !create->machine)
         r = oci_protect(oci, err);
     if (r == 0)
         r = oci_host(oci, &create->host, err);
@@ -210,8 +213,8 @@ static int make(
 {
     struct container_apply apply = {0};
     const char *warning;
-    int r = oci->machine ? oci_machine_make(oci, &create->request, making, err)
-                         : container_make(&oci->store, &create->request, &apply, making, err);
+    int r = create->machine ? oci_machine_make(oci, &create->request, making, err)
+                            : container_make(&oci->store, &create->request, &apply, making, err);
 
     if (r < 0)
         return r;

@@ -6,7 +6,7 @@ import re
 import sys
 
 from lib import *
-from box import DOCS, Box, documented, image_archive
+from box import DOCS, Box, documented, image_archive, place_of
 
 TIMEOUT = 60
 
@@ -34,12 +34,21 @@ generated = None
 
 @contextlib.contextmanager
 def shared():
+    with engine("containerd"):
+        yield
+
+
+@contextlib.contextmanager
+def engine(name):
+    """A box with containerd in it, and the image."""
     global box, generated
     generated = work() / "generated"
     generated.mkdir()
     run("protoc", f"-I{DOCS.parents[1]}/tests/clients", f"--python_out={generated}", "cri.proto").ok()
-    with Box("containerd") as box:
-        box.install("containerd.toml", ROOM)
+    with Box(name) as box:
+        config = (DOCS / "containerd.toml").read_text()
+        config = config.replace("/usr/local/bin/viv-oci-vm", str(program("viv-oci-vm")))
+        box.put(place_of("containerd.toml"), config + ROOM)
         box.put("/etc/cni/net.d/10-pods.conflist", NETWORK)
         daemon = box.start("containerd")
         eventually(lambda: box.run("ctr", "version").status == 0 or not daemon.running(), 30,
@@ -58,9 +67,11 @@ def ctr(*argv, **more):
 
 
 @contextlib.contextmanager
-def task(*argv, command=("sleep", "1000")):
+def task(*argv, command=("sleep", "1000"), by=None):
+    """by: the words of the command, in place of the documented ones."""
+    by = by or documented("ctr")
     name = unique("t")
-    box.run(*documented("ctr"), "-d", *argv, IMAGE, name, *command).ok()
+    box.run(*by, "-d", *argv, IMAGE, name, *command, timeout=150).ok()
     try:
         yield name
     finally:

@@ -48,3 +48,23 @@ def test_a_life_in_the_background():
 
 def test_a_missing_program():
     fails(podman("run", "--rm", "--network", "none", "bb:1", "nosuch"), 127, "not found")
+
+
+def test_a_published_port_and_the_way_out():
+    """The bridge that Podman makes by default."""
+    name = unique("p")
+    podman("run", "-d", "--name", name, "-p", "8089:80", "bb:1", "nc", "-ll", "-p", "80", "-e", "echo", "served").ok()
+    address, gateway, mac = podman(
+        "inspect", "--format", "{{.NetworkSettings.IPAddress}} {{.NetworkSettings.Gateway}} {{.NetworkSettings.MacAddress}}",
+        name).ok().out.split()
+    eventually(lambda: "served" in box.run("busybox", "nc", "-w", "5", address, "80").out, 30)
+    equal(box.run("busybox", "nc", "-w", "5", "127.0.0.1", "8089").out, "served\n")
+    host = box.run("sh", "-c", "busybox nc -ll -p 7000 -e echo from the host >/dev/null 2>&1 & echo $!").ok().out.strip()
+    eventually(lambda: "from the host" in podman("exec", name, "nc", "-w", "5", gateway, "7000").out, 30)
+    box.run("kill", host).ok()
+    shown = podman("exec", name, "ip", "addr", "show", "eth0").ok().out
+    contains(shown, f"{address}/")
+    contains(shown, mac)
+    contains(podman("exec", name, "cat", "/etc/hosts").ok().out, address)
+    podman("rm", "-f", "-t", "0", name).ok()
+    equal(box.run("sh", "-c", "ip netns list; ip -br link | grep -c veth").out.split(), ["0"])
