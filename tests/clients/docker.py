@@ -3,7 +3,7 @@ import contextlib
 import json
 
 from lib import *
-from box import Box, documented, image_tar
+from box import DOCS, Box, documented, image_tar, place_of
 
 TIMEOUT = 60
 
@@ -12,9 +12,16 @@ box = None
 
 @contextlib.contextmanager
 def shared():
+    with engine("docker", (DOCS / "docker-daemon.json").read_text()):
+        yield
+
+
+@contextlib.contextmanager
+def engine(name, config):
+    """A box with dockerd in it, and the image."""
     global box
-    with Box("docker") as box:
-        box.install("docker-daemon.json")
+    with Box(name) as box:
+        box.put(place_of("docker-daemon.json"), config)
         daemon = box.start("dockerd")
         eventually(lambda: box.exists("/run/docker.sock") or not daemon.running(), 30, lambda: daemon.err()[-3000:])
         docker("import", "--change", 'CMD ["/bin/sh"]', image_tar(work() / "bb.tar"), "bb:1").ok()
@@ -29,7 +36,7 @@ def docker(*argv, **more):
 def container(*argv, command=("sleep", "1000")):
     """A container that runs beside the test: its name."""
     name = unique("c")
-    docker("run", "-d", "--name", name, *argv, "bb:1", *command).ok()
+    docker("run", "-d", "--name", name, *argv, "bb:1", *command, timeout=150).ok()
     try:
         yield name
     finally:
@@ -42,7 +49,7 @@ def inspect(name, form):
 
 def once(*argv, command):
     """The result of a container that runs to its end."""
-    return docker("run", "--rm", *argv, "bb:1", *command)
+    return docker("run", "--rm", *argv, "bb:1", *command, timeout=150)
 
 
 def cgroup(name, file):
