@@ -75,6 +75,16 @@ struct engine_start {
 int engine_start(struct engine *engine, const struct engine_start *start, int *ret_status,
         struct error *err);
 
+struct engine_restore {
+    const char *name;
+    const char *accel; /* "auto", "kvm", "emu"; NULL: as it was run */
+    struct strv *told; /* filled: warnings for the user */
+};
+
+/* Goes on with a machine from its snapshot (snapshot.h), and returns when it runs. -ENOENT when it
+ * has none, -EBUSY when it runs, -EOPNOTSUPP for a container. */
+int engine_restore(struct engine *engine, const struct engine_restore *restore, struct error *err);
+
 /* For explain: the plan that engine_run would apply; touches nothing. */
 int engine_plan(struct engine *engine, struct engine_run *run, struct container_making *ret,
         struct error *err);

@@ -87,6 +87,9 @@ static const struct field life_fields[] = {
         FIELD(struct sandbox_life, error, FIELD_STR),
         FIELD(struct sandbox_life, monitor, FIELD_I32),
         FIELD(struct sandbox_life, id_first, FIELD_U64),
+        FIELD(struct sandbox_life, root_checksum, FIELD_U64),
+        FIELD(struct sandbox_life, passed_output, FIELD_U64),
+        FIELD(struct sandbox_life, passed_error, FIELD_U64),
 };
 static const struct record life_record = RECORD(struct sandbox_life, life_fields);
 

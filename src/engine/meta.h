@@ -86,6 +86,10 @@ struct sandbox_life {
     const char *error; /* why it could not be started again */
     int monitor;       /* pid of the process that watches it; valid while the record is locked */
     uint64_t id_first; /* the range of --userns auto; 0: none */
+
+    /* of a machine */
+    uint64_t root_checksum; /* of its root's disk, where its record is kept; vm_root.h */
+    uint64_t passed_output, passed_error; /* how far its output had come at its end: agent_resume */
 };
 
 /* Written and read in a sandbox's record; what is read lives in the arena. `durable`: on the disk

@@ -49,6 +49,8 @@ static void drop_client(struct client *client)
 static void carry_output(
         struct monitor *monitor, enum log_stream stream, const char *data, size_t length)
 {
+    if (monitor->config->passed)
+        monitor->config->passed[stream == LOG_STDOUT ? 0 : 1] += length;
     if (monitor->config->local)
         io_write_all(stream == LOG_STDOUT ? 1 : 2, data, length);
     if (monitor->config->log)

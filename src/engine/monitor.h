@@ -25,6 +25,7 @@ struct monitor_config {
     int pidfd;  /* of the workload's first process */
     struct streams *streams;
     bool local;          /* output goes to this process's stdout and stderr too */
+    uint64_t *passed;    /* bytes of stdout and stderr that were carried: two, added to; NULL */
     struct logfile *log; /* and into the log; NULL: none */
     bool listen;         /* clients may attach */
     int client;          /* a client that is there from the start (a connected socket); -1: none */

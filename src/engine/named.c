@@ -180,7 +180,9 @@ int named_snapshot(struct arena *arena, const char *data_root, const char *name,
 
     if (control == -ENOENT || control == -ECONNREFUSED)
         return error_set(err, ESRCH,
-                "no machine \"%s\" runs; one is given its name by viv boot --name", name);
+                "no machine \"%s\" runs; one is given its name by viv boot --name, or by viv run "
+                "--isolation vm --name",
+                name);
     if (control < 0)
         return error_sys(err, -control, "connect to the machine %s", name);
     if (file) {
@@ -191,12 +193,17 @@ int named_snapshot(struct arena *arena, const char *data_root, const char *name,
     return take(arena, control, path_join(arena, folder, SNAPSHOT), stop, err);
 }
 
+bool named_is_there(struct arena *arena, const char *data_root, const char *name)
+{
+    return is_name(name) && access(folder_of(arena, data_root, name), F_OK) == 0;
+}
+
 int named_load(struct arena *arena, const char *data_root, const char *word,
         struct proto_machine *ret, const char **ret_name, struct error *err)
 {
     _cleanup_json_ struct json_object *json = NULL;
     const char *folder = folder_of(arena, data_root, word);
-    bool named = is_name(word) && access(folder, F_OK) == 0;
+    bool named = named_is_there(arena, data_root, word);
     const char *snapshot = named ? path_join(arena, folder, SNAPSHOT) : word;
     const char *description =
             named ? path_join(arena, folder, DESCRIPTION) : arena_printf(arena, "%s.json", word);

@@ -30,6 +30,9 @@ void named_end(struct arena *arena, const char *data_root, const char *name);
 int named_snapshot(struct arena *arena, const char *data_root, const char *name, const char *file,
         bool stop, struct error *err);
 
+/* Whether there is, or was, a machine of that name. */
+bool named_is_there(struct arena *arena, const char *data_root, const char *name);
+
 /* The description of what a name's or a file's snapshot goes on with, the snapshot in it. A word
  * with a slash, or of no machine, is a file. `*ret_name` is the name, NULL for a file. */
 int named_load(struct arena *arena, const char *data_root, const char *word,

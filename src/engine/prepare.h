@@ -30,6 +30,9 @@ struct running {
     struct cgroup_oom_mark oom_mark; /* of its control group, while it runs */
     uint64_t oom_kills;              /* in its control group, when it had ended */
     int status_fd;                   /* of a machine: its end comes through this pipe; -1 */
+    bool goes_on;                    /* of a machine: from its snapshot */
+    struct vm_going_on *from;        /* which; NULL: it boots */
+    uint64_t passed[2];              /* bytes of its stdout and stderr in this life */
 };
 
 /* Fills in `request`; the configuration becomes the one that is applied. `take`: ids too; without

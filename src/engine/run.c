@@ -22,6 +22,7 @@
 #include "engine/records.h"
 #include "engine/restart.h"
 #include "engine/session.h"
+#include "engine/snapshot.h"
 #include "engine/vm.h"
 #include "engine/vm_netns.h"
 #include "engine/vm_root.h"
@@ -139,6 +140,20 @@ static int take_machine_ids(struct running *running, uint32_t *ret, struct error
     return 0;
 }
 
+/* A guest keeps what it has read of its root: what it reads later has to fit. */
+static int note_root(struct running *running, const struct vm_config *config, struct error *err)
+{
+    uint64_t *sum = &running->life.root_checksum;
+    int r = running->kept ? vm_root_checksum(config, sum, err) : 0;
+
+    if (r == 0 && running->from && running->from->root_checksum != *sum)
+        r = error_set(err, EBADMSG,
+                "the root's disk is another than the machine had when its snapshot was taken: its "
+                "image or folder was changed since, or viv or erofs-utils were; viv start begins "
+                "anew");
+    return r;
+}
+
 static int make_machine(struct running *running, struct error *err)
 {
     const struct engine_run *run = running->run;
@@ -156,7 +171,10 @@ static int make_machine(struct running *running, struct error *err)
     config.root_fd = root;
     config.status_fd = status;
     config.networks = running->networks;
-    r = take_machine_ids(running, &config.id_first, err);
+    config.going_on = running->from;
+    r = note_root(running, &config, err);
+    if (r == 0)
+        r = take_machine_ids(running, &config.id_first, err);
     if (r == 0)
         r = vm_make(&running->request, &config, &run->apply, &running->making, err);
     if (r == 0 && running->networks)
@@ -210,8 +228,9 @@ static int make(struct running *running, struct error *err)
     store_settle(&running->engine->store, running->run->meta.name);
     if (!running->again)
         event_of(running->engine, &running->run->meta, "create", NULL, NULL);
-    event_of(running->engine, &running->run->meta, running->restarts ? "restart" : "start", NULL,
-            NULL);
+    const char *begun = running->restarts ? "restart" : "start";
+    event_of(
+            running->engine, &running->run->meta, running->goes_on ? "restore" : begun, NULL, NULL);
     return 0;
 }
 
@@ -222,6 +241,8 @@ static void close_run(struct running *running)
     logfile_close(&running->log);
     cleanup_close(&running->run_fd);
     cleanup_close(&running->status_fd);
+    if (running->from)
+        cleanup_close(&running->from->snapshot);
 }
 
 /* It could not be started: what was taken for it is given back, and a new one is forgotten. */
@@ -252,6 +273,15 @@ static int take_name(struct running *running, struct error *err)
     return record_new(engine, meta, running->kept, &running->record_fd, &running->run_fd, err);
 }
 
+static int find_snapshot(struct running *running, struct error *err)
+{
+    struct vm_going_on *from = arena_new(running->engine->arena, struct vm_going_on);
+    int r = sandbox_snapshot_open(running->engine, running->record_fd, running->run, from, err);
+
+    running->from = r == 0 ? from : NULL;
+    return r;
+}
+
 static int begin(struct running *running, struct error *err)
 {
     const struct sandbox_meta *meta = &running->run->meta;
@@ -268,6 +298,10 @@ static int begin(struct running *running, struct error *err)
                 running->record_fd, meta, false, err); /* who removes them looks here */
     if (running->again && running->restarts == 0)
         restart_forget_stop(running->record_fd);
+    if (running->again)
+        sandbox_snapshot_settle(running->record_fd);
+    if (r == 0 && running->goes_on)
+        r = find_snapshot(running, err);
     if (r == 0)
         r = running_prepare(running, true, err);
     if (r == 0)
@@ -290,6 +324,21 @@ static void tell_end(const struct running *running, const struct sandbox_meta *m
             arena_printf(running->engine->arena, "%d", status));
 }
 
+/* What viv-shim has said itself, where the workload's errors go, was not the workload's. */
+static void note_machine_end(struct running *running)
+{
+    const struct agent_exit end = vm_read_end(running->status_fd);
+    struct agent_resumed from = {0};
+    uint64_t *heard = &running->passed[running->run->meta.tty ? 0 : 1];
+
+    if (running->from)
+        from = running->from->from;
+    running->life.oom_killed = end.oom_killed;
+    *heard -= end.said < *heard ? end.said : *heard;
+    running->life.passed_output = from.output + running->passed[0];
+    running->life.passed_error = from.error + running->passed[1];
+}
+
 /* The workload has ended: how is written down, and all that it held is given back. */
 static int finish(struct running *running, int status, struct error *err)
 {
@@ -305,7 +354,7 @@ static int finish(struct running *running, int status, struct error *err)
     running->life.code = status;
     running->life.finished = container_now_text(engine->arena);
     if (is_machine(running))
-        running->life.oom_killed = vm_ran_out_of_memory(running->status_fd);
+        note_machine_end(running);
     else
         running->life.oom_killed = running->oom_kills > 0;
     if (running->life.oom_killed && running->foreground)
@@ -366,6 +415,7 @@ static int watch(struct running *running, int client_sock, struct error *err)
             .pidfd = running->making.run.child_pidfd,
             .streams = &running->streams,
             .local = running->foreground,
+            .passed = running->passed,
             .log = streams ? &running->log : NULL,
             .listen = streams,
             .client = client_sock,
@@ -652,6 +702,32 @@ int engine_start(
             .terminal = start->interactive && run.meta.tty && isatty(0),
             .detach_keys = start->detach_keys};
     return run_apart(&running, &session, start->signals, start->attach ? ret_status : NULL, err);
+}
+
+int engine_restore(struct engine *engine, const struct engine_restore *restore, struct error *err)
+{
+    _cleanup_sandbox_ struct sandbox sandbox = {.record_fd = -1};
+    struct engine_run run = {.detach = true, .told = restore->told};
+    int r = engine_find(engine, restore->name, &sandbox, err);
+
+    if (r == 0)
+        r = sandbox_check_restorable(&sandbox, err);
+    if (r == 0)
+        r = load_run(engine, sandbox.meta.name, sandbox.record_fd, &run, err);
+    if (r < 0)
+        return r;
+    cleanup_close(&sandbox.record_fd);
+    if (restore->accel)
+        run.meta.accel = restore->accel;
+    struct running running = {.engine = engine,
+            .run = &run,
+            .kept = true,
+            .again = true,
+            .goes_on = true,
+            .record_fd = -1,
+            .run_fd = -1,
+            .status_fd = -1};
+    return run_apart(&running, NULL, true, NULL, err);
 }
 
 static int plan_machine(struct running *running, struct container_making *ret, struct error *err)

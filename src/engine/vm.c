@@ -163,7 +163,8 @@ static int plan_machine(void *data, struct container_request *request, struct co
     if (r == 0)
         r = vm_describe(vm, err);
     if (r == 0)
-        template_init(&vm->template, vm->config->templates, vm->vmm, &vm->machine);
+        template_init(&vm->template, vm->config->going_on ? NULL : vm->config->templates, vm->vmm,
+                &vm->machine);
     if (r == 0)
         r = build(vm, err);
     ret->state.cgroup = ret->built.cgroup.saved;
@@ -189,6 +190,11 @@ static int prepare_run(void *data, struct plan_run *run, struct error *err)
     run->carrier_data[STEP_MACHINE] = vm;
     run->carriers[STEP_GUEST] = vm_carry_guest;
     run->carrier_data[STEP_GUEST] = vm;
+    if (vm->config->going_on) {
+        run->fds[vm->template_slot] = fcntl(vm->config->going_on->snapshot, F_DUPFD_CLOEXEC, 3);
+        if (run->fds[vm->template_slot] < 0)
+            return error_sys(err, errno, "keep %s", vm->config->going_on->name);
+    }
     if (vm->status_slot < 0)
         return 0;
     run->fds[vm->status_slot] = fcntl(vm->config->status_fd, F_DUPFD_CLOEXEC, 3);
@@ -205,12 +211,16 @@ int vm_make(struct container_request *request, const struct vm_config *config,
     return container_make_by(&planner, request, apply, ret, err);
 }
 
-bool vm_ran_out_of_memory(int status_fd)
+struct agent_exit vm_read_end(int status_fd)
 {
     _cleanup_json_ struct json_object *json = NULL;
+    _cleanup_arena_ struct arena arena = {0};
+    struct record_report report = {.arena = &arena};
+    struct agent_exit end = {0};
     char text[256];
     ssize_t length = read(status_fd, text, sizeof(text));
 
-    return length > 0 && json_parse(text, (size_t)length, "status", &json, NULL) == 0 &&
-           json_get_bool(json, "oomKilled", false);
+    if (length > 0 && json_parse(text, (size_t)length, "status", &json, NULL) == 0)
+        record_read(&agent_exit_record, json, "", &end, &report);
+    return end;
 }

@@ -11,6 +11,7 @@
 #include "engine/template.h"
 #include "net/found.h"
 #include "ns/namespaces.h"
+#include "proto/agent.h"
 #include "proto/machine.h"
 
 #define VM_NETWORKS_MAX 8
@@ -19,6 +20,15 @@
 #define VM_CONTROL "control.sock" /* beside it: leads to viv-vmm, see proto/control.h */
 
 struct sandbox_networks;
+
+/* The snapshot that a machine goes on from, in place of booting. */
+struct vm_going_on {
+    int snapshot; /* the file; viv-vmm verifies it */
+    const char *name;
+    uint64_t root_checksum; /* vm_root.h */
+    struct agent_resume passed;
+    struct agent_resumed from; /* filled: what the agent says */
+};
 
 struct vm_config {
     const char *accel;     /* "auto", "kvm", "emu"; NULL: auto */
@@ -31,6 +41,7 @@ struct vm_config {
     struct sandbox_networks *networks; /* engine/network.h; NULL: none */
     bool pasta;                        /* asked for, and refused */
     bool shared_network;               /* the namespace to join is another sandbox's: refused */
+    struct vm_going_on *going_on;      /* NULL: it begins anew */
     bool interactive;                  /* standard input is passed on */
     int status_fd;                     /* where the end is written to (agent_exit); -1: nowhere */
 };
@@ -74,6 +85,5 @@ int vm_plan(struct container_request *request, const struct vm_config *config,
 int vm_make(struct container_request *request, const struct vm_config *config,
         const struct container_apply *apply, struct container_making *ret, struct error *err);
 
-/* Whether what a machine's end left in the pipe of status_fd says that its kernel had to kill for
- * want of memory. */
-bool vm_ran_out_of_memory(int status_fd);
+/* What a machine's end has left in the pipe of status_fd; all zero when that is nothing. */
+struct agent_exit vm_read_end(int status_fd);

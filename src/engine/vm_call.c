@@ -3,7 +3,6 @@
 #include <signal.h>
 #include <stdio.h>
 #include <sys/socket.h>
-#include <sys/un.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -11,6 +10,7 @@
 #include "container/update.h"
 #include "engine/vm.h"
 #include "engine/vm_boot.h"
+#include "engine/vm_socket.h"
 #include "spec/check.h"
 
 bool vm_is(const struct container *container)
@@ -38,14 +38,16 @@ static int read_answer(int sock)
 static int connect_through(int dir_fd, int *ret)
 {
     static const struct timeval patience = {VM_PATIENCE_MS / 1000, 0};
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-    _cleanup_close_ int sock = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    _cleanup_close_ int sock = vm_socket_connect(dir_fd, VM_SOCKET, SOCK_STREAM);
     char line[32];
     int length = snprintf(line, sizeof(line), "CONNECT %d\n", AGENT_PORT);
 
-    snprintf(address.sun_path, sizeof(address.sun_path), "/proc/self/fd/%d/" VM_SOCKET, dir_fd);
-    if (sock < 0 || connect(sock, (struct sockaddr *)&address, sizeof(address)) < 0 ||
-            setsockopt(sock, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience)) < 0)
+    if (sock < 0) {
+        int r = sock;
+        sock = -1;
+        return r;
+    }
+    if (setsockopt(sock, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience)) < 0)
         return -errno;
     int r = io_write_all(sock, line, (size_t)length);
     if (r == 0)
@@ -55,10 +57,10 @@ static int connect_through(int dir_fd, int *ret)
     return r;
 }
 
-int vm_connect(const struct container *container, int *ret_fd, struct error *err)
+static int check_running(const struct container *container, struct error *err)
 {
-    enum spec_status status = container_status(container);
     const char *name = container->state.id;
+    enum spec_status status = container_status(container);
 
     if (status == SPEC_PAUSED)
         return error_set(err, EBUSY,
@@ -66,9 +68,40 @@ int vm_connect(const struct container *container, int *ret_fd, struct error *err
                 name);
     if (container->dir_fd < 0 || status == SPEC_STOPPED)
         return error_set(err, ESRCH, "sandbox \"%s\" is not running", name);
-    int r = connect_through(container->dir_fd, ret_fd);
+    return 0;
+}
+
+static int not_there(const char *name, struct error *err)
+{
+    return error_set(err, ESRCH, "the machine of sandbox \"%s\" has ended, or not begun", name);
+}
+
+int vm_connect_control(const struct container *container, int *ret_fd, struct error *err)
+{
+    const char *name = container->state.id;
+    int r = check_running(container, err);
+
+    if (r < 0)
+        return r;
+    r = vm_socket_connect(container->dir_fd, VM_CONTROL, SOCK_SEQPACKET);
+    if (r == -ECONNREFUSED || r == -ENOENT)
+        return not_there(name, err);
+    if (r < 0)
+        return error_sys(err, -r, "connect to viv-vmm of sandbox \"%s\"", name);
+    *ret_fd = r;
+    return 0;
+}
+
+int vm_connect(const struct container *container, int *ret_fd, struct error *err)
+{
+    const char *name = container->state.id;
+    int r = check_running(container, err);
+
+    if (r < 0)
+        return r;
+    r = connect_through(container->dir_fd, ret_fd);
     if (r == -ECONNREFUSED || r == -ENOENT || r == -ENODATA)
-        return error_set(err, ESRCH, "the machine of sandbox \"%s\" has ended, or not begun", name);
+        return not_there(name, err);
     if (r == -EAGAIN) /* SO_RCVTIMEO */
         return error_set(err, ETIMEDOUT,
                 "the agent in the machine of sandbox \"%s\" did not answer within %d s: its kernel "

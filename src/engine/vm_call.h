@@ -16,6 +16,9 @@ bool vm_is(const struct container *container);
  * -EBUSY when it is paused. */
 int vm_connect(const struct container *container, int *ret_fd, struct error *err);
 
+/* A new connection to viv-vmm itself (proto/control.h); errors as of vm_connect(). */
+int vm_connect_control(const struct container *container, int *ret_fd, struct error *err);
+
 /* Asks for something; `*ret` (may be NULL) is the answer, the caller's to put. */
 int vm_call(const struct container *container, const struct agent_call *call,
         struct json_object **ret, struct error *err);

@@ -4,9 +4,11 @@
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/prctl.h>
 #include <unistd.h>
 
+#include "base/checksum.h"
 #include "base/cleanup.h"
 #include "base/install.h"
 #include "base/io.h"
@@ -18,6 +20,8 @@
 
 #define MKFS "mkfs.erofs"
 #define SAID_MAX 512
+#define SUPERBLOCK 4096 /* bytes in front of the rest of a disk */
+#define CHECKSUM_CHUNK ((size_t)256 << 10)
 
 /* In the child: a mount that is nowhere attached gets a path, since mkfs goes by paths, which
  * nobody else sees. */
@@ -164,6 +168,27 @@ static int find_root(struct engine *engine, const struct engine_run *run, bool t
     return take ? vm_disk_of_folder(
                           engine->arena, place_of_disks(engine), path, &config->root_fd, err)
                 : 0;
+}
+
+int vm_root_checksum(const struct vm_config *config, uint64_t *ret, struct error *err)
+{
+    _cleanup_close_ int fd = config->root_fd >= 0 ? fcntl(config->root_fd, F_DUPFD_CLOEXEC, 3)
+                                                  : open(config->root, O_RDONLY | O_CLOEXEC);
+    _cleanup_free_ char *chunk = malloc(CHECKSUM_CHUNK);
+    off_t at = SUPERBLOCK;
+    uint64_t sum = 0;
+    ssize_t got;
+
+    if (fd < 0 || !chunk)
+        return error_sys(err, errno, "open the root's disk %s", config->root);
+    while ((got = pread(fd, chunk, CHECKSUM_CHUNK, at)) > 0) {
+        sum = checksum64(chunk, (size_t)got, sum);
+        at += got;
+    }
+    if (got < 0)
+        return error_sys(err, errno, "read the root's disk %s", config->root);
+    *ret = sum;
+    return 0;
 }
 
 static int find_upper(struct engine *engine, const struct engine_run *run, bool take,

@@ -18,3 +18,7 @@ int vm_configure(struct engine *engine, const struct engine_run *run, bool take,
  */
 int vm_disk_of_folder(
         struct arena *arena, const char *place, const char *folder, int *ret_fd, struct error *err);
+
+/* What tells a root's disk from another: a checksum of all but its superblock, which says when it
+ * was made. One that is made of the same files by the same programs has the same. */
+int vm_root_checksum(const struct vm_config *config, uint64_t *ret, struct error *err);

@@ -6,7 +6,6 @@
 #include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
-#include <sys/un.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -17,6 +16,7 @@
 #include "engine/vm_joined.h"
 #include "engine/vm_mounts.h"
 #include "engine/vm_network.h"
+#include "engine/vm_socket.h"
 #include "engine/vm_template.h"
 #include "proto/agent.h"
 #include "sys/process.h"
@@ -31,13 +31,11 @@ static struct vm *vm_of(const struct step *step)
 
 /* ---- sockets --------------------------------------------------------------------------------- */
 
-/* The folder's path may be longer than a socket's address: it is named through its descriptor. */
 static int listen_in(int dir_fd, const char *name, int type, int *ret, struct error *err)
 {
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    struct sockaddr_un address = vm_socket_address(dir_fd, name);
     _cleanup_close_ int sock = socket(AF_UNIX, type | SOCK_CLOEXEC, 0);
 
-    snprintf(address.sun_path, sizeof(address.sun_path), "/proc/self/fd/%d/%s", dir_fd, name);
     if (sock < 0 || bind(sock, (struct sockaddr *)&address, sizeof(address)) < 0 ||
             listen(sock, 64) < 0)
         return error_sys(err, errno, "listen on %s", name);
@@ -112,11 +110,14 @@ void vm_step_sockets(struct plan *plan, struct vm *vm)
 
 /* ---- viv-vmm --------------------------------------------------------------------------------- */
 
-/* What the kernel and its initramfs did is done. */
-static void go_on_from(struct proto_machine *machine, const char *name, int fd)
+/* What the kernel and its initramfs did is done. A template was verified once and for all. */
+static void go_on_from(const struct vm *vm, struct proto_machine *machine, int fd)
 {
-    machine->snapshot = (struct proto_file){.path = name, .fd = {true, fd}};
-    machine->snapshot_verified = true;
+    const struct vm_going_on *own = vm->config->going_on;
+
+    machine->snapshot =
+            (struct proto_file){.path = own ? own->name : vm->template.key, .fd = {true, fd}};
+    machine->snapshot_verified = !own;
     machine->kernel = machine->initrd = (struct proto_file){0};
 }
 
@@ -136,7 +137,7 @@ static int start_apply(const struct step *step, struct plan_run *run, struct err
     vsock.agent_fd = (struct opt_i64){true, run->fds[vm->vmm_slot]};
     machine.control_fd = (struct opt_i64){true, run->fds[vm->control_slot]};
     if (vm_has_template(vm, run))
-        go_on_from(&machine, vm->template.key, run->fds[vm->template_slot]);
+        go_on_from(vm, &machine, run->fds[vm->template_slot]);
     machine.vsock = &vsock;
     vm_network_give(vm, run, &machine);
     machine.console.output = (struct opt_i64){true, STDOUT_FILENO};
@@ -323,24 +324,46 @@ static int put_create(struct vm *vm, struct buf *out, struct error *err)
     return r;
 }
 
+static int create(struct vm *vm, struct agent_link *link, struct buf *out, struct error *err)
+{
+    struct agent_frame frame;
+    int r = put_create(vm, out, err);
+
+    if (r == 0)
+        r = agent_send(link, out, err);
+    if (r == 0)
+        r = agent_expect(link, VM_PATIENCE_MS, AGENT_CREATED, &frame, err);
+    if (r == 0 && !vm->guest.wait_for_start)
+        r = agent_expect(link, VM_PATIENCE_MS, AGENT_STARTED, &frame, err);
+    return r;
+}
+
+/* The workload is there, and runs: it came with the snapshot. */
+static int take_up(struct vm *vm, struct agent_link *link, struct buf *out, struct error *err)
+{
+    struct vm_going_on *going_on = vm->config->going_on;
+    struct agent_frame frame;
+
+    agent_put_record(out, AGENT_RESUME, &agent_resume_record, &going_on->passed);
+    int r = agent_send(link, out, err);
+    if (r == 0)
+        r = agent_expect(link, VM_PATIENCE_MS, AGENT_RESUMED, &frame, err);
+    if (r == 0)
+        r = agent_read(&frame, &agent_resumed_record, vm->arena, &going_on->from, err);
+    return r;
+}
+
 int vm_carry_guest(struct plan_run *run, size_t from, size_t to, int64_t *ret_ns, struct error *err)
 {
     struct vm *vm = run->carrier_data[STEP_GUEST];
     _cleanup_(agent_link_free) struct agent_link link = {.fd = run->fds[vm->host_slot]};
     _cleanup_buf_ struct buf out = {.max = AGENT_TEXT_MAX};
-    struct agent_frame frame;
     int64_t start = now_ns();
 
     (void)from, (void)to;
     if (vm->sent)
         return 0;
-    int r = put_create(vm, &out, err);
-    if (r == 0)
-        r = agent_send(&link, &out, err);
-    if (r == 0)
-        r = agent_expect(&link, VM_PATIENCE_MS, AGENT_CREATED, &frame, err);
-    if (r == 0 && !vm->guest.wait_for_start)
-        r = agent_expect(&link, VM_PATIENCE_MS, AGENT_STARTED, &frame, err);
+    int r = vm->config->going_on ? take_up(vm, &link, &out, err) : create(vm, &link, &out, err);
     vm->sent = r == 0;
     *ret_ns = now_ns() - start;
     return r;

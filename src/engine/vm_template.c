@@ -1,12 +1,9 @@
 #include "engine/vm_template.h"
 
-#include <fcntl.h>
-#include <stdio.h>
 #include <sys/socket.h>
-#include <sys/un.h>
-#include <unistd.h>
 
 #include "base/cleanup.h"
+#include "engine/vm_socket.h"
 
 static struct vm *vm_of(const struct step *step)
 {
@@ -42,9 +39,11 @@ static const struct step_ops template_ops = {
 void vm_step_template(struct plan *plan, struct vm *vm)
 {
     vm->template_slot = -1;
-    if (!vm->template.folder)
+    if (!vm->template.folder && !vm->config->going_on)
         return;
     vm->template_slot = plan_new_slot(plan);
+    if (vm->config->going_on) /* that was opened before */
+        return;
     plan_add(plan, STEP_HOST, &template_ops, "", vm);
 }
 
@@ -53,24 +52,12 @@ bool vm_has_template(const struct vm *vm, const struct plan_run *run)
     return vm->template_slot >= 0 && run->fds[vm->template_slot] >= 0;
 }
 
-/* The folder's path may be longer than a socket's address. */
-static int connect_control(const struct vm *vm)
-{
-    struct sockaddr_un address = {.sun_family = AF_UNIX};
-    _cleanup_close_ int sock = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
-
-    snprintf(address.sun_path, sizeof(address.sun_path), "/proc/self/fd/%d/" VM_CONTROL,
-            vm->request->dir_fd);
-    if (sock < 0 || connect(sock, (struct sockaddr *)&address, sizeof(address)) < 0)
-        return -1;
-    return take_fd(&sock);
-}
-
 void vm_keep_template(const struct vm *vm, const struct plan_run *run)
 {
     if (!vm->template.folder || vm_has_template(vm, run))
         return;
-    _cleanup_close_ int control = connect_control(vm);
+    _cleanup_close_ int control =
+            vm_socket_connect(vm->request->dir_fd, VM_CONTROL, SOCK_SEQPACKET);
     if (control >= 0)
         (void)template_keep(&vm->template, control, NULL);
 }

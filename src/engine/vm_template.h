@@ -6,7 +6,8 @@
 /* host: looks for a template that the machine can go on from. Nothing for machines without. */
 void vm_step_template(struct plan *plan, struct vm *vm);
 
-/* Whether the machine goes on from one; then its descriptor is run->fds[vm->template_slot]. */
+/* Whether the machine goes on from one, or from its own snapshot; then its descriptor is
+ * run->fds[vm->template_slot]. */
 bool vm_has_template(const struct vm *vm, const struct plan_run *run);
 
 /* The machine is up and its agent waits: keeps it as the template if it was booted. Failing is no

@@ -24,6 +24,7 @@ struct client {
     struct client *next;
     int fd;
     bool first, workload; /* the machine's own connection; it made the workload */
+    bool parked; /* it has made the workload, and is lost; who takes the machine over goes on */
     bool has_process, attached, ended, told;
     struct agent_exit end;
 };
@@ -51,14 +52,22 @@ static void on_over(struct loop *loop, void *data)
 {
     struct client *client = data;
     struct guest *guest = client->guest;
-    bool last = client->first;
+    bool first = client->first;
 
     (void)loop;
     client->over = NULL;
-    if (client->has_process && !client->ended)
-        (void)sys_pidfd_send_signal(client->process.making.run.child_pidfd, SIGKILL);
-    free_client(client);
-    if (last && (guest->welcomed || client_greet(guest, NULL) < 0))
+    if (first && client->workload) {
+        client->first = false;
+        client->parked = true;
+        cleanup_close(&client->fd);
+    } else {
+        if (client->has_process && !client->ended)
+            (void)sys_pidfd_send_signal(client->process.making.run.child_pidfd, SIGKILL);
+        free_client(client);
+    }
+    /* a host is there when the guest goes on from a snapshot, and none when it was the host's end
+     */
+    if (first && client_greet(guest, NULL) < 0)
         guest_power_off();
 }
 
@@ -162,6 +171,51 @@ static int start(struct client *client, struct error *err)
     return attach(client);
 }
 
+static struct client *find_parked(const struct guest *guest)
+{
+    struct client *client = guest->clients;
+
+    while (client && !client->parked)
+        client = client->next;
+    return client;
+}
+
+/* The process is this connection's from here on. */
+static void take_process(struct client *client, struct client *from)
+{
+    client->process = from->process;
+    client->workload = client->has_process = client->attached = true;
+    client->ended = from->ended;
+    client->end = from->end;
+    from->has_process = false;
+}
+
+static int resume(struct client *client, const struct agent_frame *frame, struct error *err)
+{
+    struct client *parked = find_parked(client->guest);
+    _cleanup_buf_ struct buf out = {0};
+    struct agent_resume resume;
+    uint64_t passed[AGENT_STREAMS] = {0}, from[AGENT_STREAMS];
+    int r = agent_read(frame, &agent_resume_record, &client->arena, &resume, err);
+
+    if (r < 0)
+        return r;
+    if (!client->first || !parked || !parked->attached)
+        return error_set(err, ESRCH, "the machine has no workload that was started");
+    if (resume.known) {
+        passed[1] = resume.output;
+        passed[2] = resume.error;
+    }
+    carry_take_over(client->carry, parked->carry, passed, from);
+    take_process(client, parked);
+    free_client(parked);
+    struct agent_resumed resumed = {from[1], from[2]};
+    agent_put_record(&out, AGENT_RESUMED, &agent_resumed_record, &resumed);
+    carry_send_buf(client->carry, &out);
+    carry_send_again(client->carry);
+    return 0;
+}
+
 static int exec(struct client *client, const struct agent_frame *frame, struct error *err)
 {
     struct agent_exec exec;
@@ -203,7 +257,6 @@ static int welcome(struct client *client, const struct agent_frame *frame, struc
         r = error_set(err, EPROTONOSUPPORT,
                 "the host speaks version %u of the agent's protocol, this guest %d",
                 welcome.version, AGENT_VERSION);
-    client->guest->welcomed = r == 0;
     return r < 0 ? r : guest_take_identity(&welcome, err);
 }
 
@@ -227,6 +280,12 @@ static int take_size(struct client *client, const struct agent_frame *frame)
     return r;
 }
 
+static bool asks(enum agent_type type)
+{
+    return type == AGENT_WELCOME || type == AGENT_CREATE || type == AGENT_START ||
+           type == AGENT_RESUME || type == AGENT_EXEC || type == AGENT_CALL;
+}
+
 static int ask(struct client *client, const struct agent_frame *frame, struct error *err)
 {
     switch (frame->type) {
@@ -236,6 +295,8 @@ static int ask(struct client *client, const struct agent_frame *frame, struct er
         return client->has_process ? -EPROTO : create(client, frame, err);
     case AGENT_START:
         return start(client, err);
+    case AGENT_RESUME:
+        return client->has_process ? -EPROTO : resume(client, frame, err);
     case AGENT_EXEC:
         return client->has_process ? -EPROTO : exec(client, frame, err);
     default:
@@ -253,8 +314,7 @@ static int on_frame(void *data, const struct agent_frame *frame)
         return take_signal(client, frame);
     if (frame->type == AGENT_SIZE)
         return take_size(client, frame);
-    if (frame->type != AGENT_WELCOME && frame->type != AGENT_CREATE && frame->type != AGENT_START &&
-            frame->type != AGENT_EXEC && frame->type != AGENT_CALL)
+    if (!asks(frame->type))
         return -EPROTO;
     r = ask(client, frame, &err);
     if (r < 0 && !err.errnum)
@@ -284,6 +344,7 @@ int client_new(struct guest *guest, int fd, bool first, struct error *err)
             .loop = guest->loop,
             .link = fd,
             .data = client,
+            .keeps = true,
             .on_frame = on_frame,
             .on_lost = on_lost,
             .on_moved = on_moved,

@@ -4,9 +4,9 @@
 
 #include "guest/guest.h"
 
-/* Opens the machine's own connection: says hello to the host. Before the host's welcome it is
- * opened anew when it is lost, since this may be a copy of the guest that opened it
- * (engine/template.h). */
+/* Opens the machine's own connection: says hello to the host. It is opened anew when it is lost,
+ * since this may be a copy of the guest that opened it: one that goes on from a template
+ * (engine/template.h), or from a snapshot, whose workload the host then takes up. */
 int client_greet(struct guest *guest, struct error *err);
 
 /* Takes a connected socket over and serves it on the guest's loop until it ends. `first`: it is the

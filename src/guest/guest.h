@@ -20,7 +20,6 @@ struct guest {
     struct spec spec;
     bool made;
     struct client *clients;
-    bool welcomed; /* the host has said who this guest is */
 };
 
 /* A process of the workload, with the streams that are carried. */

@@ -161,6 +161,19 @@ static const struct field create_fields[] = {
 };
 const struct record agent_create_record = RECORD(struct agent_create, create_fields);
 
+static const struct field resume_fields[] = {
+        FIELD(struct agent_resume, known, FIELD_BOOL),
+        FIELD(struct agent_resume, output, FIELD_U64),
+        FIELD(struct agent_resume, error, FIELD_U64),
+};
+const struct record agent_resume_record = RECORD(struct agent_resume, resume_fields);
+
+static const struct field resumed_fields[] = {
+        FIELD(struct agent_resumed, output, FIELD_U64),
+        FIELD(struct agent_resumed, error, FIELD_U64),
+};
+const struct record agent_resumed_record = RECORD(struct agent_resumed, resumed_fields);
+
 static const struct field exec_fields[] = {
         FIELD_REQUIRED(struct agent_exec, process, FIELD_STR),
         FIELD(struct agent_exec, user, FIELD_STR),
@@ -187,6 +200,7 @@ const struct record agent_failed_record = RECORD(struct agent_failed, failed_fie
 static const struct field exit_fields[] = {
         FIELD_WRITTEN(struct agent_exit, code, FIELD_I32),
         FIELD_AS(struct agent_exit, oom_killed, "oomKilled", FIELD_BOOL),
+        FIELD(struct agent_exit, said, FIELD_U32),
 };
 const struct record agent_exit_record = RECORD(struct agent_exit, exit_fields);
 

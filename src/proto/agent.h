@@ -9,6 +9,9 @@
  * one thing:
  *
  *     CREATE  the workload: answered by CREATED; START by STARTED
+ *     RESUME  in place of CREATE, on the machine's first connection: the workload that is there, as
+ *             the guest goes on from a snapshot and has lost the connection that made it. Answered
+ *             by RESUMED, which is what STARTED is to the others
  *     EXEC    one more process in it: answered by STARTED
  *     CALL    something else (struct agent_call): answered by RESULT
  *
@@ -22,7 +25,7 @@
 #include "base/buf.h"
 #include "base/record.h"
 
-#define AGENT_VERSION 1
+#define AGENT_VERSION 2
 #define AGENT_PORT 1024
 
 #define AGENT_DATA_MAX 65536u            /* bytes of a stream in one frame */
@@ -37,6 +40,8 @@ enum agent_type {
     AGENT_CREATED,
     AGENT_START,
     AGENT_STARTED,
+    AGENT_RESUME,
+    AGENT_RESUMED,
     AGENT_EXEC,
     AGENT_CALL,
     AGENT_RESULT,
@@ -145,6 +150,22 @@ struct agent_create {
     bool unmasked_devices;
 };
 
+/*
+ * How far the workload's output has come on the host's side, in bytes since its start. What the
+ * guest still has of it from there on, as it knows that of AGENT_WINDOW bytes, comes again: so that
+ * nothing written before the snapshot is lost or comes twice. `known` false: the host cannot say,
+ * and gets all that it has not acknowledged.
+ */
+struct agent_resume {
+    bool known;
+    uint64_t output, error;
+};
+
+/* Where the streams go on. */
+struct agent_resumed {
+    uint64_t output, error;
+};
+
 struct agent_exec {
     const char *process; /* process.json */
     const char *user;    /* looked up in the sandbox's root; NULL: as in the process */
@@ -169,10 +190,12 @@ struct agent_failed {
 struct agent_exit {
     int code; /* 128 and the signal's number when one ended it */
     bool oom_killed;
+    uint32_t said; /* by viv-shim: bytes that it has added to the workload's standard error */
 };
 
 extern const struct record agent_hello_record, agent_welcome_record, agent_create_record,
-        agent_exec_record, agent_call_record, agent_failed_record, agent_exit_record;
+        agent_resume_record, agent_resumed_record, agent_exec_record, agent_call_record,
+        agent_failed_record, agent_exit_record;
 
 /* Adds a message. */
 void agent_put_record(

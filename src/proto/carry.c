@@ -23,8 +23,12 @@ struct source {
     int fd; /* -1: none, or ended */
     struct loop_source *watched;
     size_t credit;
-    bool plain;     /* a file: always ready */
-    bool finishing; /* what is there now is all */
+    bool plain;        /* a file: always ready */
+    bool finishing;    /* what is there now is all */
+    bool ended;        /* it was there, and the other side was told of its end */
+    uint64_t given;    /* bytes in all */
+    struct queue kept; /* of these, what the other side has not passed on; only of a carrier that
+                          keeps */
 };
 
 struct sink {
@@ -32,6 +36,9 @@ struct sink {
     struct loop_source *watched;
     struct queue queue;
     bool ended, close_at_end, plain;
+    bool over;        /* it had ended on a link before this one */
+    size_t uncounted; /* bytes at its front that came by that link: this one's credit is not theirs
+                       */
 };
 
 struct carry {
@@ -72,13 +79,23 @@ static void queue_drop(struct queue *queue, size_t length)
 
 /* ---- the link's sending half ----------------------------------------------------------------- */
 
+/* Nothing moves until somebody takes the streams over. */
+static void unwatch(struct loop_source **watched)
+{
+    loop_remove(*watched);
+    *watched = NULL;
+}
+
 static void lose(struct carry *carry, int reason)
 {
     if (carry->lost)
         return;
     carry->lost = true;
-    loop_remove(carry->link);
-    carry->link = NULL;
+    unwatch(&carry->link);
+    for (unsigned i = 0; i < AGENT_STREAMS; i++) {
+        unwatch(&carry->sources[i].watched);
+        unwatch(&carry->sinks[i].watched);
+    }
     carry->config.on_lost(carry->config.data, reason);
 }
 
@@ -113,9 +130,9 @@ static void end_source(struct carry *carry, unsigned stream)
 {
     struct source *source = &carry->sources[stream];
 
-    loop_remove(source->watched);
-    source->watched = NULL;
+    unwatch(&source->watched);
     source->fd = -1;
+    source->ended = true;
     agent_put(&carry->out.buf, AGENT_END, stream, NULL, 0);
 }
 
@@ -153,6 +170,9 @@ static bool read_source(struct carry *carry, unsigned stream)
         return false;
     }
     source->credit -= (size_t)got;
+    source->given += (size_t)got;
+    if (carry->config.keeps)
+        buf_add(&source->kept.buf, chunk, (size_t)got);
     agent_put(&carry->out.buf, AGENT_DATA, stream, chunk, (size_t)got);
     return true;
 }
@@ -178,8 +198,7 @@ static void watch_source(struct carry *carry, struct source *source)
                 carry->config.loop, source->fd, EPOLLIN, on_source, carry, &source->watched);
         source->plain = r == -EPERM;
     } else if (!wanted && source->watched) {
-        loop_remove(source->watched);
-        source->watched = NULL;
+        unwatch(&source->watched);
     }
 }
 
@@ -201,21 +220,29 @@ static void pump_sources(struct carry *carry)
 
 static void close_sink(struct sink *sink)
 {
-    loop_remove(sink->watched);
-    sink->watched = NULL;
+    unwatch(&sink->watched);
     if (sink->close_at_end)
         cleanup_close(&sink->fd);
     sink->fd = -1;
 }
 
+/* So many bytes were passed on, or dropped; the credit for them. */
+static size_t pass_on(struct sink *sink, size_t length)
+{
+    size_t before = length < sink->uncounted ? length : sink->uncounted;
+
+    queue_drop(&sink->queue, length);
+    sink->uncounted -= before;
+    return length - before;
+}
+
 static void drop_sink(struct carry *carry, unsigned stream)
 {
     struct sink *sink = &carry->sinks[stream];
-    size_t left = queue_length(&sink->queue);
 
-    if (left)
-        send_credit(carry, stream, left);
-    queue_drop(&sink->queue, left);
+    size_t credit = pass_on(sink, queue_length(&sink->queue));
+    if (credit)
+        send_credit(carry, stream, credit);
     close_sink(sink);
 }
 
@@ -223,7 +250,7 @@ static void drop_sink(struct carry *carry, unsigned stream)
 static void write_sink(struct carry *carry, unsigned stream)
 {
     struct sink *sink = &carry->sinks[stream];
-    size_t done = 0;
+    size_t credit = 0;
 
     while (sink->fd >= 0 && queue_length(&sink->queue) &&
             (sink->plain || is_ready(sink->fd, POLLOUT))) {
@@ -238,12 +265,11 @@ static void write_sink(struct carry *carry, unsigned stream)
             drop_sink(carry, stream);
             break;
         }
-        queue_drop(&sink->queue, (size_t)put);
-        done += (size_t)put;
+        credit += pass_on(sink, (size_t)put);
     }
-    if (done)
-        send_credit(carry, stream, done);
-    if (sink->fd >= 0 && sink->ended && !queue_length(&sink->queue))
+    if (credit)
+        send_credit(carry, stream, credit);
+    if (sink->fd >= 0 && (sink->ended || sink->over) && !queue_length(&sink->queue))
         close_sink(sink);
 }
 
@@ -269,8 +295,7 @@ static void watch_sink(struct carry *carry, unsigned stream)
         if (sink->plain)
             write_sink(carry, stream);
     } else if (!wanted && sink->watched) {
-        loop_remove(sink->watched);
-        sink->watched = NULL;
+        unwatch(&sink->watched);
     }
 }
 
@@ -278,9 +303,9 @@ static int take_data(struct carry *carry, const struct agent_frame *frame)
 {
     struct sink *sink = &carry->sinks[frame->stream];
 
-    if (sink->ended || queue_length(&sink->queue) + frame->length > AGENT_WINDOW)
+    if (sink->ended || queue_length(&sink->queue) - sink->uncounted + frame->length > AGENT_WINDOW)
         return -EPROTO;
-    if (sink->fd < 0) {
+    if (sink->fd < 0 || sink->over) {
         send_credit(carry, frame->stream, frame->length);
         return 0;
     }
@@ -299,6 +324,8 @@ static int take_credit(struct carry *carry, const struct agent_frame *frame)
     if (agent_number(frame, &count) < 0 || count > AGENT_WINDOW - source->credit)
         return -EPROTO;
     source->credit += count;
+    if (carry->config.keeps)
+        queue_drop(&source->kept, count);
     return 0;
 }
 
@@ -409,8 +436,9 @@ void carry_free(struct carry *carry)
         return;
     loop_remove(carry->link);
     for (unsigned i = 0; i < AGENT_STREAMS; i++) {
-        loop_remove(carry->sources[i].watched);
+        unwatch(&carry->sources[i].watched);
         close_sink(&carry->sinks[i]);
+        buf_free(&carry->sources[i].kept.buf);
         buf_free(&carry->sinks[i].queue.buf);
     }
     buf_free(&carry->in.buf);
@@ -431,6 +459,57 @@ int carry_sink(struct carry *carry, unsigned stream, int fd, bool close_at_end)
     carry->sinks[stream].close_at_end = close_at_end;
     update(carry);
     return 0;
+}
+
+static uint64_t take_source(struct source *source, struct source *from, uint64_t passed)
+{
+    *source = *from;
+    *from = (struct source){.fd = -1};
+    uint64_t acknowledged = source->given - queue_length(&source->kept);
+    if (passed > source->given)
+        passed = source->given;
+    if (passed > acknowledged)
+        queue_drop(&source->kept, (size_t)(passed - acknowledged));
+    source->credit = AGENT_WINDOW - queue_length(&source->kept);
+    return source->given - queue_length(&source->kept);
+}
+
+static void take_sink(struct sink *sink, struct sink *from)
+{
+    *sink = *from;
+    *from = (struct sink){.fd = -1};
+    sink->over |= sink->ended;
+    sink->ended = false;
+    sink->uncounted = queue_length(&sink->queue);
+}
+
+void carry_take_over(struct carry *carry, struct carry *from, const uint64_t passed[AGENT_STREAMS],
+        uint64_t ret_from[AGENT_STREAMS])
+{
+    for (unsigned i = 0; i < AGENT_STREAMS; i++) {
+        ret_from[i] = take_source(&carry->sources[i], &from->sources[i], passed[i]);
+        take_sink(&carry->sinks[i], &from->sinks[i]);
+    }
+}
+
+static void send_kept(struct carry *carry, unsigned stream)
+{
+    const struct source *source = &carry->sources[stream];
+    size_t length = queue_length(&source->kept);
+
+    for (size_t done = 0, part; done < length; done += part) {
+        part = length - done < AGENT_DATA_MAX ? length - done : AGENT_DATA_MAX;
+        agent_put(&carry->out.buf, AGENT_DATA, stream, queue_data(&source->kept) + done, part);
+    }
+    if (source->ended)
+        agent_put(&carry->out.buf, AGENT_END, stream, NULL, 0);
+}
+
+void carry_send_again(struct carry *carry)
+{
+    for (unsigned i = 0; i < AGENT_STREAMS; i++)
+        send_kept(carry, i);
+    update(carry);
 }
 
 void carry_finish_sources(struct carry *carry)

@@ -28,6 +28,10 @@ struct carry_config {
 
     /* Something has moved: the caller looks at carry_sent() and the like. */
     void (*on_moved)(void *data);
+
+    /* What was sent is kept until the other side has passed it on, for carry_take_over(): at most
+     * AGENT_WINDOW bytes of each source. */
+    bool keeps;
 };
 
 /* A carrier without streams yet, the caller's. -ENOMEM, and what epoll_ctl(2) gives. */
@@ -45,6 +49,19 @@ void carry_finish_sources(struct carry *carry);
 
 /* Ends a sink's stream as if the other side had: what is on its way is dropped. */
 void carry_drop_sink(struct carry *carry, unsigned stream);
+
+/*
+ * Takes the streams of a carrier that keeps and whose link is lost, which then has none. `passed`:
+ * how much of each source the other side has passed on, in bytes since it began; less than it has
+ * acknowledged here means no more than that, and more than there is all of it, since it may know of
+ * a time that is still to come here. `ret_from`: where each goes on. Nothing is sent before
+ * carry_send_again(): what was not passed on, and all that comes behind.
+ *
+ * A sink whose stream has ended takes what comes and drops it, since the other side may not know.
+ */
+void carry_take_over(struct carry *carry, struct carry *from, const uint64_t passed[AGENT_STREAMS],
+        uint64_t ret_from[AGENT_STREAMS]);
+void carry_send_again(struct carry *carry);
 
 /* Sends a frame of the caller's, behind what waits. */
 void carry_send(struct carry *carry, enum agent_type type, const void *data, size_t length);

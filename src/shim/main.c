@@ -209,7 +209,8 @@ static int finish(struct shim *shim)
     if (!shim->exited) {
         if (shim->lost)
             tell_why(shim);
-        dprintf(2, "viv-shim: %s\n", shim->err.text);
+        int said = dprintf(2, "viv-shim: %s\n", shim->err.text);
+        shim->end.said = said > 0 ? (uint32_t)said : 0;
         code = shim->err.exit_status ? shim->err.exit_status : EXIT_LOST;
         shim->end.code = code;
     }

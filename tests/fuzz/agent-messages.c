@@ -7,6 +7,8 @@ static void read_message(const struct agent_frame *frame)
             [AGENT_HELLO] = &agent_hello_record,
             [AGENT_WELCOME] = &agent_welcome_record,
             [AGENT_CREATE] = &agent_create_record,
+            [AGENT_RESUME] = &agent_resume_record,
+            [AGENT_RESUMED] = &agent_resumed_record,
             [AGENT_EXEC] = &agent_exec_record,
             [AGENT_CALL] = &agent_call_record,
             [AGENT_FAILED] = &agent_failed_record,

@@ -40,6 +40,31 @@ def test_a_machine_beside_a_container():
 
 
 @private("net")
+def test_a_machine_that_is_restored_is_where_it_was():
+    with host() as h:
+        h.outside_server()
+        container = h.serve("--network", "bridge")
+        machine = h.start("--network", "bridge", "-p", "8080:80", "--tmpfs", "/www", *VM,
+                          script=SERVE % "80")
+        inside = lambda *argv: h.viv("exec", machine, *argv, timeout=60).ok().out.strip()
+        eventually(lambda: "here" in inside("sh", "-c", "wget -qO- http://127.0.0.1/ || true"), 20)
+        address, mac = h.address(machine), inside("cat", "/sys/class/net/eth0/address")
+        h.viv("snapshot", "--stop", machine, timeout=60).ok()
+        h.viv("restore", "--accel", "emu", machine, timeout=100).ok()
+        equal((h.address(machine), inside("cat", "/sys/class/net/eth0/address")), (address, mac))
+        eventually(lambda: h.viv("exec", container, "wget", "-qO-", f"http://{machine}/").out.strip()
+                   == f"here {machine}", 20)
+        equal(inside("wget", "-qO-", f"http://{container}/"), f"here {container}")
+        equal(get(HERE, 8080, h.outside), f"here {machine}")
+        h.viv("kill", machine).ok()
+        h.viv("wait", machine)
+        thief = h.start("--network", f"bridge:ip={address}", script="exec sleep 100000")
+        fails(h.viv("restore", "--accel", "emu", machine, timeout=100), 125,
+              f'address {address} of network "bridge" belongs to sandbox "{thief}"')
+        h.viv("rm", "-f", machine, container, thief).ok()
+
+
+@private("net")
 def test_explain_tells_the_taps():
     with host() as h:
         done = h.viv("explain", "--network", "bridge", *VM, "busybox").ok()
