@@ -16,6 +16,7 @@
 #include "engine/records.h"
 #include "engine/root.h"
 #include "engine/rootless.h"
+#include "engine/volumes.h"
 #include "image/image.h"
 #include "rootfs/inroot.h"
 #include "sys/process.h"
@@ -27,7 +28,8 @@
 struct end {
     const struct engine_copy_end *what;
     struct sandbox sandbox;
-    const char *path; /* absolute */
+    const char *path;  /* absolute, in the root */
+    const char *shown; /* the same as the user sees it: a volume is a root of its own */
     int root_fd;
     int userns_fd; /* of the sandbox; -1: the files are seen as we see them */
 };
@@ -73,7 +75,7 @@ static void end_copying(struct copying *copying)
 static const char *name_of(const struct copying *copying, const struct end *end)
 {
     return end->what->sandbox ? arena_printf(copying->engine->arena, "%s in sandbox \"%s\"",
-                                        end->path, end->sandbox.meta.name)
+                                        end->shown, end->sandbox.meta.name)
                               : end->path;
 }
 
@@ -136,8 +138,12 @@ static int hold_still(struct engine *engine, const struct sandbox *sandbox, stru
 
 static int open_stopped(struct engine *engine, struct end *end, bool write, struct error *err)
 {
-    int r = write ? hold_still(engine, &end->sandbox, err) : 0;
+    int r = volumes_open_at(
+            engine, &end->sandbox.meta, end->path, write, &end->root_fd, &end->path, err);
 
+    if (r != 0)
+        return r < 0 || is_machine(end) ? r : map_stopped(engine, end, err);
+    r = write ? hold_still(engine, &end->sandbox, err) : 0;
     if (r == 0 && write)
         r = engine_root_open_to_write(engine, &end->sandbox, &end->root_fd, err);
     else if (r == 0)
@@ -169,10 +175,14 @@ static int open_end(struct engine *engine, struct end *end, bool write, struct e
     end->path = end->what->path;
     if (!end->path)
         return 0;
-    if (!end->what->sandbox)
-        return open_host(engine, end, err);
+    if (!end->what->sandbox) {
+        int r = open_host(engine, end, err);
+        end->shown = end->path;
+        return r;
+    }
     if (end->path[0] != '/')
         end->path = arena_printf(engine->arena, "/%s", end->path);
+    end->shown = end->path;
     if (runs(&end->sandbox) && is_machine(end) && write)
         return error_set(err, EBUSY,
                 "sandbox \"%s\" is a running machine, whose kernel would not notice: stop it "
@@ -216,9 +226,9 @@ static int open_source(struct copying *copying, struct error *err)
 
     if (!from->path)
         return 0;
-    const char *base = path_base(trimmed(arena, from->path));
+    const char *base = path_base(trimmed(arena, from->shown));
     copying->content = is_no_name(base);
-    bool follow = copying->copy->follow || copying->content || ends_in_slash(from->path);
+    bool follow = copying->copy->follow || copying->content || ends_in_slash(from->shown);
     copying->as = copying->content ? "" : base;
     copying->node_fd = inroot_open(from->root_fd, from->path, INROOT_MUST_EXIST,
             follow ? INROOT_FOLLOW : INROOT_NO_LAST, NULL);

@@ -10,6 +10,7 @@
 #include "engine/root.h"
 #include "rootfs/copyup.h"
 #include "rootfs/inroot.h"
+#include "rootfs/options.h"
 #include "spec/defaults.h"
 
 /* ---- without its users ----------------------------------------------------------------------- */
@@ -162,4 +163,69 @@ int volumes_mount(struct engine *engine, const struct sandbox_meta *meta, struct
             r = add_mount(engine, use, &volume, spec);
     }
     return r;
+}
+
+/* ---- while it does not run ------------------------------------------------------------------- */
+
+/* What of a path is below another one, "/" at least; NULL: it is not, or may lead out again. */
+static const char *below(const char *path, const char *place)
+{
+    const char *rest = str_after(path, place);
+
+    if (!rest || (*rest && *rest != '/') || strstr(rest, ".."))
+        return NULL;
+    return *rest ? rest : "/";
+}
+
+static const char *subdir_of(const struct sandbox_volume *use)
+{
+    const char *word;
+
+    strv_foreach (word, &use->options) {
+        if (str_starts(word, MOUNT_SUBDIR))
+            return str_after(word, MOUNT_SUBDIR);
+    }
+    return "/";
+}
+
+static int open_use(struct engine *engine, const struct sandbox_volume *use, bool write, int *ret,
+        struct error *err)
+{
+    struct volume volume = {0};
+    int r = volume_find(engine, use->name, &volume, err);
+
+    if (r < 0)
+        return r;
+    if (volume.options.count)
+        return error_set(err, EOPNOTSUPP,
+                "volume \"%s\", at %s, is mounted while the sandbox runs alone", use->name,
+                use->destination);
+    if (write && (strv_contains(&use->options, "ro") || strv_contains(&use->options, "rro")))
+        return error_set(err, EROFS, "volume \"%s\", at %s, is read-only in the sandbox", use->name,
+                use->destination);
+    _cleanup_close_ int folder = open(volume.path, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (folder < 0)
+        return error_sys(err, errno, "open the volume \"%s\"", use->name);
+    int fd = inroot_open(folder, subdir_of(use), INROOT_MUST_EXIST, INROOT_FOLLOW, NULL);
+    if (fd < 0)
+        return error_sys(err, -fd, "open %s in the volume \"%s\"", subdir_of(use), use->name);
+    *ret = fd;
+    return 1;
+}
+
+int volumes_open_at(struct engine *engine, const struct sandbox_meta *meta, const char *path,
+        bool write, int *ret_fd, const char **ret_rest, struct error *err)
+{
+    const struct sandbox_volume *found = NULL;
+
+    for (size_t i = 0; i < meta->volumes.count; i++) {
+        const struct sandbox_volume *use = &meta->volumes.items[i];
+        bool deeper = !found || strlen(use->destination) > strlen(found->destination);
+        if (deeper && below(path, use->destination))
+            found = use;
+    }
+    if (!found)
+        return 0;
+    *ret_rest = below(path, found->destination);
+    return open_use(engine, found, write, ret_fd, err);
 }

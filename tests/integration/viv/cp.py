@@ -212,6 +212,42 @@ def test_mounts_and_read_only_roots():
         fails(b.viv("cp", work() / "f", f"{name}:/f"), 125, "is read-only (--read-only)")
 
 
+def test_volumes_of_one_that_does_not_run():
+    (work() / "f").write_text("x")
+    (work() / "d").mkdir()
+    (work() / "d/in").write_text("in")
+    with box() as b:
+        b.viv("volume", "create", "parts").ok()
+        folder = pathlib.Path(os.environ["VIV_DATA_ROOT"], "volumes/parts/_data")
+        (folder / "part").mkdir()
+        (folder / "up").symlink_to("/etc")
+        name = b.start("--userns", "auto", "-v", "vol:/vol", "-v", "inner:/vol/inner", "-v",
+                       "vol:/again:ro", "--mount", "type=volume,src=parts,dst=/part,subpath=part",
+                       "-v", "parts:/parts")
+        b.viv("stop", "-t", "0", name).ok()
+        inside = folder.parents[1]
+        for target, path in (("/vol/g", "vol/_data/g"), ("/vol/", "vol/_data/f"), ("vol", "vol/_data/f"),
+                             ("/vol/inner", "inner/_data/f"), ("/part/f", "parts/_data/part/f")):
+            b.viv("cp", work() / "f", f"{name}:{target}").ok()
+            equal(((inside / path).read_text(), (inside / path).stat().st_uid), ("x", 0), target)
+            (inside / path).unlink()
+        b.viv("cp", work() / "d", f"{name}:/vol").ok()
+        b.viv("cp", f"{name}:/vol/d", work() / "out").ok()
+        equal((work() / "out/in").read_text(), "in")
+        b.viv("cp", f"{name}:/vol", work() / "whole").ok()
+        equal((work() / "whole/d/in").read_text(), "in")
+        (work() / "there").mkdir()
+        b.viv("cp", f"{name}:/again", work() / "there").ok()  # under its name inside
+        equal((work() / "there/again/d/in").read_text(), "in")
+        b.viv("cp", f"{name}:/again/.", work() / "there").ok()
+        equal((work() / "there/d/in").read_text(), "in")
+        fails(b.viv("cp", work() / "f", f"{name}:/again/f"), 125, "is read-only in the sandbox")
+        fails(b.viv("cp", f"{name}:/parts/up/passwd", work() / "p"), 125, "/parts/up/passwd in")
+        fails(b.viv("cp", work() / "f", f"{name}:/vol/no/f"), 125, "/vol/no")
+        b.viv("start", name).ok()
+        equal(b.viv("exec", name, "stat", "-c", "%u", "/vol/d/in").ok().out, "0\n")
+
+
 def test_roots_that_are_folders():
     """Seen as its own by a sandbox, and one whose files belong to the ids that it is given."""
     (work() / "f").write_text("x")
