@@ -112,6 +112,9 @@ static int configure(
 
     strv_foreach (word, words) {
         int r = config_word(fs_fd, word);
+        if (r == -EINVAL && (str_equal(word, "acl") || str_equal(word, "noacl")))
+            continue; /* a file system with no choice in it: runc's flag for it is passed over too
+                       */
         if (r < 0)
             return config_fail(fs_fd, mount, word, r, err);
     }
