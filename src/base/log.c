@@ -1,6 +1,8 @@
 #include "base/log.h"
 
+#include <endian.h>
 #include <stdarg.h>
+#include <stdint.h>
 #include <string.h>
 #include <time.h>
 #include <unistd.h>
@@ -19,6 +21,26 @@ static void add_time(struct buf *line)
     buf_printf(line, "%sZ", utc_text(time(NULL), text));
 }
 
+/* syslog(3)'s severities: debug, info, warning, err. */
+static const int severities[] = {7, 6, 4, 3};
+#define FACILITY_USER 8
+
+static void add_datagram(
+        struct buf *line, const struct log *log, enum log_level level, const struct buf *message)
+{
+    uint64_t length = htole64(message->length);
+
+    if (log->format == LOG_SYSLOG) {
+        buf_printf(line, "<%d>%s[%d]: ", FACILITY_USER | severities[level], log->name, getpid());
+        buf_add(line, buf_text(message), message->length);
+        return;
+    }
+    buf_printf(line, "PRIORITY=%d\nSYSLOG_IDENTIFIER=%s\nMESSAGE\n", severities[level], log->name);
+    buf_add(line, (const char *)&length, sizeof(length));
+    buf_add(line, buf_text(message), message->length);
+    buf_add_char(line, '\n');
+}
+
 void log_write(const struct log *log, enum log_level level, const char *format, ...)
 {
     _cleanup_buf_ struct buf line = {0};
@@ -30,7 +52,9 @@ void log_write(const struct log *log, enum log_level level, const char *format, 
     va_start(args, format);
     buf_vprintf(&message, format, args);
     va_end(args);
-    if (log->format == LOG_JSON) {
+    if (log->format == LOG_SYSLOG || log->format == LOG_JOURNAL) {
+        add_datagram(&line, log, level, &message);
+    } else if (log->format == LOG_JSON) {
         buf_printf(&line, "{\"level\":\"%s\",\"msg\":", level_names[level]);
         json_quote(buf_text(&message), &line);
         buf_add_str(&line, ",\"time\":\"");

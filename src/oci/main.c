@@ -1,7 +1,9 @@
 /* The program: what stands before the command, the table of commands, and how errors are told. */
 #include <fcntl.h>
 #include <stdlib.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/un.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -50,7 +52,7 @@ struct global {
 
 static const struct option_row rows[] = {
         ROW(0, "root", TEXT, root, "DIR", "where the containers are remembered"),
-        ROW(0, "log", TEXT, log, "FILE", "where errors and warnings go"),
+        ROW(0, "log", TEXT, log, "FILE", "where errors go; also syslog:NAME, journald:NAME"),
         ROW(0, "log-format", CHOICE, format, "text|json", "how they are written"),
         ROW(0, "log-level", TEXT, level, "LEVEL", "debug, info, warn or error"),
         ROW(0, "debug", FLAG, debug, NULL, "the same as --log-level debug"),
@@ -94,21 +96,44 @@ static enum cgroup_manager manager_of(const struct global *global)
                                                                     : CGROUP_MANAGER_FS;
 }
 
+/* "syslog:NAME" and "journald:NAME", as crun has them. */
+static int connect_log(struct oci *oci, const char *name, enum log_format format, struct error *err)
+{
+    const char *path = format == LOG_SYSLOG ? "/dev/log" : "/run/systemd/journal/socket";
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+
+    snprintf(address.sun_path, sizeof(address.sun_path), "%s", path);
+    oci->log.fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (oci->log.fd < 0 || connect(oci->log.fd, (struct sockaddr *)&address, sizeof(address)) < 0)
+        return error_sys(err, errno, "connect to the log %s", path);
+    oci->log.format = format;
+    oci->log.name = str_empty(name) ? "viv-oci" : name;
+    return 0;
+}
+
 static int open_log(struct oci *oci, const char *path, struct error *err)
 {
+    const char *name = str_after(path, "syslog:");
+
+    if (name)
+        return connect_log(oci, name, LOG_SYSLOG, err);
+    name = str_after(path, "journald:");
+    if (name)
+        return connect_log(oci, name, LOG_JOURNAL, err);
+    name = str_after(path, "file:");
+    path = name ? name : path;
     oci->log.fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
     return oci->log.fd < 0 ? error_sys(err, errno, "open the log %s", path) : 0;
 }
 
 static int set_global(struct oci *oci, const struct global *global, struct error *err)
 {
+    if (str_equal(global->format, "json"))
+        oci->log.format = LOG_JSON;
     int r = global->log ? open_log(oci, global->log, err) : 0;
-
     if (r < 0)
         return r;
     oci->root = global->root;
-    if (str_equal(global->format, "json"))
-        oci->log.format = LOG_JSON;
     if (global->level && !log_level_from_str(global->level, &oci->log.level))
         return error_set(err, EINVAL, "not a valid log level: \"%s\"", global->level);
     if (global->debug)

@@ -9,7 +9,7 @@ PAGE = ROOT / "docs/man/viv-oci.1"
 NOBODY = "nobody"
 
 # What a value is where one is taken; a flag without a value ends in nothing.
-GLOBAL = ["--debug", "--log {work}/log", "--log-format text", "--log-format json", "--root {work}/root",
+GLOBAL = ["--debug", "--log {work}/log", "--log file:{work}/log", "--log-format text", "--log-format json", "--root {work}/root",
           "--systemd-cgroup", "--rootless auto", "--rootless true", "--rootless false",
           "--cgroup-manager cgroupfs", "--cgroup-manager systemd", "--cgroup-manager disabled",
           "--log-level error", "--log-level warning", "--log-level debug"]

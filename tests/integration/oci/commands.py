@@ -172,6 +172,31 @@ def test_the_log_is_runcs():
 
 
 @ROOT_ONLY
+@private("mnt")
+def test_the_hosts_logs_as_crun_names_them():
+    log = work() / "log"
+    oci("--log", f"file:{log}", "state", "nobody")
+    contains(log.read_text(), "does not exist")
+    run("mount", "-t", "tmpfs", "tmpfs", "/run").ok()
+    run("mkdir", "-p", "/run/dev", "/run/systemd/journal").ok()
+    run("mount", "-t", "tmpfs", "tmpfs", "/run/dev").ok()
+    run("mknod", "-m", "666", "/run/dev/null", "c", "1", "3").ok()
+    fails(oci("--log", "journald:x", "state", "nobody"), 1, "connect to the log")
+    run("mount", "--move", "/run/dev", "/dev").ok()
+    said = "container does not exist: \"nobody\""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as journal, \
+            socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as syslog:
+        for sock, path in [(journal, "/run/systemd/journal/socket"), (syslog, "/dev/log")]:
+            sock.bind(path)
+            sock.settimeout(60)
+        fails(oci("--log", "syslog:mine", "--log-format", "json", "state", "nobody"), 1, "does not exist")
+        matches(syslog.recv(4096).decode(), rf"^<11>mine\[\d+\]: {re.escape(said)}$")
+        oci("--log", "journald:", "state", "nobody")
+        start = b"PRIORITY=3\nSYSLOG_IDENTIFIER=viv-oci\nMESSAGE\n"
+        equal(journal.recv(4096), start + len(said).to_bytes(8, "little") + said.encode() + b"\n")
+
+
+@ROOT_ONLY
 def test_list():
     equal(oci("list").ok().out.split(), ["ID", "PID", "STATUS", "BUNDLE", "CREATED", "OWNER"])
     equal(oci("list", "-f", "json").ok().out, "null\n")
