@@ -134,7 +134,7 @@ static void run_poststop(struct container *container)
 }
 
 /* Up to the first that fails, which ends the container (runtime.md#lifecycle, step 9). */
-static int run_poststart(const struct container *container, struct error *err)
+int container_poststart(const struct container *container, struct error *err)
 {
     const struct spec_hook_list *hooks = &container->state.poststart;
     struct spec_state told;
@@ -293,7 +293,7 @@ int container_make(const struct store *store, struct container_request *request,
     if (request->wait_for_start)
         return 0;
     struct container made = {request->arena, store, dir_fd, ret->state, {0}};
-    r = run_poststart(&made, err);
+    r = container_poststart(&made, err);
     if (r < 0) {
         container_delete(&made, true, NULL);
         plan_run_end(&ret->run);
@@ -326,7 +326,7 @@ int container_start(struct container *container, struct error *err)
     int r = container_gate_open(container->dir_fd, err);
     if (r < 0)
         return error_prefix(err, "start container \"%s\"", id);
-    return run_poststart(container, err);
+    return container_poststart(container, err);
 }
 
 /* ---- signals and pauses -------------------------------------------------------------------- */

@@ -89,6 +89,10 @@ int container_make_by(const struct container_planner *planner, struct container_
 /* The start of a plan of one's own: an empty one, and the state of what is being made. */
 void container_plan_begin(struct container_request *request, struct container_making *ret);
 
+/* Runs the poststart hooks of a container whose workload runs; when one of them fails, the workload
+ * is killed. For who has made it by container_make_by() without a wait. */
+int container_poststart(const struct container *container, struct error *err);
+
 /* Opens the gate of a created container and runs the poststart hooks. When one of them fails, the
  * container is stopped. */
 int container_start(struct container *container, struct error *err);

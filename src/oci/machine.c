@@ -2,9 +2,11 @@
 
 #include "base/cleanup.h"
 #include "base/path.h"
+#include "engine/engine.h"
 #include "engine/idrange.h"
 #include "engine/vm.h"
 #include "engine/vm_root.h"
+#include "oci/words.h"
 
 static const char *root_of(const struct oci *oci, const struct container_request *request)
 {
@@ -18,7 +20,12 @@ static int make_reserved(struct oci *oci, struct container_request *request,
 {
     static const struct container_apply apply;
     struct vm_config config = {
-            .root = root_of(oci, request), .root_fd = -1, .interactive = true, .status_fd = -1};
+            .root = root_of(oci, request),
+            .root_fd = -1,
+            .templates = path_join(oci->arena, engine_data_root(oci->arena), "templates"),
+            .interactive = true,
+            .status_fd = -1,
+    };
     /* on the disk: /run, where the containers are remembered, is memory */
     static const char place[] = "/var/tmp";
     _cleanup_close_ int disk = -1;
@@ -49,9 +56,19 @@ int oci_machine_make(struct oci *oci, struct container_request *request,
         return r;
     request->dir_fd = dir_fd;
     r = make_reserved(oci, request, ret, err);
-    if (r < 0)
+    if (r < 0) {
         forget(oci, request->id);
-    else
-        store_settle(&oci->store, request->id);
+        return r;
+    }
+    store_settle(&oci->store, request->id);
+    if (request->wait_for_start)
+        return 0;
+    struct container made = {
+            .arena = oci->arena, .store = &oci->store, .dir_fd = dir_fd, .state = ret->state};
+    r = container_poststart(&made, err);
+    if (r < 0) {
+        oci_remove(oci, &made, true, NULL);
+        plan_run_end(&ret->run);
+    }
     return r;
 }

@@ -52,7 +52,7 @@ for name in $(ls cg); do
     mkdir "/sys/fs/cgroup/$name"
     mount --move "cg/$name" "/sys/fs/cgroup/$name"
 done
-for folder in /run /var/lib/containers /var/lib/containerd /var/lib/docker /var/lib/cni /var/tmp /usr/local/bin /home /opt; do
+for folder in /run /var/lib/containers /var/lib/containerd /var/lib/docker /var/lib/cni /var/lib/viv /var/tmp /usr/local/bin /home /opt; do
     mkdir -p "$folder"
     mount -t tmpfs -o mode=755 box "$folder"
 done

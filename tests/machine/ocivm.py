@@ -27,7 +27,7 @@ class Runtime:
         return run(program("viv-oci-vm"), "--root", self.root, *args, cwd=self.bundle,
                    env={"VIV_DATA_ROOT": str(work() / "data")}, **more)
 
-    def configure(self, script, mounts=()):
+    def configure(self, script, mounts=(), **more):
         path = self.bundle / "config.json"
         path.unlink(missing_ok=True)
         self.call("spec").ok()
@@ -35,6 +35,7 @@ class Runtime:
         config["process"].update(terminal=False, args=["sh", "-c", script])
         config["linux"]["cgroupsPath"] = f"/{self.scope}/c"
         config["mounts"] += mounts
+        config.update(more)
         path.write_text(json.dumps(config))
 
     def create(self, name):
@@ -122,6 +123,8 @@ def test_run_and_a_forced_end():
         it.configure("cat; exit 5")
         done = it.call("run", "c1", stdin="data\n")
         equal((done.status, done.out), (5, "data\n"))
+        it.configure("sleep 1000", hooks={"poststart": [{"path": "/bin/false"}]})
+        fails(it.call("run", "c1"), 1, "poststart")
         it.configure("while :; do sleep 0.1; done")
         it.create("c2")
         it.call("start", "c2").ok()
@@ -131,3 +134,5 @@ def test_run_and_a_forced_end():
         it.call("delete", "c2").ok()
         it.create("c3")
         it.call("delete", "--force", "c3").ok()
+        # all of them went on from the first one's boot
+        equal(len(list((work() / "data/templates").glob("*.snap"))), 1)
