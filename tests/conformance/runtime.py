@@ -18,7 +18,7 @@ import threading
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "integration/oci"))
 
 from lib import *  # noqa: E402
-from bundle import bundle, container, oci, output, sh, spec, state  # noqa: E402 pylint: disable=wrong-import-position
+from bundle import bundle, container, oci, output, sh, spec, state, state_dir  # noqa: E402 pylint: disable=wrong-import-position
 
 TIMEOUT = 120
 ROOT_ONLY = needs(root=True)
@@ -306,6 +306,56 @@ def test_a_label_for_mounts():
         contains(found.ok().out, label)
     else:
         fails(found, 1, f"context={label}")
+
+
+@ROOT_ONLY
+def test_labels_are_set_or_refused():
+    for member, label, module in [("apparmorProfile", "some-profile", "/sys/kernel/security/apparmor"),
+                                  ("selinuxLabel", "system_u:system_r:container_t:s0", "/sys/fs/selinux")]:
+        found = oci("run", "--bundle", bundle(sh("cat /proc/self/attr/current"), process={member: label}),
+                    unique("oci"))
+        if os.path.isdir(module) and found.status == 0:
+            contains(found.out, label)
+        else:
+            fails(found, 1, member)
+
+
+@ROOT_ONLY
+def test_a_session_keyring_of_its_own():
+    for options, own in [([], True), (["--no-new-keyring"], False)]:
+        name = unique("oci")
+        folder = bundle(sh(f"grep -q ' _ses.{name}: ' /proc/keys && echo own || echo none"),
+                        linux={"maskedPaths": []})
+        found = oci("run", *options, "--bundle", folder, name).ok()
+        equal(found.out, "own\n" if own else "none\n", str(options))
+
+
+# On v1: what create writes for each member of resources, by file.
+RESOURCES = {
+    "memory": {"limit": 96 << 20, "reservation": 48 << 20, "swap": 192 << 20, "disableOOMKiller": False},
+    "cpu": {"shares": 333, "quota": 60000, "period": 120000, "burst": 30000, "cpus": "0", "mems": "0"},
+    "pids": {"limit": 44},
+}
+WRITTEN = [
+    ("memory", "memory.limit_in_bytes", str(96 << 20)),
+    ("memory", "memory.soft_limit_in_bytes", str(48 << 20)),
+    ("memory", "memory.memsw.limit_in_bytes", str(192 << 20)),
+    ("cpu", "cpu.shares", "333"), ("cpu", "cpu.cfs_quota_us", "60000"),
+    ("cpu", "cpu.cfs_period_us", "120000"), ("cpu", "cpu.cfs_burst_us", "30000"),
+    ("cpuset", "cpuset.cpus", "0"), ("cpuset", "cpuset.mems", "0"), ("pids", "pids.max", "44"),
+]
+
+
+@ROOT_ONLY
+def test_each_resource_is_set_at_create():
+    with container(linux={"resources": RESOURCES}) as name:
+        saved = json.loads((state_dir() / name / "state.json").read_text())["cgroup"]
+        for controller, file, value in WRITTEN:
+            folders = [item["path"] for names, item in saved.get("v1", {}).items()
+                       if controller in names.split(",")]
+            path = pathlib.Path(folders[0], file) if folders else None
+            if path and path.exists():
+                equal(path.read_text().strip(), value, file)
 
 
 @ROOT_ONLY

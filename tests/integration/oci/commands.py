@@ -444,14 +444,14 @@ def test_readiness_is_passed_on():
 @ROOT_ONLY
 def test_a_terminal_goes_through_the_console_socket():
     sock, path = listener("console")
-    with sock, container(["/bin/sh", "-c", "tty; sleep 1000"], process={
+    with sock, container(["/bin/sh", "-c", "tty; stty size; sleep 1000"], process={
             "terminal": True, "consoleSize": {"height": 33, "width": 77}},
             options=["--console-socket", path]) as name:
         master = received(sock)[0]
         text = b""
-        while b"\n" not in text:
+        while text.count(b"\n") < 2:
             text += os.read(master, 100)
-        contains(text.decode(), "/dev/pts/0")
+        equal(text.decode().split(), ["/dev/pts/0", "33", "77"])
         oci("exec", "--tty", "--console-socket", path, "-d", name, "stty", "size").ok()
         second = received(sock)[0]
         check(os.read(second, 100))
