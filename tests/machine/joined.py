@@ -37,6 +37,7 @@ class Room:
 
     def __init__(self, stack):
         self.stack = stack
+        self.m1, self.m2 = unique("m1-"), unique("m2-")  # names of control groups too
         self.root, self.bundle = work() / "oci", work() / "bundle"
         self.bundle.mkdir()
         (self.bundle / "rootfs").symlink_to(image())
@@ -128,8 +129,8 @@ def test_a_machine_in_a_network_namespace():
         it.configure("nc -ll -p 80 -e echo served")
         server = it.stack.enter_context(Background(sys.executable, "-c", TELL_PEER))
         server.wait_for("ready")
-        it.start("m1")
-        inside = lambda *argv: it.call("exec", "m1", *argv).ok().out.strip()
+        it.start(it.m1)
+        inside = lambda *argv: it.call("exec", it.m1, *argv).ok().out.strip()
         eventually(lambda: ask(THERE, 80).out == "served\n", 30)
         equal(inside("nc", HERE, "7000"), THERE)
         equal(inside("nc", HERE6, "7000"), THERE6)
@@ -143,27 +144,27 @@ def test_a_machine_in_a_network_namespace():
         matches(routes, rf"(?m)^10.79.0.0/16 via {HERE} dev net7 +metric 7")
         matches(routes, r"(?m)^10.80.0.0/16 dev net7 scope link +src 10.78.0.2")
         # a second machine does not take away what the first one has
-        fails(it.call("run", "m2"), 1, "the interface net7 of the network namespace is another machine's")
+        fails(it.call("run", it.m2), 1, "the interface net7 of the network namespace is another machine's")
         equal(ask(THERE, 80).out, "served\n")
         equal(inside("sh", "-c", f"nc {HERE} 7001 | wc -c"), "3000000")
-        it.delete("m1")
+        it.delete(it.m1)
 
 
 @private("net", "mnt")
 def test_what_a_killed_machine_left_is_taken_over():
     with room() as it:
         it.configure("sleep 1000")
-        it.start("m1")
+        it.start(it.m1)
         os.kill(int((it.bundle / "pid").read_text()), signal.SIGKILL)
         eventually(lambda: "vivtap" not in it.found()[0], 30)
         check(it.found() != it.before, "nothing was left")
-        (it.root / "m1" / "netns").unlink()  # as if whoever deletes it had been killed
-        it.call("delete", "--force", "m1").ok()
+        (it.root / it.m1 / "netns").unlink()  # as if whoever deletes it had been killed
+        it.call("delete", "--force", it.m1).ok()
         check(it.found() != it.before, "what is not known of was taken away")
         it.configure("nc -ll -p 80 -e echo anew")
-        it.start("m2")
+        it.start(it.m2)
         eventually(lambda: ask(THERE, 80).out == "anew\n", 30)
-        it.delete("m2")
+        it.delete(it.m2)
 
 
 @private("net", "mnt")
@@ -187,26 +188,26 @@ def test_hooks_fill_a_new_network_namespace():
             "prestart": hook("fill", fill),
             "createContainer": hook("look", f"ip -br addr show late0 >{note}"),
             "startContainer": guest_hook})
-        out = it.start("m1")
+        out = it.start(it.m1)
         contains(note.read_text(), "10.81.0.2/24")
         eventually(lambda: ask("10.81.0.2", 80).out == "hooked\n", 30)
         name, release = out.read_text().splitlines()
-        equal(name, "m1")
+        equal(name, it.m1)
         check(release != os.uname().release, "startContainer ran on the host")
-        it.call("delete", "--force", "m1").ok()
+        it.call("delete", "--force", it.m1).ok()
 
 
 @private("net", "mnt")
 def test_what_cannot_be_joined():
     with room() as it:
         it.configure("true", network=work() / "nosuch")
-        fails(it.call("run", "m1"), 1, "nosuch")
+        fails(it.call("run", it.m1), 1, "nosuch")
         it.configure("true", network="/proc/self/ns/net")
-        fails(it.call("run", "m1"), 1, "it is the host's own")
+        fails(it.call("run", it.m1), 1, "it is the host's own")
         it.configure("true")
         it.there("tc", "qdisc", "add", "dev", "net7", "clsact").ok()
         found = it.found()
-        fails(it.call("run", "m1"), 1, "something is at the ingress of net7 already")
+        fails(it.call("run", it.m1), 1, "something is at the ingress of net7 already")
         equal(it.found(), found)
         path = it.bundle / "config.json"
         config = json.loads(path.read_text())
@@ -214,7 +215,7 @@ def test_what_cannot_be_joined():
             if item["type"] in ("pid", "ipc"):
                 item["path"] = f"/proc/self/ns/{item['type']}"
                 path.write_text(json.dumps(config))
-                fails(it.call("run", "m1"), 1, f"cannot join the {item['type']} namespace")
+                fails(it.call("run", it.m1), 1, f"cannot join the {item['type']} namespace")
                 del item["path"]
 
 
