@@ -11,7 +11,7 @@
 /* Names and meanings as runc's options have them; NULL or false: not given. */
 struct checkpoint_options {
     const char *images;  /* directory; "checkpoint" below the working directory */
-    const char *work;    /* where CRIU logs; NULL: the images' */
+    const char *work;    /* where CRIU keeps its statistics; NULL: the images' */
     const char *parent;  /* of an incremental dump, relative to the images */
     const char *cgroups; /* soft, full, strict, ignore */
     const char *page_server;

@@ -21,7 +21,7 @@ struct criu {
 
 static const struct option_row common_rows[] = {
         ROW(0, "image-path", TEXT, criu.images, "DIR", "the images (default: checkpoint)"),
-        ROW(0, "work-path", TEXT, criu.work, "DIR", "where CRIU keeps its logs"),
+        ROW(0, "work-path", TEXT, criu.work, "DIR", "where CRIU keeps its statistics"),
         ROW(0, "tcp-established", FLAG, criu.tcp_established, NULL, "with open TCP connections"),
         ROW(0, "ext-unix-sk", FLAG, criu.ext_unix_sk, NULL, "with Unix sockets to the outside"),
         ROW(0, "shell-job", FLAG, criu.shell_job, NULL, "with a terminal of the outside"),
