@@ -136,6 +136,8 @@ void *mmu_read_slow(struct cpu *cpu, const struct op *op, uint64_t linear, unsig
     unsigned first = bytes_in_page(linear, size);
     if (first == size) {
         struct walk walk;
+        if (tlb_recall(cpu, linear, false))
+            return (void *)(linear + tlb_entry(cpu, linear)->addend);
         uint64_t gpa = translate(cpu, op, linear, 0, &walk);
         const struct slot *slot = space_find(cpu->config.space, gpa);
         watch_access(cpu, linear, size, false);
@@ -196,6 +198,8 @@ static void *write_target(
         struct cpu *cpu, const struct op *op, uint64_t linear, unsigned size, uint64_t *ret_gpa)
 {
     struct walk walk;
+    if (tlb_recall(cpu, linear, true))
+        return (void *)(linear + tlb_entry(cpu, linear)->addend);
     uint64_t gpa = translate(cpu, op, linear, ACCESS_WRITE, &walk);
     const struct slot *slot = space_find(cpu->config.space, gpa);
     watch_access(cpu, linear, size, true);

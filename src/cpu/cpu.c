@@ -21,9 +21,12 @@
 
 static void clear_tables(struct cpu *cpu)
 {
-    for (unsigned kind = 0; kind < TLB_KINDS; kind++)
-        for (unsigned i = 0; i < TLB_ENTRIES; i++)
-            cpu->tlbs[kind].entry[i] = (struct tlb_entry){.read = TLB_NEVER, .write = TLB_NEVER};
+    for (unsigned kind = 0; kind < TLB_KINDS; kind++) {
+        struct tlb *tlb = &cpu->tlbs[kind];
+        for (unsigned i = 0; i < TLB_ENTRIES + TLB_VICTIMS; i++)
+            *(i < TLB_ENTRIES ? &tlb->entry[i] : &tlb->victim[i - TLB_ENTRIES]) =
+                    (struct tlb_entry){.read = TLB_NEVER, .write = TLB_NEVER};
+    }
     for (unsigned i = 0; i < ITLB_ENTRIES; i++)
         cpu->itlb[i].tag = TLB_NEVER;
     cpu->jump_key = cpu->jump_keys[0] = cpu->jump_keys[1] = 64;

@@ -75,8 +75,13 @@ struct tlb_entry {
 
 enum tlb_kind { TLB_KERNEL, TLB_KERNEL_AC, TLB_USER, TLB_KINDS };
 
+/* Two pages that are in use all the time may belong in one entry: the one that left it last is not
+ * walked for again. */
+#define TLB_VICTIMS 8u
 struct tlb {
     struct tlb_entry entry[TLB_ENTRIES];
+    struct tlb_entry victim[TLB_VICTIMS];
+    unsigned victim_next;
     uint16_t used[TLB_ENTRIES];
     unsigned used_count;
 };

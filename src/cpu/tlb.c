@@ -2,15 +2,19 @@
 
 #include "cpu/space.h"
 
+static const struct tlb_entry no_entry = {.read = TLB_NEVER, .write = TLB_NEVER};
+
 static void tlb_clear(struct tlb *tlb, bool keep_global)
 {
     unsigned kept = 0;
+    for (unsigned i = 0; i < TLB_VICTIMS; i++)
+        tlb->victim[i] = no_entry;
     for (unsigned i = 0; i < tlb->used_count; i++) {
         struct tlb_entry *entry = &tlb->entry[tlb->used[i]];
         if (keep_global && entry->global && entry->read != TLB_NEVER)
             tlb->used[kept++] = tlb->used[i];
         else
-            *entry = (struct tlb_entry){.read = TLB_NEVER, .write = TLB_NEVER};
+            *entry = no_entry;
     }
     tlb->used_count = kept;
 }
@@ -67,6 +71,9 @@ void mmu_flush_page(struct cpu *cpu, uint64_t linear)
         struct tlb_entry *entry = &cpu->tlbs[i].entry[(linear >> PAGE_BITS) % TLB_ENTRIES];
         if (entry->read == page || entry->write == page)
             entry->read = entry->write = TLB_NEVER;
+        for (unsigned j = 0; j < TLB_VICTIMS; j++)
+            if (cpu->tlbs[i].victim[j].read == page)
+                cpu->tlbs[i].victim[j] = no_entry;
     }
     struct itlb_entry *code = &cpu->itlb[(linear >> PAGE_BITS) % ITLB_ENTRIES];
     if (code->tag == page)
@@ -89,6 +96,14 @@ void mmu_select(struct cpu *cpu)
     cpu->jump_key = cpu->jump_keys[user] | (cpu->mode * 4u + user);
 }
 
+static bool protect_entry(struct tlb_entry *entry, uintptr_t host)
+{
+    if (entry->write == TLB_NEVER || entry->write + entry->addend != host)
+        return false;
+    entry->write = TLB_NEVER;
+    return true;
+}
+
 bool mmu_protect_frame(struct cpu *cpu, uint64_t gpa)
 {
     const struct slot *slot = space_find(cpu->config.space, gpa);
@@ -98,23 +113,46 @@ bool mmu_protect_frame(struct cpu *cpu, uint64_t gpa)
     bool found = false;
     for (unsigned i = 0; i < TLB_KINDS; i++) {
         struct tlb *tlb = &cpu->tlbs[i];
-        for (unsigned j = 0; j < tlb->used_count; j++) {
-            struct tlb_entry *entry = &tlb->entry[tlb->used[j]];
-            if (entry->write != TLB_NEVER && entry->write + entry->addend == host) {
-                entry->write = TLB_NEVER;
-                found = true;
-            }
-        }
+        for (unsigned j = 0; j < tlb->used_count; j++)
+            found = protect_entry(&tlb->entry[tlb->used[j]], host) || found;
+        for (unsigned j = 0; j < TLB_VICTIMS; j++)
+            found = protect_entry(&tlb->victim[j], host) || found;
     }
     return found;
 }
 
-static enum tlb_kind current_kind(const struct cpu *cpu)
+static struct tlb *current(struct cpu *cpu)
 {
     for (unsigned i = 0; i < TLB_KINDS; i++)
         if (cpu->tlb == cpu->tlbs[i].entry)
-            return (enum tlb_kind)i;
-    return TLB_KERNEL;
+            return &cpu->tlbs[i];
+    return &cpu->tlbs[TLB_KERNEL];
+}
+
+static void exchange(struct tlb_entry *entry, struct tlb_entry *victim)
+{
+    struct tlb_entry left = *entry;
+    bool listed = entry->listed;
+    *entry = *victim;
+    entry->listed = listed;
+    *victim = left;
+}
+
+bool tlb_recall(struct cpu *cpu, uint64_t linear, bool write)
+{
+    struct tlb *tlb = current(cpu);
+    uint64_t page = linear & PAGE_MASK;
+    struct tlb_entry *entry = &tlb->entry[(linear >> PAGE_BITS) % TLB_ENTRIES];
+    for (unsigned i = 0; i < TLB_VICTIMS; i++) {
+        struct tlb_entry *victim = &tlb->victim[i];
+        if (victim->read != page || (write && victim->write != page))
+            continue;
+        if (entry->read == page) /* found again meanwhile, with less rights */
+            entry->read = TLB_NEVER;
+        exchange(entry, victim);
+        return true;
+    }
+    return false;
 }
 
 void tlb_fill(struct cpu *cpu, uint64_t linear, const struct walk *walk, const struct slot *slot,
@@ -122,12 +160,14 @@ void tlb_fill(struct cpu *cpu, uint64_t linear, const struct walk *walk, const s
 {
     if (cpu->watching)
         return;
-    struct tlb *tlb = &cpu->tlbs[current_kind(cpu)];
+    struct tlb *tlb = current(cpu);
     unsigned index = (unsigned)((linear >> PAGE_BITS) % TLB_ENTRIES);
     struct tlb_entry *entry = &tlb->entry[index];
     uint64_t page = linear & PAGE_MASK;
     if (!entry->listed)
         tlb->used[tlb->used_count++] = (uint16_t)index;
+    else if (entry->read != TLB_NEVER && entry->read != page)
+        tlb->victim[tlb->victim_next++ % TLB_VICTIMS] = *entry;
     entry->listed = true;
     entry->read = page;
     entry->write = writable ? page : TLB_NEVER;

@@ -35,6 +35,9 @@ void jumps_note(struct cpu *cpu, uint64_t linear, bool global);
 /* Writes to this frame must reach the slow path from now on; tells whether one could not have. */
 bool mmu_protect_frame(struct cpu *cpu, uint64_t gpa);
 
+/* Takes back what another page has put out of its entry; false: it has to be walked for. */
+bool tlb_recall(struct cpu *cpu, uint64_t linear, bool write);
+
 /* Remembers a page of plain memory in the TLB that is in use, unless accesses are watched. */
 void tlb_fill(struct cpu *cpu, uint64_t linear, const struct walk *walk, const struct slot *slot,
         bool writable);
