@@ -502,7 +502,7 @@ static void key_opt(struct buf *key, const struct opt_u64 *number)
     key_number(key, number->value);
 }
 
-#define COMPILER_VERSION 2 /* to be raised when the same profile compiles to something else */
+#define COMPILER_VERSION 3 /* to be raised when the same profile compiles to something else */
 
 /* The canonical bytes of everything that the result depends on. */
 static void make_key(const struct seccomp_profile *profile, struct buf *key)

@@ -10,7 +10,8 @@
 #define ARCHS_MAX 32
 #define EDGES_MAX 8192
 #define WORK_MAX (UINT64_C(1) << 26) /* instructions followed */
-#define JUMP_MAX 255u                /* of a conditional jump */
+#define OTHERS_MAX 3
+#define JUMP_MAX 255u /* of a conditional jump */
 #define NOWHERE UINT32_MAX
 
 struct program {
@@ -24,10 +25,15 @@ struct outcome {
     uint32_t value;
 };
 
-/* Numbers from `first` up to the next range's have the same outcome. */
+/* Numbers from `first` up to the next range's have the same outcome, but for a few. */
 struct range {
     uint32_t first;
     struct outcome outcome;
+    uint32_t other_count;
+    struct other {
+        uint32_t number;
+        struct outcome outcome;
+    } others[OTHERS_MAX];
 };
 
 struct compact {
@@ -261,12 +267,23 @@ static uint32_t put_compare(
     return put(compact, op);
 }
 
+static uint32_t put_range(struct compact *compact, const struct range *range)
+{
+    uint32_t place = put_outcome(compact, range->outcome);
+
+    for (uint32_t i = 0; i < range->other_count; i++) {
+        uint32_t other = put_outcome(compact, range->others[i].outcome);
+        place = put_compare(compact, BPF_JEQ, range->others[i].number, other, place);
+    }
+    return place;
+}
+
 static uint32_t put_search(struct compact *compact, const struct range *ranges, uint32_t count)
 {
     uint32_t half = count / 2;
 
     if (count == 1)
-        return put_outcome(compact, ranges->outcome);
+        return put_range(compact, ranges);
     uint32_t above = put_search(compact, ranges + half, count - half);
     uint32_t below = put_search(compact, ranges, half);
     return put_compare(compact, BPF_JGE, ranges[half].first, above, below);
@@ -296,6 +313,20 @@ static bool is_same(struct outcome one, struct outcome other)
     return one.returns == other.returns && one.value == other.value;
 }
 
+/* The last two ranges and one that follows: one range, when the middle is a single number. */
+static bool fold(struct range *ranges, uint32_t count, const struct range *next)
+{
+    if (count < 2)
+        return false;
+    const struct range *single = &ranges[count - 1];
+    struct range *range = &ranges[count - 2];
+    if (single->first + 1 != next->first || single->other_count ||
+            !is_same(range->outcome, next->outcome) || range->other_count == OTHERS_MAX)
+        return false;
+    range->others[range->other_count++] = (struct other){single->first, single->outcome};
+    return true;
+}
+
 /* The ranges of an architecture, neighbours with one outcome made one. Returns how many; 0: not to
  * be followed. */
 static uint32_t find_ranges(const struct compact *compact, uint32_t arch, struct range *ranges)
@@ -306,10 +337,19 @@ static uint32_t find_ranges(const struct compact *compact, uint32_t arch, struct
         struct range range = {.first = compact->edges[i]};
         if (!follow(&compact->from, arch, range.first, &range.outcome))
             return 0;
-        if (!count || !is_same(ranges[count - 1].outcome, range.outcome))
+        if (fold(ranges, count, &range))
+            count--;
+        else if (!count || !is_same(ranges[count - 1].outcome, range.outcome))
             ranges[count++] = range;
     }
     return count;
+}
+
+/* What is about to look at an argument has to be there still. */
+static void want_copy(struct compact *compact, struct outcome outcome)
+{
+    if (!outcome.returns)
+        compact->copied[outcome.value] = 0;
 }
 
 /* Marks what can be reached from where arguments are looked at. */
@@ -338,9 +378,11 @@ static bool find_all(struct compact *compact, struct range *ranges, uint32_t *co
         counts[i] = find_ranges(compact, compact->archs[i], own);
         if (!counts[i])
             return false;
-        for (uint32_t j = 0; j < counts[i]; j++)
-            if (!own[j].outcome.returns)
-                compact->copied[own[j].outcome.value] = 0;
+        for (uint32_t j = 0; j < counts[i]; j++) {
+            want_copy(compact, own[j].outcome);
+            for (uint32_t k = 0; k < own[j].other_count; k++)
+                want_copy(compact, own[j].others[k].outcome);
+        }
     }
     return true;
 }
@@ -357,7 +399,9 @@ static uint32_t put_arch(struct compact *compact, const struct range *ranges, ui
 {
     uint32_t place = put_search(compact, ranges, count);
 
-    return count == 1 ? place : put_load(compact, offsetof(struct seccomp_data, nr), place);
+    return count == 1 && !ranges->other_count
+                   ? place
+                   : put_load(compact, offsetof(struct seccomp_data, nr), place);
 }
 
 static bool write_all(struct compact *compact)

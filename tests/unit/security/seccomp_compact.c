@@ -187,7 +187,7 @@ TEST(the_default_profile_becomes_small)
     seccomp_default_profile(&memory, 0, &profile);
     CHECK_INT(seccomp_compile(&memory, &profile, &filter, &err), 0);
     printf("  %u instructions\n", filter.count);
-    CHECK(filter.count < 400);
+    CHECK(filter.count < 320);
 }
 
 /* Numbers that are computed with are no ranges. */
