@@ -78,6 +78,8 @@ char *arena_strdup(struct arena *arena, const char *text)
 
 char *arena_vprintf(struct arena *arena, const char *format, va_list args)
 {
+    if (!strchr(format, '%'))
+        return arena_strdup(arena, format);
     struct arena_block *block = arena->last;
     size_t room = block ? block->size - block->used : 0;
     char *at = room ? (char *)block->data + block->used : NULL;

@@ -45,6 +45,21 @@ static size_t find_not_finite(const char *text, size_t length)
     return length;
 }
 
+/* Of ASCII alone: valid UTF-8, which json-c looks at byte by byte. */
+static bool is_ascii(const char *text, size_t length)
+{
+    uint64_t all = 0, word;
+    size_t i = 0;
+
+    for (; i + sizeof(word) <= length; i += sizeof(word)) {
+        memcpy(&word, text + i, sizeof(word));
+        all |= word;
+    }
+    for (; i < length; i++)
+        all |= (unsigned char)text[i];
+    return !(all & 0x8080808080808080);
+}
+
 static int check_tokener(struct json_tokener *tokener, const char *text, size_t length,
         const char *name, struct error *err)
 {
@@ -71,8 +86,9 @@ int json_parse(const char *text, size_t length, const char *name, struct json_ob
     struct json_tokener *tokener = json_tokener_new_ex(JSON_DEPTH_MAX);
     if (!tokener)
         return error_set(err, ENOMEM, "%s: out of memory", name);
-    json_tokener_set_flags(tokener,
-            JSON_TOKENER_STRICT | JSON_TOKENER_ALLOW_TRAILING_CHARS | JSON_TOKENER_VALIDATE_UTF8);
+    json_tokener_set_flags(
+            tokener, JSON_TOKENER_STRICT | JSON_TOKENER_ALLOW_TRAILING_CHARS |
+                             (is_ascii(text, length) ? 0 : JSON_TOKENER_VALIDATE_UTF8));
     _cleanup_json_ struct json_object *value = json_tokener_parse_ex(tokener, text, (int)length);
     bool unfinished = json_tokener_get_error(tokener) == json_tokener_continue;
     if (unfinished) /* a bare number only ends when something follows it */

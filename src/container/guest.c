@@ -3,6 +3,8 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "base/checksum.h"
+
 void container_guest_request(
         struct arena *arena, const struct container_guest *guest, struct container_request *ret)
 {
@@ -34,21 +36,18 @@ void container_guest_request(
 
 static uint64_t add_text(uint64_t hash, const char *text)
 {
-    do {
-        hash = (hash ^ (unsigned char)*text) * 0x100000001b3ULL;
-    } while (*text++);
-    return hash;
+    return checksum64(text, strlen(text) + 1, hash);
 }
 
 void container_plan_digest(
         const struct plan *plan, size_t from, size_t to, char ret[CONTAINER_DIGEST_SIZE])
 {
     _cleanup_arena_ struct arena arena = {0};
-    uint64_t hash = 0xcbf29ce484222325ULL;
+    uint64_t hash = 0;
 
     for (size_t i = from; i < to; i++) {
         const struct step *step = &plan->steps[i];
-        struct step_text text = {.arena = &arena};
+        struct step_text text = {.arena = &arena, .calls_only = true};
         const char *call;
         plan_describe(plan, i, &text);
         hash = add_text(hash, step->ops->name);

@@ -26,7 +26,7 @@ void container_guest_request(
 
 #define CONTAINER_DIGEST_SIZE 17
 
-/* A digest (FNV-1a, hexadecimal) of what steps [from, to) say that they do. It finds versions that
+/* A digest (XXH64, hexadecimal) of what steps [from, to) say that they do. It finds versions that
  * differ; it is no protection against somebody. */
 void container_plan_digest(
         const struct plan *plan, size_t from, size_t to, char ret[CONTAINER_DIGEST_SIZE]);

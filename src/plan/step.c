@@ -25,6 +25,8 @@ void step_why(struct step_text *text, const char *format, ...)
 {
     va_list args;
 
+    if (text->calls_only)
+        return;
     va_start(args, format);
     text->why = arena_vprintf(text->arena, format, args);
     va_end(args);

@@ -30,6 +30,7 @@ struct step_text {
     struct arena *arena;
     struct strv calls;
     const char *why; /* one plain sentence; the manual page comes from ops->manual */
+    bool calls_only; /* set by who does not want the sentence */
 };
 
 struct step_ops {
