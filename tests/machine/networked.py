@@ -17,6 +17,8 @@ def test_a_machine_beside_a_container():
     with host() as h:
         h.outside_server()
         container = h.serve("--network", "bridge")
+        fails(h.run("--network", f"container:{container}", *VM, "busybox", "true"), 125,
+              "would take that sandbox's interfaces away")
         machine = h.start("--network", "bridge", "-p", "8080:80", "--tmpfs", "/www", *VM,
                           script=SERVE % "80")
         inside = lambda *argv: h.viv("exec", machine, *argv, timeout=60).ok().out.strip()
