@@ -51,6 +51,15 @@ int health_load(int record_fd, struct arena *arena, struct health_report *ret)
     return r;
 }
 
+void health_tell(const struct sandbox *sandbox, struct arena *arena, struct health_report *ret)
+{
+    bool checked = sandbox->meta.health.test.count;
+
+    *ret = (struct health_report){.status = checked ? "starting" : "none"};
+    if (checked)
+        health_load(sandbox->record_fd, arena, ret);
+}
+
 static void save(int record_fd, const struct health_report *report)
 {
     recordfile_save(record_fd, FILE_NAME, &report_record, report, RECORDFILE_PRIVATE);

@@ -29,6 +29,10 @@ struct health_report {
 /* -ENOENT: nothing is checked. */
 int health_load(int record_fd, struct arena *arena, struct health_report *ret);
 
+/* The same of a sandbox, for those who tell: "none" where nothing is checked, and "starting" before
+ * its monitor has begun to. */
+void health_tell(const struct sandbox *sandbox, struct arena *arena, struct health_report *ret);
+
 /* One check now, as `viv healthcheck run` wants it: `*ret_code` is its status. -EINVAL: the sandbox
  * has no check; -ESRCH: it does not run. */
 int health_check(struct engine *engine, const char *name, int *ret_code, struct error *err);

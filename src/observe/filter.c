@@ -136,10 +136,9 @@ static bool has_network(const struct sandbox_meta *meta, const char *wanted)
 static bool has_health(const struct sandbox *sandbox, const char *wanted)
 {
     _cleanup_arena_ struct arena arena = {0};
-    struct health_report report = {.status = "none"};
+    struct health_report report;
 
-    if (sandbox->meta.health.test.count)
-        health_load(sandbox->record_fd, &arena, &report);
+    health_tell(sandbox, &arena, &report);
     return str_equal(report.status, wanted);
 }
 

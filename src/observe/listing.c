@@ -30,8 +30,9 @@ static const char *health_text(struct arena *arena, const struct sandbox *sandbo
 {
     struct health_report report;
 
-    if (!sandbox->meta.health.test.count || health_load(sandbox->record_fd, arena, &report) < 0)
+    if (!sandbox->meta.health.test.count)
         return "";
+    health_tell(sandbox, arena, &report);
     return arena_printf(
             arena, str_equal(report.status, "starting") ? " (health: %s)" : " (%s)", report.status);
 }
@@ -308,12 +309,11 @@ static struct json_object *state_json(const struct sandbox *sandbox)
 
 static struct json_object *health_json(struct arena *arena, const struct sandbox *sandbox)
 {
-    struct health_report report = {.status = "none"};
+    struct health_report report;
     struct json_object *health = json_object_new_object();
     struct json_object *log = json_object_new_array();
 
-    if (sandbox->meta.health.test.count)
-        health_load(sandbox->record_fd, arena, &report);
+    health_tell(sandbox, arena, &report);
     json_add_str(health, "Status", report.status);
     json_object_object_add(health, "FailingStreak", json_object_new_int(report.failing));
     for (size_t i = 0; i < report.log.count; i++) {
