@@ -43,6 +43,14 @@ int sandbox_snapshot_load(
     return recordfile_load(record_fd, ABOUT, &snapshot_record, arena, ret, err);
 }
 
+uint64_t sandbox_snapshot_size(int record_fd)
+{
+    struct stat status;
+    int r = fstatat(record_fd, IMAGE, &status, AT_SYMLINK_NOFOLLOW);
+
+    return r < 0 ? 0 : (uint64_t)status.st_blocks * 512;
+}
+
 /* ---- taking ---------------------------------------------------------------------------------- */
 
 static int check_kind(const struct sandbox *sandbox, struct error *err)

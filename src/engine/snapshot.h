@@ -40,6 +40,9 @@ int engine_snapshot(struct engine *engine, const char *name, bool stop, struct e
 int sandbox_snapshot_load(
         int record_fd, struct arena *arena, struct sandbox_snapshot *ret, struct error *err);
 
+/* Bytes of the disk that it takes. */
+uint64_t sandbox_snapshot_size(int record_fd);
+
 /* Whether it is one that can go on from a snapshot now; errors of engine_restore(). */
 int sandbox_check_restorable(const struct sandbox *sandbox, struct error *err);
 

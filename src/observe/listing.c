@@ -6,6 +6,7 @@
 #include "base/cleanup.h"
 
 #include "engine/health.h"
+#include "engine/snapshot.h"
 #include "engine/volumes.h"
 #include "observe/filter.h"
 #include "observe/format.h"
@@ -307,6 +308,21 @@ static struct json_object *state_json(const struct sandbox *sandbox)
     return state;
 }
 
+/* The one that `viv restore` goes on from. */
+static void add_snapshot(
+        struct arena *arena, const struct sandbox *sandbox, struct json_object *object)
+{
+    struct sandbox_snapshot about;
+
+    if (sandbox_snapshot_load(sandbox->record_fd, arena, &about, NULL) < 0)
+        return;
+    struct json_object *snapshot = json_object_new_object();
+    json_add_str(snapshot, "Taken", about.taken);
+    json_object_object_add(snapshot, "Size",
+            json_object_new_int64((int64_t)sandbox_snapshot_size(sandbox->record_fd)));
+    json_object_object_add(object, "Snapshot", snapshot);
+}
+
 static struct json_object *health_json(struct arena *arena, const struct sandbox *sandbox)
 {
     struct health_report report;
@@ -447,6 +463,7 @@ int listing_inspect(struct engine *engine, const char *name, bool sizes, struct 
     if (sizes)
         add_sizes(engine, &sandbox, object);
     json_object_object_add(object, "RestartCount", json_object_new_int(sandbox.life.restarts));
+    add_snapshot(engine->arena, &sandbox, object);
     json_object_object_add(object, "HostConfig", host_json(&sandbox));
     json_add_str(object, "StopSignal", sandbox.meta.stop_signal);
     json_add_str(object, "Bundle", sandbox.container.state.bundle);

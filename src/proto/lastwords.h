@@ -12,6 +12,9 @@
 #define LASTWORDS_MAX 2048          /* bytes that are kept */
 #define LASTWORDS_PATIENCE_MS 20000 /* for the end of a viv-vmm that has let go of its sockets */
 
+/* What viv-vmm says last when it was asked to end the machine: who asked knows why. */
+#define LASTWORDS_STOPPED "the machine ended: stopped"
+
 struct lastwords {
     int fd; /* the pipe, non-blocking; borrowed. -1: there is none */
     struct buf tail;

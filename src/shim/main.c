@@ -95,19 +95,23 @@ static void on_log(struct loop *loop, int fd, uint32_t events, void *data)
     shim->log = NULL;
 }
 
-/* viv-vmm is a child of whoever became this process, unless this is a further one's. */
-static void tell_why(struct shim *shim)
+/* False when nothing is to be told: the machine was stopped (viv snapshot --stop). viv-vmm is a
+ * child of whoever became this process, unless this is a further one's. */
+static bool tell_why(struct shim *shim)
 {
     siginfo_t info = {0};
 
     if (shim->words.fd < 0)
-        return;
+        return true;
     bool over = lastwords_finish(&shim->words, LASTWORDS_PATIENCE_MS);
     const char *said = lastwords_line(&shim->words);
+    if (str_ends(said, LASTWORDS_STOPPED))
+        return false;
     if (*said)
         error_append(&shim->err, "; it said: %s", said);
     if (over && sys_waitid(P_ALL, 0, &info, WEXITED) == 0 && info.si_code != CLD_EXITED)
         error_append(&shim->err, "; viv-vmm was killed by signal %d", info.si_status);
+    return true;
 }
 
 static void on_moved(void *data)
@@ -207,9 +211,9 @@ static int finish(struct shim *shim)
     int code = shim->end.code;
 
     if (!shim->exited) {
-        if (shim->lost)
-            tell_why(shim);
-        int said = dprintf(2, "viv-shim: %s\n", shim->err.text);
+        int said = 0;
+        if (!shim->lost || tell_why(shim))
+            said = dprintf(2, "viv-shim: %s\n", shim->err.text);
         shim->end.said = said > 0 ? (uint32_t)said : 0;
         code = shim->err.exit_status ? shim->err.exit_status : EXIT_LOST;
         shim->end.code = code;
