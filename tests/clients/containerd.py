@@ -127,7 +127,7 @@ def test_ctr_pause():
 
 
 def test_ctr_metrics():
-    with task("--memory-limit", str(64 << 20), "--cgroup", "/ctr-metrics") as name:
+    with task("--memory-limit", str(64 << 20), "--cgroup", "/" + unique("ctr")) as name:
         found = ctr("tasks", "metrics", name).ok().out
         matches(found, r"memory.usage_in_bytes\s+[1-9]")
         matches(found, rf"memory.limit_in_bytes\s+{64 << 20}")
