@@ -557,7 +557,7 @@ static int run_apart(struct running *running, struct session *session, bool sign
             &(struct watcher_told){running->engine->arena, running->run->told}, &watcher, err);
 
     preserved_close(running->run->preserve_fds);
-    if (r < 0 || !attach)
+    if (r < 0 || !attach || !session)
         return r;
     session->sock = watcher.sock;
     r = attached_run(running->engine, running->run->meta.name, session, signals, err);
