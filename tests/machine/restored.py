@@ -158,7 +158,7 @@ def look_at_damage(one, path):
     used = next(at for at in range(len(good) - 4096, 0, -4096) if any(good[at:at + 4096]))
     label = path.with_name("snapshot.json").read_text()
     for where, what, text in [(used, b"\x55" * 64, "memory is damaged"),
-                              (5000, b"\xff", "state is damaged"),
+                              (5000, bytes([good[5000] ^ 0xff]), "state is damaged"),
                               (0, b"#!/bin/s", "no snapshot of a machine")]:
         with open(path, "r+b") as file:
             file.seek(where)
