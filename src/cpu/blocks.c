@@ -11,7 +11,7 @@
 #define BLOCK_OPS_MAX 64u
 #define PAGE_BUCKETS 64u
 #define CODE_BUCKETS 4096u
-#define CHUNK_BYTES (((size_t)256 << 10) - sizeof(struct chunk))
+#define CHUNK_BYTES (((size_t)2 << 20) - sizeof(struct chunk))
 #define CODE_BYTES_MAX ((size_t)16 << 20)
 
 struct block {
@@ -87,18 +87,32 @@ uint64_t blocks_epoch(const struct cpu *cpu)
     return cpu->code->epoch;
 }
 
+/* In large pages where the host has them: nearly all of it will be written. */
+static struct chunk *map_chunk(void)
+{
+    size_t size = sizeof(struct chunk) + CHUNK_BYTES;
+    char *room = mmap(NULL, 2 * size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (room == MAP_FAILED)
+        return NULL;
+    char *chunk = (char *)(((uintptr_t)room + size - 1) & ~(size - 1));
+    if (chunk > room)
+        munmap(room, (size_t)(chunk - room));
+    if (chunk < room + size)
+        munmap(chunk + size, (size_t)(room + size - chunk));
+    (void)madvise(chunk, size, MADV_HUGEPAGE);
+    return (struct chunk *)chunk;
+}
+
 /* Zeroed memory; NULL when the cap is reached or there is no memory. */
 static void *take_memory(struct cpu_code *code, size_t size)
 {
     size = (size + 15) & ~(size_t)15;
     struct chunk *chunk = code->chunks;
     if (!chunk || chunk->used + size > CHUNK_BYTES) {
-        if (code->bytes >= CODE_BYTES_MAX)
+        if (code->bytes + CHUNK_BYTES > CODE_BYTES_MAX)
             return NULL;
-        /* populated: all of it will be written, and a fault for each page costs more */
-        chunk = mmap(NULL, sizeof(*chunk) + CHUNK_BYTES, PROT_READ | PROT_WRITE,
-                MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
-        if (chunk == MAP_FAILED)
+        chunk = map_chunk();
+        if (!chunk)
             return NULL;
         chunk->next = code->chunks;
         code->chunks = chunk;
