@@ -27,8 +27,10 @@ def box():
     data = one.place / "host"
     data.mkdir()
     (data / "held").write_text("what was held open\n")
-    yield one, data
-    one.end()
+    try:
+        yield one, data
+    finally:
+        one.end()
 
 
 def out(box, name):
