@@ -67,7 +67,8 @@ static int take_link(void *data, const struct nlmsghdr *message)
     found.name = arena_strdup(reading->arena, name);
     memcpy(found.mac, netlink_data(mac), sizeof(found.mac));
     read_u32(netlink_find(message, sizeof(*header), IFLA_MTU), &found.mtu);
-    *RECORD_APPEND(reading->arena, &reading->found.interfaces) = found;
+    struct found_interface *slot = RECORD_APPEND(reading->arena, &reading->found.interfaces);
+    *slot = found;
     return 0;
 }
 
@@ -86,7 +87,8 @@ static int take_address(void *data, const struct nlmsghdr *message)
         return 0;
     if (interface->addresses.count == FOUND_PARTS_MAX)
         return -E2BIG;
-    *RECORD_APPEND(reading->arena, &interface->addresses) = address;
+    struct link_address *slot = RECORD_APPEND(reading->arena, &interface->addresses);
+    *slot = address;
     return 0;
 }
 
@@ -131,7 +133,8 @@ static int take_route(void *data, const struct nlmsghdr *message)
     read_u32(netlink_find(message, size, RTA_PRIORITY), &route.metric);
     if (interface->routes.count == FOUND_PARTS_MAX)
         return -E2BIG;
-    *RECORD_APPEND(reading->arena, &interface->routes) = route;
+    struct link_route *slot = RECORD_APPEND(reading->arena, &interface->routes);
+    *slot = route;
     return 0;
 }
 
