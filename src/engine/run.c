@@ -201,6 +201,16 @@ static int write_pidfile(const struct running *running, struct error *err)
     return r < 0 ? error_sys(err, -r, "--pidfile %s", path) : 0;
 }
 
+/* Those of a bundle; when one fails the workload has been killed. */
+static int run_poststart_hooks(const struct running *running, struct error *err)
+{
+    const struct engine *engine = running->engine;
+    const struct container made = {
+            engine->arena, &engine->store, running->run_fd, running->making.state};
+
+    return container_poststart(&made, err);
+}
+
 static int make(struct running *running, struct error *err)
 {
     int r = streams_swap_in(&running->streams, err);
@@ -219,6 +229,8 @@ static int make(struct running *running, struct error *err)
         r = write_pidfile(running, err);
     if (r == 0)
         r = streams_settle(&running->streams, err);
+    if (r == 0)
+        r = run_poststart_hooks(running, err);
     if (r < 0) {
         plan_undo(&running->making.run, NULL);
         plan_run_end(&running->making.run);
@@ -373,6 +385,8 @@ static int finish(struct running *running, int status, struct error *err)
     if (sandbox_was_connected(running->run_fd))
         bury_networks_of(engine, meta);
     int r = vm_netns_delete(&container, true, given < 0 ? NULL : err);
+    for (size_t i = 0; i < container.warnings.count && running->foreground; i++)
+        strv_add(engine->arena, running->run->told, container.warnings.words[i]);
     if (running->life.id_first)
         idrange_release(&engine->store, container.state.id, (uint32_t)running->life.id_first);
     if (meta->remove) {

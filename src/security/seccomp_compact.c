@@ -144,7 +144,7 @@ static bool note_arch(struct compact *compact, const struct sock_filter *op)
 static bool note(struct compact *compact, uint32_t at, uint8_t *holds)
 {
     const struct sock_filter *op = &compact->from.code[at];
-    uint64_t yes = at + 1, no = at + 1;
+    uint64_t yes = at + 1, no = yes;
     uint8_t after = is_load(op) ? (uint8_t)loaded(op) : holds[at];
 
     if (BPF_CLASS(op->code) == BPF_RET)

@@ -198,3 +198,28 @@ def test_its_processes_are_listed():
         equal((int(first[1]), found["sleep 999"][2]), (b.pid(name), first[1]))
         b.viv("stop", "-t", "0", name).ok()
         fails(b.viv("top", name), 125, "not running")
+
+
+def test_hooks_of_a_bundle():
+    log = work() / "log"
+    hook = lambda text: [{"path": "/bin/sh", "args": ["sh", "-c", text]}]
+    hooks = {name: hook(f"jq -r .status >> {log}; echo {name} >> {log}")
+             for name in ("createRuntime", "poststart", "poststop")}
+    config = {"ociVersion": "1.0.2", "root": {"path": str(image()), "readonly": True}, "hooks": hooks,
+              "process": {"cwd": "/", "args": ["sleep", "1000"], "user": {"uid": 0, "gid": 0},
+                          "env": ["PATH=/bin"]},
+              "linux": {"namespaces": [{"type": "mount"}, {"type": "pid"}]}}
+    (work() / "config.json").write_text(json.dumps(config))
+    with box() as b:
+        b.viv("run", "-d", "--name", "h", *b.flags("--bundle", work())).ok()
+        equal(log.read_text().split(), ["creating", "createRuntime", "running", "poststart"])
+        b.viv("rm", "-f", "h").ok()
+        equal(log.read_text().split()[4:], ["stopped", "poststop"])
+        hooks["poststart"] = hook("echo no >&2; exit 3")
+        hooks["poststop"] = hook("exit 4")
+        (work() / "config.json").write_text(json.dumps(config))
+        fails(b.viv("run", "--rm", *b.flags("--bundle", work())), 125, "poststart: ")
+        del hooks["poststart"]
+        config["process"]["args"] = ["true"]
+        (work() / "config.json").write_text(json.dumps(config))
+        contains(b.viv("run", "--rm", *b.flags("--bundle", work())).ok().err, "poststop: ")
