@@ -208,6 +208,8 @@ def test_hooks_of_a_bundle():
     config = {"ociVersion": "1.0.2", "root": {"path": str(image()), "readonly": True}, "hooks": hooks,
               "process": {"cwd": "/", "args": ["sleep", "1000"], "user": {"uid": 0, "gid": 0},
                           "env": ["PATH=/bin"]},
+              # without it the devices would be made in the built-in image itself
+              "mounts": [{"destination": "/dev", "type": "tmpfs", "source": "tmpfs"}],
               "linux": {"namespaces": [{"type": "mount"}, {"type": "pid"}]}}
     (work() / "config.json").write_text(json.dumps(config))
     with box() as b:
