@@ -5,7 +5,6 @@ import re
 from lib import *
 
 TIMEOUT = 120
-BUILDS = ["plain"]  # four hundred commands
 PAGE = ROOT / "docs/man/viv-oci.1"
 NOBODY = "nobody"
 

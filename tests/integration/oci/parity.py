@@ -11,7 +11,6 @@ from lib import *
 from bundle import bundle, bundle_of, reaper, sh, spec
 
 TIMEOUT = 400
-BUILDS = ["plain"]
 NAME = "parity"
 DIFFERENT = ["ociVersion", "owner"]  # values; runc 1.1 has an empty owner in `state`
 
