@@ -10,7 +10,7 @@ TIMEOUT = 240
 TOP = "/tmp/viv-criu"
 # its own streams: what an engine has connected outside is no part of the images
 COUNTS = ("exec </dev/null >/dev/null 2>&1; i=0; "
-          "while :; do i=$((i + 1)); echo $i > /count; sleep 0.05; done")
+          "while :; do i=$((i + 1)); echo $i > /next; mv /next /count; sleep 0.05; done")  # never an empty file
 
 
 def prepare(guest):
