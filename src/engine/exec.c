@@ -205,7 +205,7 @@ int engine_exec(
     if (r < 0)
         return r;
     r = prepare(&executing, err);
-    if (!exec->detach)
+    if (!exec->detach && !exec->apply.watch) /* who steps may leave */
         session_hold_signals();
     if (r == 0 && (exec->detach || exec->tty)) {
         r = run_apart(&executing, ret_status, err);

@@ -8,11 +8,11 @@
 
 int preserved_check(unsigned count, struct error *err)
 {
-    for (unsigned fd = FIRST; fd < FIRST + count; fd++)
-        if (fcntl((int)fd, F_GETFD) < 0)
+    for (unsigned i = 0; i < count; i++)
+        if (fcntl(FIRST + (int)i, F_GETFD) < 0)
             return error_set(err, EBADF,
-                    "--preserve-fds %u: descriptor %u is not open; those from 3 on are passed on",
-                    count, fd);
+                    "--preserve-fds %u: descriptor %d is not open; those from 3 on are passed on",
+                    count, FIRST + (int)i);
     return 0;
 }
 

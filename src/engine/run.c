@@ -351,6 +351,17 @@ static void note_machine_end(struct running *running)
     running->life.passed_error = from.error + running->passed[1];
 }
 
+/* Whether the record says that it is started again, now that it has ended so. */
+static bool wants_restart(int record_fd, int status, int restarts)
+{
+    _cleanup_arena_ struct arena arena = {0};
+    const struct sandbox_life life = {.code = status, .restarts = restarts};
+    struct sandbox_meta meta;
+
+    return !restart_is_stopped(record_fd) &&
+           sandbox_meta_load(record_fd, &arena, &meta, NULL) == 0 && restart_wanted(&meta, &life);
+}
+
 /* The workload has ended: how is written down, and all that it held is given back. */
 static int finish(struct running *running, int status, struct error *err)
 {
@@ -365,6 +376,8 @@ static int finish(struct running *running, int status, struct error *err)
     running->life.ended = true;
     running->life.code = status;
     running->life.finished = container_now_text(engine->arena);
+    running->life.restarting =
+            running->kept && wants_restart(running->record_fd, status, running->restarts);
     if (is_machine(running))
         note_machine_end(running);
     else
@@ -516,15 +529,16 @@ static bool note_restart(int record_fd, int restarts, const char *error, uint64_
     return go_on;
 }
 
-/* Whether the record says that it is started again, now that it has ended so. */
-static bool wants_restart(int record_fd, int status, int restarts)
+/* It was to be started again, and somebody has changed that. */
+static void note_no_restart(int record_fd)
 {
     _cleanup_arena_ struct arena arena = {0};
-    const struct sandbox_life life = {.code = status, .restarts = restarts};
-    struct sandbox_meta meta;
+    struct sandbox_life life;
 
-    return !restart_is_stopped(record_fd) &&
-           sandbox_meta_load(record_fd, &arena, &meta, NULL) == 0 && restart_wanted(&meta, &life);
+    if (sandbox_life_load(record_fd, &arena, &life, NULL) < 0 || !life.restarting)
+        return;
+    life.restarting = false;
+    sandbox_life_save(record_fd, &life, NULL);
 }
 
 static int restart_on(const struct running *first, struct restart_pace *pace, int status)
@@ -543,6 +557,7 @@ static int restart_on(const struct running *first, struct restart_pace *pace, in
         if (status < 0)
             status = START_FAILED;
     }
+    note_no_restart(first->record_fd);
     return status;
 }
 

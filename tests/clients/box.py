@@ -216,6 +216,19 @@ def image_tar(path):
     return path
 
 
+@contextlib.contextmanager
+def podman_of(guest, image):
+    """A rig's Podman with viv-oci, by docs/clients/podman.conf; an archive to import is put at `image`."""
+    conf, program_place = place_of("podman.conf"), "/usr/local/bin/viv-oci"
+    guest.push(image, image_tar(work() / "bb.tar").read_bytes())
+    guest.push(conf, (DOCS / "podman.conf").read_bytes())
+    guest.sh(f"mkdir -p /usr/local/bin; ln -sf {program('viv-oci')} {program_place}").ok()
+    try:
+        yield guest
+    finally:
+        guest.sh(f"rm -f {image} {conf} {program_place}").ok()
+
+
 def image_archive(path, name, command):
     """The built-in image as `docker save` writes images, with a command."""
     layer = image_tar(pathlib.Path(f"{path}.layer"))

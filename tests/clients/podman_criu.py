@@ -3,7 +3,7 @@ rig, on whose kernel CRIU can work."""
 import contextlib
 
 from lib import *
-from box import DOCS, image_tar, place_of
+from box import podman_of
 
 RIG = "v2"
 BUILDS = ["plain"]
@@ -18,12 +18,8 @@ guest = None
 @contextlib.contextmanager
 def shared():
     global guest
-    guest = rig("v2")
-    guest.push(IMAGE, image_tar(work() / "bb.tar").read_bytes())
-    guest.push(place_of("podman.conf"), (DOCS / "podman.conf").read_bytes())
-    guest.sh(f"mkdir -p /usr/local/bin; ln -sf {program('viv-oci')} /usr/local/bin/viv-oci").ok()
-    yield
-    guest.sh(f"rm -f {place_of('podman.conf')} /usr/local/bin/viv-oci").ok()
+    with podman_of(rig("v2"), IMAGE) as guest:
+        yield
 
 
 def test_a_container_goes_on_and_its_log_too():

@@ -4,7 +4,7 @@ import contextlib
 import json
 
 from lib import *
-from box import DOCS, image_tar, place_of
+from box import podman_of
 
 RIG = "systemd"
 BUILDS = ["plain"]  # the machine is an emulated one: minutes more for what the other engines show
@@ -18,11 +18,8 @@ guest = None
 @contextlib.contextmanager
 def shared():
     global guest
-    guest = rig("systemd")
-    guest.push(IMAGE, image_tar(work() / "bb.tar").read_bytes())
-    guest.push(place_of("podman.conf"), (DOCS / "podman.conf").read_bytes())
-    guest.sh(f"mkdir -p /usr/local/bin; ln -sf {program('viv-oci')} /usr/local/bin/viv-oci").ok()
-    yield
+    with podman_of(rig("systemd"), IMAGE) as guest:
+        yield
 
 
 def life(user):

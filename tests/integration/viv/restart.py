@@ -48,18 +48,6 @@ def stopped_while_it_waits(b, name):
     return b.inspect(name)["RestartCount"] == before - 1  # that one did not come to be
 
 
-def remove_while_it_waits(b, name):
-    """What rm says; if it came in the moment in which one life has ended and no other is planned yet, it
-    was right to remove it: another try."""
-    for _ in range(10):
-        b.start("--restart", "always", name=name, script="exit 1")
-        eventually(lambda: b.inspect(name)["RestartCount"] > 2 and "Restarting (1)" in b.viv("ps").ok().out)
-        done = b.viv("rm", name)
-        if done.status:
-            break
-    return done
-
-
 def test_stop_and_kill_end_it_for_good():
     with box() as b:
         for name, words in (("s", ["stop", "-t", "0"]), ("k", ["kill"]), ("t", ["kill", "-s", "TERM"])):
@@ -70,7 +58,10 @@ def test_stop_and_kill_end_it_for_good():
             equal(b.viv("ps", "-aq", "--filter", f"name={name}",
                         "--filter", "should-start-on-boot=true").out == "", False)
         # while it waits to be started again
-        fails(remove_while_it_waits(b, "w"), 1, "it first")
+        b.start("--restart", "always", name="w", script="exit 1")
+        for _ in range(10):  # in each moment between its lives and in them it is not ended
+            fails(b.viv("rm", "w"), 1, "it first")
+            check(state(b, "w")["Status"] != "exited", "it was told as ended")
         eventually(lambda: stopped_while_it_waits(b, "w"), text="stop waited for a restart")
         equal(state(b, "w")["Status"], "exited")
         b.viv("rm", "w").ok()
