@@ -225,7 +225,8 @@ static int stop_running(
     if (r < 0)
         return r;
     ends_within(pid, CONTAINER_PATIENCE_MS / 1000);
-    flock(sandbox->record_fd, LOCK_SH); /* until its monitor has tidied up */
+    if (!stopping->again)
+        flock(sandbox->record_fd, LOCK_SH); /* until its monitor has tidied up */
     return 0;
 }
 
@@ -246,15 +247,18 @@ int engine_stop(struct engine *engine, const char *name, const struct engine_sto
         int r = engine_find(engine, name, &sandbox, err);
         if (r < 0)
             return r;
-        end_for_good(&sandbox);
+        if (stopping->again)
+            restart_ask(sandbox.record_fd);
+        else
+            end_for_good(&sandbox);
         if (is_alive(&sandbox)) {
             r = stop_running(&sandbox, stopping, err);
             record_unlock(sandbox.record_fd);
             if (r == 0)
                 event_of(engine, &sandbox.meta, "stop", NULL, NULL);
-            return r < 0 ? r : tidy_up(engine, sandbox.meta.name);
+            return r < 0 || stopping->again ? r : tidy_up(engine, sandbox.meta.name);
         }
-        if (settle(&sandbox))
+        if (stopping->again || settle(&sandbox))
             return 0;
     }
     return error_set(
@@ -283,7 +287,7 @@ int engine_kill(struct engine *engine, const char *name, int signal, bool all, s
 /* Ends it, and waits until nobody is at it. */
 static int end_now(struct engine *engine, const char *name, int timeout_s, struct error *err)
 {
-    int r = engine_stop(engine, name, &(struct engine_stopping){timeout_s, 0}, err);
+    int r = engine_stop(engine, name, &(struct engine_stopping){.timeout_s = timeout_s}, err);
 
     return r == -ENOENT ? 0 : r; /* one with --rm goes by itself */
 }

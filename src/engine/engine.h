@@ -130,10 +130,11 @@ int engine_wait(struct engine *engine, const char *name, enum wait_condition con
 struct engine_stopping {
     int timeout_s; /* seconds until SIGKILL; 0: at once; -1: the sandbox's own choice, or 10 */
     int signal;    /* what is sent first; 0: the sandbox's own choice, or SIGTERM */
+    bool again;    /* its monitor starts it again, and is not waited for */
 };
 
-/* The stop signal, and SIGKILL when it has not ended. Its restart policy does not start it again.
- */
+/* The stop signal, and SIGKILL when it has not ended. Its restart policy does not start it again,
+ * unless `again` asks for that. */
 int engine_stop(struct engine *engine, const char *name, const struct engine_stopping *stopping,
         struct error *err);
 

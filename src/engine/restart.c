@@ -36,14 +36,19 @@ uint64_t restart_pace_next(struct restart_pace *pace)
     return pace->wait_ms;
 }
 
-bool restart_possible(const struct sandbox_meta *meta)
+static bool has_policy(const struct sandbox_meta *meta)
 {
     return meta->restart && !str_equal(meta->restart, "no");
 }
 
+bool restart_possible(const struct sandbox_meta *meta)
+{
+    return has_policy(meta) || str_equal(meta->health.on_failure, "restart");
+}
+
 bool restart_wanted(const struct sandbox_meta *meta, const struct sandbox_life *life)
 {
-    if (!restart_possible(meta))
+    if (!has_policy(meta))
         return false;
     if (!str_equal(meta->restart, "on-failure"))
         return true;
@@ -56,21 +61,47 @@ bool restart_at_boot(const struct sandbox_meta *meta, int record_fd)
            (str_equal(meta->restart, "unless-stopped") && !restart_is_stopped(record_fd));
 }
 
-void restart_stop(int record_fd)
+static void note(int record_fd, const char *name)
 {
-    int fd = openat(record_fd, RESTART_STOPPED, O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
+    int fd = openat(record_fd, name, O_WRONLY | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
 
     cleanup_close(&fd);
 }
 
-bool restart_is_stopped(int record_fd)
+static bool is_noted(int record_fd, const char *name)
 {
-    return faccessat(record_fd, RESTART_STOPPED, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
+    return faccessat(record_fd, name, F_OK, AT_SYMLINK_NOFOLLOW) == 0;
 }
 
-void restart_forget_stop(int record_fd)
+void restart_stop(int record_fd)
+{
+    note(record_fd, RESTART_STOPPED);
+}
+
+bool restart_is_stopped(int record_fd)
+{
+    return is_noted(record_fd, RESTART_STOPPED);
+}
+
+void restart_ask(int record_fd)
+{
+    note(record_fd, RESTART_ASKED);
+}
+
+bool restart_is_asked(int record_fd)
+{
+    return is_noted(record_fd, RESTART_ASKED);
+}
+
+void restart_forget_ask(int record_fd)
+{
+    unlinkat(record_fd, RESTART_ASKED, 0);
+}
+
+void restart_forget(int record_fd)
 {
     unlinkat(record_fd, RESTART_STOPPED, 0);
+    restart_forget_ask(record_fd);
 }
 
 bool restart_wait(int record_fd, uint64_t wait_ms)

@@ -309,7 +309,7 @@ static int begin(struct running *running, struct error *err)
         r = sandbox_meta_save(
                 running->record_fd, meta, false, err); /* who removes them looks here */
     if (running->again && running->restarts == 0)
-        restart_forget_stop(running->record_fd);
+        restart_forget(running->record_fd);
     if (running->again)
         sandbox_snapshot_settle(running->record_fd);
     if (r == 0 && running->goes_on)
@@ -358,8 +358,9 @@ static bool wants_restart(int record_fd, int status, int restarts)
     const struct sandbox_life life = {.code = status, .restarts = restarts};
     struct sandbox_meta meta;
 
-    return !restart_is_stopped(record_fd) &&
-           sandbox_meta_load(record_fd, &arena, &meta, NULL) == 0 && restart_wanted(&meta, &life);
+    if (restart_is_stopped(record_fd) || sandbox_meta_load(record_fd, &arena, &meta, NULL) < 0)
+        return false;
+    return restart_is_asked(record_fd) || restart_wanted(&meta, &life);
 }
 
 /* The workload has ended: how is written down, and all that it held is given back. */
@@ -550,6 +551,7 @@ static int restart_on(const struct running *first, struct restart_pace *pace, in
     for (int restarts = 1; wants_restart(first->record_fd, status, restarts - 1); restarts++) {
         if (!note_restart(first->record_fd, restarts, error, restart_pace_next(pace)))
             break;
+        restart_forget_ask(first->record_fd);
         restart_pace_born(pace);
         err = (struct error)ERROR_NONE;
         status = live_again(&root, first->record_fd, restarts, &err);

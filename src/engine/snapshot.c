@@ -175,7 +175,7 @@ int engine_snapshot(struct engine *engine, const char *name, bool stop, struct e
     r = take(engine, &sandbox, stop, err);
     if (r < 0) {
         if (stop)
-            restart_forget_stop(sandbox.record_fd);
+            restart_forget(sandbox.record_fd);
         return error_prefix(err, "snapshot of sandbox \"%s\"", sandbox.meta.name);
     }
     event_of(engine, &sandbox.meta, "snapshot", NULL, NULL);

@@ -12,19 +12,16 @@ static void act(const struct engine_root *root, const struct sandbox_meta *meta)
 {
     _cleanup_arena_ struct arena arena = {0};
     _cleanup_engine_ struct engine engine = {0};
-    struct strv told = {0};
     const char *action = meta->health.on_failure;
-    const struct engine_stopping stopping = {.timeout_s = -1};
+    const struct engine_stopping stopping = {
+            .timeout_s = -1, .again = str_equal(action, "restart")};
 
     if (engine_open(&arena, root, &engine, NULL) < 0)
         return;
-    if (str_equal(action, "kill")) {
+    if (str_equal(action, "kill"))
         engine_kill(&engine, meta->id, SIGKILL, false, NULL);
-        return;
-    }
-    int r = engine_stop(&engine, meta->id, &stopping, NULL);
-    if (r == 0 && str_equal(action, "restart"))
-        engine_start(&engine, &(struct engine_start){.name = meta->id, .told = &told}, NULL, NULL);
+    else
+        engine_stop(&engine, meta->id, &stopping, NULL);
 }
 
 /* The child of a child: whoever reaps orphans reaps it. It keeps nothing of its maker's open, the

@@ -84,6 +84,12 @@ def test_what_is_unhealthy_is_ended_or_started_again():
         codes = b.viv("events", "--no-stream", "--filter", "event=die", "--filter",
                       "container=restart", "--format", "{{.Actor.Attributes.exitCode}}").ok().out
         equal(codes, "5\n")
+        equal(b.inspect("restart")["RestartCount"], 1)
+        b.viv("stop", "restart").ok()  # who stops it is stronger
+        equal(b.inspect("restart")["State"]["Status"], "exited")
+        b.viv("start", "restart").ok()  # and starts it with its check
+        b.viv("exec", "restart", "touch", "/dev/shm/bad").ok()
+        eventually(lambda: b.inspect("restart")["RestartCount"] == 1, 60)
         b.viv("rm", "-f", "none", "restart").ok()
 
 
