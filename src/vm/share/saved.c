@@ -216,17 +216,3 @@ int share_load(struct share *share, const void *data, size_t length, struct erro
     inodes_drop_unused(&share->inodes);
     return 0;
 }
-
-void share_open_again(struct share *share)
-{
-    for (uint32_t i = 0; i < share->handles.capacity; i++) {
-        struct handle *handle = share->handles.list[i];
-        if (!handle || handle->fd >= 0)
-            continue;
-        inodes_begin(&share->inodes);
-        bool folder = S_ISDIR(handle->inode->type);
-        int fd = share_open(share, handle->inode, folder ? O_RDONLY | O_DIRECTORY : handle->flags);
-        if (fd >= 0)
-            handle->fd = fd;
-    }
-}
