@@ -30,6 +30,10 @@ int io_write_file_at(int dirfd, const char *path, const char *text);
 int io_replace_file_at(
         int dirfd, const char *path, const void *data, size_t length, mode_t mode, bool durable);
 
+/* Descriptors 0 to 2 that are closed become /dev/null, as a main() wants it before it opens a file:
+ * that file would become a workload's standard input. */
+void io_fill_streams(void);
+
 /* Reads exactly `length` bytes; -ECONNRESET when the other end closed before. 0 bytes read at all
  * gives -ENODATA. */
 int io_read_exact(int fd, void *data, size_t length);

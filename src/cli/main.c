@@ -1,4 +1,3 @@
-#include <fcntl.h>
 #include <stdarg.h>
 #include <sys/ioctl.h>
 #include <sys/stat.h>
@@ -7,6 +6,7 @@
 #include "base/buf.h"
 #include "base/cleanup.h"
 #include "base/install.h"
+#include "base/io.h"
 #include "cli/command.h"
 #include "cli/imagecommands.h"
 #include "observe/style.h"
@@ -246,25 +246,13 @@ static int run(struct cli *cli, int argc, char **argv, struct error *err)
     return command ? command->run(cli, (int)rest.count, rest.words, err) : -EINVAL;
 }
 
-/* Descriptors 0 to 2 must be something, or a file that is opened becomes the workload's stdin. */
-static void fill_streams(void)
-{
-    int fd;
-
-    do
-        fd = open("/dev/null", O_RDWR);
-    while (fd >= 0 && fd < 3);
-    if (fd >= 3)
-        close(fd);
-}
-
 int main(int argc, char **argv)
 {
     _cleanup_arena_ struct arena arena = {0};
     struct error err = ERROR_NONE;
     struct cli cli = {.arena = &arena, .argv = argv};
 
-    fill_streams();
+    io_fill_streams();
     umask(0022);
     int r = run(&cli, argc, argv, &err);
     fflush(stdout);

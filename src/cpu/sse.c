@@ -261,16 +261,7 @@ FLOAT(FLOAT_HANDLERS)
         cpu->raw = raw;                                                                            \
         NEXT;                                                                                      \
     }                                                                                              \
-    HANDLER(name##_r)                                                                              \
-    {                                                                                              \
-        sse_check(cpu, op);                                                                        \
-        return name##_do(cpu, op, XMM(op->rm));                                                    \
-    }                                                                                              \
-    HANDLER(name##_m)                                                                              \
-    {                                                                                              \
-        sse_check(cpu, op);                                                                        \
-        return name##_do(cpu, op, sse_operand(cpu, op, bytes));                                    \
-    }
+    SSE_BOTH(name, sse_operand(cpu, op, bytes))
 COMPARE(ucomiss, "ucomiss", 4)
 COMPARE(ucomisd, "ucomisd", 8)
 COMPARE(comiss, "comiss", 4)
@@ -285,17 +276,7 @@ static const struct op *ptest_do(struct cpu *cpu, const struct op *op, vec b)
     NEXT;
 }
 
-HANDLER(ptest_r)
-{
-    sse_check(cpu, op);
-    return ptest_do(cpu, op, XMM(op->rm));
-}
-
-HANDLER(ptest_m)
-{
-    sse_check(cpu, op);
-    return ptest_do(cpu, op, sse_load(cpu, op));
-}
+SSE_BOTH(ptest, sse_load(cpu, op))
 
 /* ------------------------------------------------------------------ blends by XMM0 */
 
@@ -308,16 +289,7 @@ HANDLER(ptest_m)
         XMM(op->reg) = a;                                                                          \
         NEXT;                                                                                      \
     }                                                                                              \
-    HANDLER(name##_r)                                                                              \
-    {                                                                                              \
-        sse_check(cpu, op);                                                                        \
-        return name##_do(cpu, op, XMM(op->rm));                                                    \
-    }                                                                                              \
-    HANDLER(name##_m)                                                                              \
-    {                                                                                              \
-        sse_check(cpu, op);                                                                        \
-        return name##_do(cpu, op, sse_load(cpu, op));                                              \
-    }
+    SSE_BOTH(name, sse_load(cpu, op))
 BLEND(pblendvb)
 BLEND(blendvps)
 BLEND(blendvpd)

@@ -86,6 +86,19 @@ static inline void sse_end(
         NEXT;                                                                                      \
     }
 
+/* Two handlers of name##_do(), which gets the source: a register's, or what `memory` reads. */
+#define SSE_BOTH(name, memory)                                                                     \
+    HANDLER(name##_r)                                                                              \
+    {                                                                                              \
+        sse_check(cpu, op);                                                                        \
+        return name##_do(cpu, op, XMM(op->rm));                                                    \
+    }                                                                                              \
+    HANDLER(name##_m)                                                                              \
+    {                                                                                              \
+        sse_check(cpu, op);                                                                        \
+        return name##_do(cpu, op, memory);                                                         \
+    }
+
 #define SSE_FLOAT(name, insn, bytes, lane, lanes)                                                  \
     static inline const struct op *name##_do(struct cpu *cpu, const struct op *op, vec b)          \
     {                                                                                              \
@@ -96,16 +109,7 @@ static inline void sse_end(
         XMM(op->reg) = a;                                                                          \
         NEXT;                                                                                      \
     }                                                                                              \
-    HANDLER(name##_r)                                                                              \
-    {                                                                                              \
-        sse_check(cpu, op);                                                                        \
-        return name##_do(cpu, op, XMM(op->rm));                                                    \
-    }                                                                                              \
-    HANDLER(name##_m)                                                                              \
-    {                                                                                              \
-        sse_check(cpu, op);                                                                        \
-        return name##_do(cpu, op, sse_operand(cpu, op, bytes));                                    \
-    }
+    SSE_BOTH(name, sse_operand(cpu, op, bytes))
 
 #define SSE_ENTRY(text, map_, pfx, code_, fn, bytes_)                                              \
     {                                                                                              \

@@ -141,16 +141,7 @@ static void dppd_steps(struct cpu *cpu, const struct op *op, vec b)
             name##_steps(cpu, op, b);                                                              \
         return float_do(cpu, op, b, name##_stubs, lane, lanes);                                    \
     }                                                                                              \
-    HANDLER(name##_r)                                                                              \
-    {                                                                                              \
-        sse_check(cpu, op);                                                                        \
-        return name##_do(cpu, op, XMM(op->rm));                                                    \
-    }                                                                                              \
-    HANDLER(name##_m)                                                                              \
-    {                                                                                              \
-        sse_check(cpu, op);                                                                        \
-        return name##_do(cpu, op, sse_load(cpu, op));                                              \
-    }
+    SSE_BOTH(name, sse_load(cpu, op))
 DOT(dpps, 4, 1)
 DOT(dppd, 8, 1)
 

@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/io.h"
 #include "base/path.h"
 #include "base/str.h"
 #include "oci/command.h"
@@ -208,18 +209,6 @@ static int tell_error(const struct oci *oci, const struct error *err, int status
     return status;
 }
 
-/* Descriptors 0 to 2 must be something, or a file that is opened becomes the workload's stdin. */
-static void fill_streams(void)
-{
-    int fd;
-
-    do
-        fd = open("/dev/null", O_RDWR);
-    while (fd >= 0 && fd < 3);
-    if (fd >= 3)
-        close(fd);
-}
-
 int main(int argc, char **argv)
 {
     _cleanup_arena_ struct arena arena = {0};
@@ -233,7 +222,7 @@ int main(int argc, char **argv)
     struct global global = {0};
     struct strv rest = {0};
 
-    fill_streams();
+    io_fill_streams();
     umask(0022);
     int r = options_parse(&program, argc - 1, argv + 1, &arena, &global, &rest, &err);
     if (r == 0)
