@@ -4,6 +4,7 @@
 #include <linux/capability.h>
 #include <linux/sched.h>
 #include <string.h>
+#include <sys/socket.h>
 
 #include "base/cleanup.h"
 #include "security/caps.h"
@@ -330,7 +331,6 @@ static const char *const always[] = {
         "signalfd4",
         "sigprocmask",
         "sigreturn",
-        "socketcall",
         "socketpair",
         "splice",
         "stat",
@@ -510,7 +510,16 @@ static const uint64_t personalities[] = {0x0, 0x0008, 0x20000, 0x20008, 0xffffff
 #define NAMESPACE_FLAGS                                                                            \
     ((uint64_t)(CLONE_NEWNS | CLONE_NEWCGROUP | CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER |      \
                 CLONE_NEWPID | CLONE_NEWNET))
-#define AF_VSOCK_NUMBER 40
+
+/* The kinds of sockets that programs use. Behind each of the others is seldom-used code of the
+ * kernel that it would load for whoever asks: AF_ALG's let a reader write to the page cache
+ * (CVE-2026-31431), AF_RXRPC's too (CVE-2026-43500), and AF_VSOCK's lead out of every network
+ * namespace to the host's hypervisor. */
+static const int families[] = {AF_UNIX, AF_INET, AF_INET6, AF_NETLINK, AF_PACKET};
+
+/* Those of who sets networks up. */
+static const int network_families[] = {
+        AF_PPPOX, AF_LLC, AF_CAN, AF_TIPC, AF_BLUETOOTH, AF_IEEE802154, AF_NFC, AF_XDP};
 
 static const char *const only_clone[] = {"clone"};
 static const char *const only_clone3[] = {"clone3"};
@@ -537,6 +546,17 @@ static struct seccomp_rule allow_if(struct arena *arena, const char *const *name
     return rule;
 }
 
+/* The kernel takes the family as an int: what stands above it in the register means nothing, and a
+ * comparison of all 64 bits could be led past a number by it. */
+static size_t add_sockets(
+        struct arena *arena, const int *numbers, size_t count, struct seccomp_rule *rules)
+{
+    for (size_t i = 0; i < count; i++)
+        rules[i] = allow_if(
+                arena, only_socket, 0, UINT32_MAX, (uint64_t)numbers[i], "SCMP_CMP_MASKED_EQ");
+    return count;
+}
+
 /* Threads and processes, and no new namespaces. clone3 hides its flags in memory that a filter
  * cannot see: it is absent, and programs fall back to clone. */
 static size_t add_clone(struct arena *arena, struct seccomp_rule *rules)
@@ -557,7 +577,8 @@ static const char *const architectures[] = {"SCMP_ARCH_AARCH64", "SCMP_ARCH_ARM"
 void seccomp_default_profile(
         struct arena *arena, uint64_t capabilities, struct seccomp_profile *ret)
 {
-    size_t most = 1 + ARRAY_SIZE(groups) + ARRAY_SIZE(personalities) + 1 + 2;
+    size_t most = 1 + ARRAY_SIZE(groups) + ARRAY_SIZE(personalities) + ARRAY_SIZE(families) +
+                  ARRAY_SIZE(network_families) + 2;
     struct seccomp_rule *rules = arena_new_array(arena, struct seccomp_rule, most);
     size_t count = 0;
 
@@ -567,7 +588,9 @@ void seccomp_default_profile(
             rules[count++] = allow(groups[i].names, groups[i].count);
     for (size_t i = 0; i < ARRAY_SIZE(personalities); i++)
         rules[count++] = allow_if(arena, only_personality, 0, personalities[i], 0, "SCMP_CMP_EQ");
-    rules[count++] = allow_if(arena, only_socket, 0, AF_VSOCK_NUMBER, 0, "SCMP_CMP_NE");
+    count += add_sockets(arena, families, ARRAY_SIZE(families), rules + count);
+    if (capabilities & CAPS_BIT(CAP_NET_ADMIN))
+        count += add_sockets(arena, network_families, ARRAY_SIZE(network_families), rules + count);
     if (!(capabilities & CAPS_BIT(CAP_SYS_ADMIN)))
         count += add_clone(arena, rules + count);
     *ret = (struct seccomp_profile){
