@@ -299,6 +299,53 @@ int options_parse(const struct option_command *command, int argc, char *const *a
     return r;
 }
 
+/* The row whose value is the next argument; NULL: the option is complete, or is not known. */
+static const struct option_row *awaits_value(const struct option_command *command, const char *text)
+{
+    const struct option_row *row = NULL;
+
+    if (text[1] == '-') {
+        row = find_name(command, text + 2, strlen(text + 2));
+        return row && takes_value(row) ? row : NULL;
+    }
+    for (text++; *text; text++) {
+        row = find_letter(command, *text);
+        if (!row || takes_value(row))
+            return row && !text[1] ? row : NULL;
+    }
+    return NULL;
+}
+
+void options_place(
+        const struct option_command *command, int argc, char *const *argv, struct option_place *ret)
+{
+    struct option_place place = {.begun = argc > 0 ? argv[argc - 1] : ""};
+    bool ended = false; /* only arguments follow */
+
+    for (int i = 0; i + 1 < argc; i++) {
+        const char *text = argv[i];
+        if (ended || text[0] != '-' || !text[1]) {
+            place.nth++;
+            ended = ended || command->order == OPTIONS_FIRST;
+        } else if (str_equal(text, "--")) {
+            ended = true;
+        } else {
+            place.row = awaits_value(command, text);
+            i += place.row != NULL;
+        }
+        if (i + 1 < argc)
+            place.row = NULL;
+    }
+    const char *equals = strchr(place.begun, '=');
+    if (!ended && !place.row && place.begun[0] == '-') {
+        if (equals && place.begun[1] == '-')
+            place.row = find_name(command, place.begun + 2, (size_t)(equals - place.begun) - 2);
+        place.name = !place.row;
+        place.begun = place.row ? equals + 1 : place.begun;
+    }
+    *ret = place;
+}
+
 /* Adds the text from a column on, broken between words. */
 static void add_wrapped(struct buf *text, const char *words, size_t column, size_t width)
 {

@@ -87,5 +87,17 @@ struct option_command {
 int options_parse(const struct option_command *command, int argc, char *const *argv,
         struct arena *arena, void *into, struct strv *ret_rest, struct error *err);
 
+/* What the last of the arguments is, which is still being written. */
+struct option_place {
+    const struct option_row *row; /* it is the value of this one */
+    bool name;                    /* or an option's name, with its dashes */
+    size_t nth;                   /* or else an argument, and so many others stand before it */
+    const char *begun;            /* what there is of the value, name or argument */
+};
+
+/* Reads arguments as options_parse() does, as far as they can be understood: for completion. */
+void options_place(const struct option_command *command, int argc, char *const *argv,
+        struct option_place *ret);
+
 /* The command's help text, generated from the tables. `width` is the terminal's, 0 for 80. */
 void options_help(const struct option_command *command, size_t width, struct buf *text);

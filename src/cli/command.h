@@ -13,6 +13,7 @@ struct cli {
     struct arena *arena;
     char **argv;                    /* of the whole program, for starting it again */
     const struct engine_root *root; /* where things are kept */
+    bool completing;                /* the last word is being written: see cli/completion.h */
 };
 
 /* argv[0] is the command's name. An exit status, or negative with the error, which main tells. */
@@ -20,7 +21,7 @@ typedef int (*cli_command_fn)(struct cli *cli, int argc, char **argv, struct err
 
 struct cli_command {
     const char *name;
-    const char *group; /* heading of the help */
+    const char *group; /* heading of the help; NULL at the top: not in it */
     const char *about;
     cli_command_fn run;
 };
@@ -40,6 +41,7 @@ int cli_run_group(
 int cli_attach(struct cli *cli, int argc, char **argv, struct error *err);
 int cli_boot(struct cli *cli, int argc, char **argv, struct error *err);
 int cli_check(struct cli *cli, int argc, char **argv, struct error *err);
+int cli_completion(struct cli *cli, int argc, char **argv, struct error *err);
 int cli_container(struct cli *cli, int argc, char **argv, struct error *err);
 int cli_create(struct cli *cli, int argc, char **argv, struct error *err);
 int cli_events(struct cli *cli, int argc, char **argv, struct error *err);
@@ -69,8 +71,11 @@ int cli_update(struct cli *cli, int argc, char **argv, struct error *err);
 int cli_volume(struct cli *cli, int argc, char **argv, struct error *err);
 int cli_wait(struct cli *cli, int argc, char **argv, struct error *err);
 
+/* Runs the command that the words behind "viv" name; argv[0] is not looked at. */
+int cli_run_words(struct cli *cli, int argc, char **argv, struct error *err);
+
 /* Parses a command's words: 0, or 1 when the help was asked for and has been printed (then the
- * command is done), or negative. */
+ * command is done, as it is when its words are only to be completed), or negative. */
 int cli_parse(struct cli *cli, const struct option_command *command, int argc, char **argv,
         void *into, struct strv *ret_rest, struct error *err);
 

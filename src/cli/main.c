@@ -8,12 +8,16 @@
 #include "base/install.h"
 #include "base/io.h"
 #include "cli/command.h"
+#include "cli/completion.h"
 #include "cli/imagecommands.h"
 #include "observe/style.h"
 #include "security/self.h"
 
 #define VERSION "0.1.0"
 #define OWN_ERROR 125 /* Docker's and Podman's status for an error of their own */
+
+static int help(struct cli *cli, int argc, char **argv, struct error *err);
+static int version(struct cli *cli, int argc, char **argv, struct error *err);
 
 static const struct cli_command commands[] = {
         {"run", "Sandboxes", "make a sandbox and run a workload in it", cli_run},
@@ -67,6 +71,9 @@ static const struct cli_command commands[] = {
         {"explain", "Understanding", "tell what would be asked of the kernel, and why",
                 cli_explain},
         {"check", "Understanding", "tell what this host can and cannot do", cli_check},
+        {"completion", "Understanding", "complete command lines in a shell", cli_completion},
+        {"help", NULL, "tell a command's options", help},
+        {"version", NULL, "print the version", version},
 };
 
 struct global {
@@ -130,7 +137,7 @@ static void print_commands(void)
     const char *group = "";
 
     print_help(&global_command);
-    for (size_t i = 0; i < ARRAY_SIZE(commands); i++) {
+    for (size_t i = 0; i < ARRAY_SIZE(commands) && commands[i].group; i++) {
         if (!str_equal(group, commands[i].group))
             printf("\n%s:\n", commands[i].group);
         group = commands[i].group;
@@ -143,6 +150,10 @@ static void print_commands(void)
 int cli_parse(struct cli *cli, const struct option_command *command, int argc, char **argv,
         void *into, struct strv *ret_rest, struct error *err)
 {
+    if (cli->completing) {
+        completion_of_command(cli, command, argc, argv);
+        return OPTIONS_HELP;
+    }
     int r = options_parse(command, argc - 1, argv + 1, cli->arena, into, ret_rest, err);
 
     if (r == OPTIONS_HELP)
@@ -208,6 +219,8 @@ int cli_run_group(
     struct option_command help = own;
     struct strv rest = {0};
     int nothing = 0;
+    if (cli->completing && completion_of_group(cli, &own, group, argc, argv))
+        return 0;
     int r = options_parse(&own, argc - 1, argv + 1, cli->arena, &nothing, &rest, err);
 
     if (r < 0)
@@ -224,26 +237,52 @@ int cli_run_group(
     return command ? command->run(cli, (int)rest.count, rest.words, err) : -EINVAL;
 }
 
-static int run(struct cli *cli, int argc, char **argv, struct error *err)
+int cli_run_words(struct cli *cli, int argc, char **argv, struct error *err)
 {
+    static const struct cli_group all = {"viv", NULL, commands, ARRAY_SIZE(commands)};
     struct global global = {0};
     struct strv rest = {0};
+
+    if (cli->root)
+        global.root = *cli->root;
+    if (cli->completing && completion_of_group(cli, &global_command, &all, argc, argv))
+        return 0;
     int r = options_parse(&global_command, argc - 1, argv + 1, cli->arena, &global, &rest, err);
 
     if (r < 0)
         return r;
-    if (global.version) {
-        printf("viv " VERSION "\n");
-        return 0;
-    }
+    if (global.version)
+        return version(cli, 1, argv, err);
     if (r == OPTIONS_HELP || rest.count == 0) {
         print_commands();
         return 0;
     }
     cli->root = arena_memdup(cli->arena, &global.root, sizeof(global.root));
-    static const struct cli_group all = {"viv", NULL, commands, ARRAY_SIZE(commands)};
     const struct cli_command *command = find_command(&all, rest.words[0], err);
     return command ? command->run(cli, (int)rest.count, rest.words, err) : -EINVAL;
+}
+
+/* `viv help image ls` is `viv image ls --help`. */
+static int help(struct cli *cli, int argc, char **argv, struct error *err)
+{
+    char **words = arena_alloc(cli->arena, ((size_t)argc + 1) * sizeof(*words));
+
+    memcpy(words, argv, (size_t)argc * sizeof(*words));
+    if (!cli->completing)
+        words[argc++] = (char *)"--help";
+    return cli_run_words(cli, argc, words, err);
+}
+
+static int version(struct cli *cli, int argc, char **argv, struct error *err)
+{
+    static const struct option_command command = {
+            .name = "viv version", .about = "Prints the version."};
+    struct strv rest = {0};
+    int r = cli_parse(cli, &command, argc, argv, NULL, &rest, err);
+
+    if (r == 0)
+        printf("viv " VERSION "\n");
+    return r < 0 ? r : 0;
 }
 
 int main(int argc, char **argv)
@@ -254,7 +293,7 @@ int main(int argc, char **argv)
 
     io_fill_streams();
     umask(0022);
-    int r = run(&cli, argc, argv, &err);
+    int r = cli_run_words(&cli, argc, argv, &err);
     fflush(stdout);
     if (r >= 0)
         return r;

@@ -55,7 +55,7 @@ int named_rm(struct cli *cli, const struct named_commands *commands, int argc, c
         struct error *err)
 {
     const struct option_command command = {.name = command_name(cli, commands, "rm"),
-            .usage = "NAME…",
+            .usage = commands->rm_usage,
             .about = commands->rm_about,
             .least = 1,
             .most = SIZE_MAX,

@@ -21,7 +21,8 @@ struct named_flags {
 };
 
 struct named_commands {
-    const char *name; /* "volume": `viv volume ls` */
+    const char *name;     /* "volume": `viv volume ls` */
+    const char *rm_usage; /* "VOLUME…" */
     const struct named_kind *kind;
     const char *ls_about, *rm_about, *prune_about;
     const struct option_table *ls_table;               /* for a struct named_choice */

@@ -178,6 +178,7 @@ static bool spares(struct json_object *row, bool all)
 }
 
 static const struct named_commands named = {.name = "network",
+        .rm_usage = "NETWORK…",
         .kind = &networks_kind,
         .ls_about = "Lists networks.",
         .rm_about = "Takes networks away, with their bridges and rules.",
@@ -206,7 +207,7 @@ static int prune(struct cli *cli, int argc, char **argv, struct error *err)
 
 static int inspect(struct cli *cli, int argc, char **argv, struct error *err)
 {
-    static const struct inspect_kind kind = {"viv network inspect", "NAME…",
+    static const struct inspect_kind kind = {"viv network inspect", "NETWORK…",
             "Shows everything about networks, and who is on them, as JSON.", networks_inspect};
 
     return inspect_run(cli, &kind, argc, argv, err);

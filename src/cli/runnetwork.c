@@ -10,7 +10,7 @@
 #define USAGE "none, host, ns:PATH, container:NAME, pasta, or a network's name"
 
 static const struct option_row rows[] = {
-        RUN_ROW(0, "network", OPTION_LIST, network, "MODE|NAME",
+        RUN_ROW(0, "network", OPTION_LIST, network, "MODE|NETWORK",
                 "none, host, ns:PATH, container:NAME, pasta, or networks: NAME[:KEY=VALUE,…]"),
         RUN_ROW(0, "net", OPTION_LIST, network, NULL, NULL),
         RUN_ROW('p', "publish", OPTION_LIST, publish, "[[ADDRESS:]PORT:]PORT",

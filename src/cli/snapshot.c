@@ -15,7 +15,7 @@ static const struct option_row snapshot_rows[] = {
 };
 static const struct option_table snapshot_table = OPTION_TABLE("Options", snapshot_rows);
 static const struct option_command snapshot_command = {.name = "viv snapshot",
-        .usage = "NAME [FILE]",
+        .usage = "SANDBOX|NAME [FILE]",
         .about =
                 "Writes a running machine, a sandbox of viv run --isolation vm or one of viv boot, "
                 "to a file, from which viv restore goes on. It stands still meanwhile.",
@@ -33,7 +33,7 @@ static const struct option_row restore_rows[] = {
 };
 static const struct option_table restore_table = OPTION_TABLE("Options", restore_rows);
 static const struct option_command restore_command = {.name = "viv restore",
-        .usage = "NAME|FILE",
+        .usage = "SANDBOX|NAME|FILE",
         .about =
                 "Goes on with a machine from its snapshot: a sandbox in the background, as viv "
                 "start "

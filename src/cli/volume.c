@@ -81,6 +81,7 @@ static bool spares(struct json_object *row, bool all)
 }
 
 static const struct named_commands named = {.name = "volume",
+        .rm_usage = "VOLUME…",
         .kind = &volumes_kind,
         .ls_about = "Lists volumes.",
         .rm_about = "Takes volumes away, with all that is in them.",
@@ -110,7 +111,7 @@ static int prune(struct cli *cli, int argc, char **argv, struct error *err)
 static int inspect(struct cli *cli, int argc, char **argv, struct error *err)
 {
     static const struct inspect_kind kind = {
-            "viv volume inspect", "NAME…", "Shows everything about volumes.", volumes_inspect};
+            "viv volume inspect", "VOLUME…", "Shows everything about volumes.", volumes_inspect};
 
     return inspect_run(cli, &kind, argc, argv, err);
 }
@@ -118,7 +119,7 @@ static int inspect(struct cli *cli, int argc, char **argv, struct error *err)
 /* ---- exists ---------------------------------------------------------------------------------- */
 
 static const struct option_command exists_command = {.name = "viv volume exists",
-        .usage = "NAME",
+        .usage = "VOLUME",
         .about = "Tells by its status whether there is such a volume: 0, or 1.",
         .least = 1,
         .most = 1};

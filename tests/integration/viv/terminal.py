@@ -235,3 +235,26 @@ def test_put_back_when_viv_is_told_to_end():
             screen.end()
             b.viv("rm", "-f", "told")
             eventually(gone)
+
+
+def test_bash_completes():
+    with box() as b:
+        b.viv("create", "--name", "web", *b.flags(), "busybox", "true").ok()
+        b.viv("commit", "web", "localhost/base:1").ok()
+        bash = Screen("/bin/bash", "--noprofile", "--norc", "-i")
+        bash.size(30, 400)
+        bash.type(f"viv() {{ {program('viv')} --root {b.store} \"$@\"; }}; "
+                  "source <(viv completion bash); bind 'set bell-style none'; PS1=; echo re''ady\n")
+        bash.wait_for("ready\r\n")
+        for line, until in (("viv run --isolation=v", "viv run --isolation=vm "),
+                            ("viv run localhost/ba", "viv run localhost/base:1 "),
+                            ("viv run base:", "viv run base:1 "),
+                            ("viv run -e 'A=b c' --rest", "viv run -e 'A=b c' --restart "),
+                            ("viv cp w", "viv cp web:"),
+                            ("viv run --env-file /etc/hostna", "viv run --env-file /etc/hostname ")):
+            bash.text = ""
+            bash.type(line + "\t")
+            bash.wait_for(until)
+            bash.type("\x15")
+        bash.type("exit\n")
+        equal(bash.end(), 0)

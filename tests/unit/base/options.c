@@ -1,5 +1,6 @@
 #include "base/options.h"
 
+#include "base/cleanup.h"
 #include "test.h"
 
 struct example {
@@ -182,3 +183,53 @@ TEST(options_help_is_generated)
 }
 
 TEST_MAIN()
+
+static struct option_place place_of(struct arena *arena, const char *line)
+{
+    struct option_place place;
+    struct strv words = {0};
+
+    strv_split(arena, &words, line, ' ');
+    if (str_ends(line, " "))
+        strv_add(arena, &words, "");
+    options_place(&command, (int)words.count, words.words, &place);
+    return place;
+}
+
+TEST(options_tell_what_is_being_written)
+{
+    static const struct {
+        const char *line, *value_of, *begun;
+        bool name;
+        size_t nth;
+    } cases[] = {
+            {"", "", "", false, 0},
+            {"th", "", "th", false, 0},
+            {"--al", "", "--al", true, 0},
+            {"-", "", "-", true, 0},
+            {"--all ", "", "", false, 0},
+            {"--signal ", "signal", "", false, 0},
+            {"--signal SIG", "signal", "SIG", false, 0},
+            {"--signal TERM x", "", "x", false, 0},
+            {"--signal=TERM x", "", "x", false, 0},
+            {"--format=j", "format", "j", false, 0},
+            {"--nonsense=j", "", "--nonsense=j", true, 0},
+            {"--nonsense x", "", "x", false, 0},
+            {"-aqs T", "signal", "T", false, 0},
+            {"-sTERM x", "", "x", false, 0},
+            {"-az x", "", "x", false, 0},
+            {"-- --al", "", "--al", false, 0},
+            {"thing --al", "", "--al", false, 1}, /* another's command */
+            {"thing --signal x", "", "x", false, 2},
+    };
+    _cleanup_arena_ struct arena arena = {0};
+
+    for (size_t i = 0; i < ARRAY_SIZE(cases); i++) {
+        struct option_place place = place_of(&arena, cases[i].line);
+        CHECK_STR(place.row ? place.row->name : "", cases[i].value_of);
+        CHECK_STR(place.begun, cases[i].begun);
+        CHECK(place.name == cases[i].name);
+        if (!place.row && !place.name)
+            CHECK_INT(place.nth, cases[i].nth);
+    }
+}
