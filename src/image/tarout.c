@@ -124,14 +124,15 @@ static int flush(struct tarout *out, struct error *err)
     return r;
 }
 
-/* Small pieces are gathered, large ones go past. */
+/* Small pieces are gathered; a large one goes out by itself, behind what was gathered before it. */
 static int put(struct tarout *out, const void *data, size_t length, struct error *err)
 {
+    bool large = length >= CHUNK / 2;
     int r = 0;
 
-    if (out->pending.length + length > CHUNK)
+    if (large || out->pending.length + length > CHUNK)
         r = flush(out, err);
-    if (r == 0 && length >= CHUNK / 2)
+    if (r == 0 && large)
         return write_out(out, data, length, err);
     if (r == 0)
         buf_add(&out->pending, data, length);
