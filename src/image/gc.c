@@ -104,7 +104,8 @@ uint64_t gc_disk_usage(int dirfd, const char *path)
     return bytes;
 }
 
-/* Which entries of a folder stay; `algorithm`: what makes their names digests again. */
+/* Which entries of a folder stay; `algorithm`: what makes their names digests again. Counting what
+ * goes (`bytes`, may be NULL) takes as long as half of removing it. */
 static int sweep_folder(struct image_store *store, const char *folder, const char *algorithm,
         struct gc_set *keep, uint64_t *bytes, struct error *err)
 {
@@ -121,7 +122,8 @@ static int sweep_folder(struct image_store *store, const char *folder, const cha
         snprintf(word, sizeof(word), "%s%s", algorithm, entry->d_name);
         if (keep && gc_set_has(keep, word))
             continue;
-        *bytes += gc_disk_usage(fd, entry->d_name);
+        if (bytes)
+            *bytes += gc_disk_usage(fd, entry->d_name);
         int r = io_remove_tree_at(fd, entry->d_name);
         if (r < 0)
             return error_sys(
@@ -133,20 +135,21 @@ static int sweep_folder(struct image_store *store, const char *folder, const cha
 int gc_sweep(struct image_store *store, struct gc_live *live, bool partial, uint64_t *ret_bytes,
         struct error *err)
 {
-    uint64_t bytes = 0;
+    uint64_t counted = 0;
+    uint64_t *bytes = ret_bytes ? &counted : NULL;
 
     client_sweep(store);
-    int r = sweep_folder(store, "blobs/sha256", "sha256:", &live->blobs, &bytes, err);
+    int r = sweep_folder(store, "blobs/sha256", "sha256:", &live->blobs, bytes, err);
     if (r == 0)
-        r = sweep_folder(store, "blobs/sha512", "sha512:", &live->blobs, &bytes, err);
+        r = sweep_folder(store, "blobs/sha512", "sha512:", &live->blobs, bytes, err);
     if (r == 0)
-        r = sweep_folder(store, "layers", "sha256:", &live->layers, &bytes, err);
+        r = sweep_folder(store, "layers", "sha256:", &live->layers, bytes, err);
     if (r == 0)
-        r = sweep_folder(store, "tmp", "", NULL, &bytes, err);
+        r = sweep_folder(store, "tmp", "", NULL, bytes, err);
     if (r == 0 && partial)
-        r = sweep_folder(store, "partial", "", NULL, &bytes, err);
+        r = sweep_folder(store, "partial", "", NULL, bytes, err);
     if (ret_bytes)
-        *ret_bytes = bytes;
+        *ret_bytes = counted;
     return r;
 }
 

@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Many sandboxes, interleaved with podman, which has crun beneath and overlay storage:
+"""Many sandboxes, interleaved with podman and Docker (rivals.py):
 
     ps -a             with 1,000 records, which `create` has made
     100 at once       run --rm of /bin/true, all started together; bare crun beside them
@@ -9,15 +9,12 @@ out (--network none). VIV_BENCH_RECORDS and VIV_BENCH_CROWD change the numbers."
 import concurrent.futures
 import json
 import os
-import pathlib
-import shutil
 import statistics
 import subprocess
 import sys
-import tempfile
 import time
 
-from images import QUIET, TESTS, commands, enter, load, podman_settings, timed
+from rivals import (QUIET, all_of, archives, enter, folder, load, run, say, small_image, timed)
 
 RECORDS = int(os.environ.get("VIV_BENCH_RECORDS", "1000"))
 CROWD = int(os.environ.get("VIV_BENCH_CROWD", "100"))
@@ -38,16 +35,8 @@ def crowd(line_of):
     """So many at once, on as many processors as there are: the time for all."""
     begin = time.monotonic()
     with concurrent.futures.ThreadPoolExecutor(CROWD) as pool:
-        list(pool.map(lambda i: subprocess.run([str(part) for part in line_of(i)], check=True,
-                                               **QUIET), range(CROWD)))
+        list(pool.map(lambda i: run(line_of(i)), range(CROWD)))
     return 1000 * (time.monotonic() - begin)
-
-
-def say(what, found):
-    ours = found["viv"]
-    parts = [f"{who} {value:.1f} ms" for who, value in found.items()]
-    parts += [f"viv / {who} = {ours / value:.3f}" for who, value in found.items() if who != "viv"]
-    print(f"crowd: {what}: {', '.join(parts)}", flush=True)
 
 
 def create(who):
@@ -56,10 +45,9 @@ def create(who):
     for name, argv in who.items():
         begin = time.monotonic()
         for number in range(RECORDS):
-            subprocess.run([*map(str, argv), "create", "--name", f"s{number}", "--network", "none", IMAGE,
-                            "/bin/true"], check=True, **QUIET)
+            run([*argv, "create", "--name", f"s{number}", "--network", "none", IMAGE, "/bin/true"])
         found[name] = 1000 * (time.monotonic() - begin) / RECORDS
-    say("create, each", found)
+    say("crowd", "create, each", found)
 
 
 def bundle(top, root):
@@ -76,7 +64,7 @@ def bundle(top, root):
 
 def measure(top, who, root):
     create(who)
-    say(f"ps -a with {RECORDS}", medians({name: [*argv, "ps", "-a"] for name, argv in who.items()}, 5))
+    say("crowd", f"ps -a with {RECORDS}", medians({name: [*argv, "ps", "-a"] for name, argv in who.items()}, 5))
     viv = who["viv"]
     middle = f"s{RECORDS // 2}"
     own = subprocess.run([*map(str, viv), "inspect", "-f", "{{.Id}}", middle], check=True,
@@ -84,7 +72,7 @@ def measure(top, who, root):
     for what, words in ((f"ps with {RECORDS}, none of which runs", ["ps"]),
                         ("inspect by name", ["inspect", middle]), ("inspect by id", ["inspect", own]),
                         ("inspect by the start of an id", ["inspect", own[:12]])):
-        say(what, medians({"viv": [*viv, *words]}))
+        say("crowd", what, medians({"viv": [*viv, *words]}))
     crun = bundle(top, root)
     lines = {name: lambda _, argv=argv: [*argv, "run", "--rm", "--network", "none", IMAGE, "/bin/true"]
              for name, argv in who.items()}
@@ -94,31 +82,21 @@ def measure(top, who, root):
     for _ in range(CROWDS):
         for name, line_of in lines.items():
             times[name].append(crowd(line_of))
-    say(f"{CROWD} at once", {name: statistics.median(found) for name, found in times.items()})
+    say("crowd", f"{CROWD} at once", {name: statistics.median(found) for name, found in times.items()})
 
 
 def main():
     enter()
-    top = pathlib.Path(tempfile.mkdtemp(prefix="viv-bench-crowd-", dir="/var/tmp"))
-    (top / "work").mkdir()
-    os.environ["VIV_TEST_WORK"] = str(top / "work")
-    podman_settings(top)
-    sys.path[:0] = [str(TESTS)]
-    from lib import registry as r  # pylint: disable=import-outside-toplevel
-    from lib.process import image  # pylint: disable=import-outside-toplevel
-    layout = r.Layout()
-    layout.index({**layout.image(r.tar_of(image())),
-                  "annotations": {"org.opencontainers.image.ref.name": "1"}})
-    archive = load(top, {"small": f"{layout.path}:1"})["small"]
-    who = {name: argv for name, argv in commands(top).items() if name == "viv" or shutil.which(name)}
-    try:
-        for argv in who.values():
-            subprocess.run([*map(str, argv), "load", "-q", "-i", archive], check=True, **QUIET)
-        measure(top, who, image())
-    finally:
-        for argv in who.values():
-            subprocess.run([*map(str, argv), "rm", "-a"], check=False, **QUIET)
-        shutil.rmtree(top, ignore_errors=True)
+    with folder("crowd") as top, all_of(top) as who:
+        archive = archives(top, {"small": small_image()}, who)["small"]
+        try:
+            for name, argv in who.items():
+                load(argv, archive[name])
+            from lib.process import image  # pylint: disable=import-outside-toplevel
+            measure(top, who, image())
+        finally:
+            for argv in [who["viv"], who.get("podman")]:
+                subprocess.run([*map(str, argv or ["true"]), "rm", "-a"], check=False, **QUIET)
     return 0
 
 
