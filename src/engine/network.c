@@ -43,6 +43,8 @@ struct sandbox_networks {
     struct sandbox_interface *interfaces; /* the same, for those who only read */
     size_t count;
     struct net_hold hold;
+    struct net_relay_args relay; /* no program: no port of ::1 */
+    int relay_life;
     struct netfiles files;
     struct net_pasta_args pasta;
     struct net_lease pasta_lease; /* its ports, as if it were a network's */
@@ -99,53 +101,54 @@ static int load_networks(struct sandbox_networks *all, bool take, struct error *
 
 /* ---- ports ----------------------------------------------------------------------------------- */
 
-/* Redirecting what is sent to ::1 takes a route_localnet that IPv6 does not have. */
-static int check_loopback6(const char *text, const struct net_publish *publish, struct error *err)
-{
-    struct net_address loopback;
+typedef int (*parse_fn)(const char *text, struct net_publish *ret, struct error *err);
 
-    net_address_parse("::1", false, &loopback);
-    if (!publish->host.family || !net_address_equal(&publish->host, &loopback))
-        return 0;
-    return error_set(err, EOPNOTSUPP,
-            "-p %s: the kernel cannot lead what is sent to ::1 to a bridge; publish on 127.0.0.1 "
-            "or "
-            "another address of this host, or use --network pasta",
-            text);
+static int hold_list(struct sandbox_networks *all, const struct strv *list, parse_fn parse,
+        struct net_hold_where where, struct error *err)
+{
+    struct net_lease *lease = &all->attached[0].interface.lease;
+    const char *text;
+
+    strv_foreach (text, list) {
+        struct net_publish publish;
+        int r = parse(text, &publish, err);
+        if (r == 0)
+            r = net_hold_take(&all->hold, all->arena, &publish, where, &lease->ports.items,
+                    &lease->ports.count, err);
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
+/* What viv-relay is told; the sandbox's address comes with its lease. */
+static int prepare_relay(struct sandbox_networks *all, struct error *err)
+{
+    const struct net_hold *hold = &all->hold;
+
+    for (size_t i = 0; i < hold->relayed.count; i++)
+        strv_add(all->arena, &all->relay.ports,
+                arena_printf(all->arena, "%s:%u",
+                        net_protocol_name(hold->relayed.items[i].protocol),
+                        hold->relayed.items[i].port));
+    all->relay.hold = &all->hold;
+    all->relay.life = &all->relay_life;
+    return hold->relayed.count
+                   ? install_find_program(all->arena, "viv-relay", &all->relay.program, err)
+                   : 0;
 }
 
 static int hold_ports(struct sandbox_networks *all, struct error *err)
 {
     const struct net_request *request = all->request;
     const struct network *network = &all->attached[0].network;
-    struct net_lease *lease = &all->attached[0].interface.lease;
-    struct net_publish publish;
-    const char *text;
-    int r = 0;
+    const struct net_hold_where where = {
+            network_range(network, AF_INET), network_range(network, AF_INET6), true};
+    int r = hold_list(all, &request->publish, net_publish_parse, where, err);
 
-    strv_foreach (text, &request->publish) {
-        r = net_publish_parse(text, &publish, err);
-        if (r == 0)
-            r = check_loopback6(text, &publish, err);
-        if (r == 0)
-            r = net_hold_take(&all->hold, all->arena, &publish, network_range(network, AF_INET),
-                    network_range(network, AF_INET6), &lease->ports.items, &lease->ports.count,
-                    err);
-        if (r < 0)
-            return r;
-    }
-    if (!request->publish_all)
-        return 0;
-    strv_foreach (text, &request->exposed) {
-        r = net_expose_parse(text, &publish, err);
-        if (r == 0)
-            r = net_hold_take(&all->hold, all->arena, &publish, network_range(network, AF_INET),
-                    network_range(network, AF_INET6), &lease->ports.items, &lease->ports.count,
-                    err);
-        if (r < 0)
-            return r;
-    }
-    return 0;
+    if (r == 0 && request->publish_all)
+        r = hold_list(all, &request->exposed, net_expose_parse, where, err);
+    return r < 0 ? r : prepare_relay(all, err);
 }
 
 /* ---- addresses ------------------------------------------------------------------------------- */
@@ -314,8 +317,8 @@ static int add_pasta_port(struct sandbox_networks *all, const struct net_publish
     struct net_lease *lease = &all->pasta_lease;
     const char *host = publish->host.family ? net_address_text(all->arena, &publish->host) : "";
     size_t at = lease->ports.count;
-    int r = net_hold_take(&all->hold, all->arena, publish, true, false, &lease->ports.items,
-            &lease->ports.count, err);
+    int r = net_hold_take(&all->hold, all->arena, publish, (struct net_hold_where){.four = true},
+            &lease->ports.items, &lease->ports.count, err);
 
     if (r < 0)
         return r;
@@ -332,8 +335,6 @@ static int add_pasta_port(struct sandbox_networks *all, const struct net_publish
     }
     return 0;
 }
-
-typedef int (*parse_fn)(const char *text, struct net_publish *ret, struct error *err);
 
 static int add_pasta_ports(struct sandbox_networks *all, const struct strv *list, parse_fn parse,
         bool *used, struct error *err)
@@ -412,6 +413,8 @@ static int prepare_bridges(
         net_hold_release(&all->hold);
     if (r < 0)
         return r;
+    const struct net_lease *first = &all->attached[0].interface.lease;
+    all->relay.to = str_empty(first->ipv4) ? first->ipv6 : first->ipv4;
     all->interfaces = arena_new_array(all->arena, struct sandbox_interface, all->count);
     for (size_t i = 0; i < all->count; i++)
         all->interfaces[i] = all->attached[i].interface;
@@ -448,6 +451,7 @@ int sandbox_networks_prepare(struct engine *engine, struct engine_run *run, bool
     all = arena_new(engine->arena, struct sandbox_networks);
     *all = (struct sandbox_networks){.arena = engine->arena,
             .networks = {.fd = -1},
+            .relay_life = -1,
             .request = &run->meta.network,
             .folder = record_run_path(engine, run->meta.name),
             .sandbox = run->meta.name,
@@ -501,6 +505,8 @@ static void add_with_child(struct sandbox_networks *all, struct plan *plan)
         if (lease->ports.count)
             net_add_ports(plan, &ports, BECAUSE);
     }
+    if (all->relay.program)
+        net_add_relay(plan, &all->relay, BECAUSE);
     if (all->pasta.program)
         net_add_pasta(plan, &all->pasta, BECAUSE);
 }
@@ -536,6 +542,7 @@ int sandbox_networks_give_back(struct sandbox_networks *all, struct error *err)
     if (all->pasta.program)
         net_end_pasta(all->pasta.pid_file);
     net_hold_release(&all->hold);
+    cleanup_close(&all->relay_life);
     networks_close(&all->networks);
     return result;
 }
@@ -590,7 +597,7 @@ int sandbox_networks_open_taps(struct sandbox_networks *all, int *fds, struct er
             return r;
         }
     }
-    return 0;
+    return all->relay.program ? net_start_relay(&all->relay, err) : 0;
 }
 
 int sandbox_networks_note_init(struct sandbox_networks *all, int pid, struct error *err)

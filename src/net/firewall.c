@@ -11,6 +11,7 @@
 
 #include "base/cleanup.h"
 #include "base/io.h"
+#include "net/hold.h"
 #include "sys/netlink.h"
 
 #define TABLE "inet vivarium"
@@ -20,8 +21,8 @@
  * - guard: route_localnet lets this host's own clients reach published ports on 127.0.0.1; nothing
  *   that a sandbox sends may use it.
  * - arrivals: what comes from outside for 127.0.0.1 is never redirected.
- * - own: there is no route_localnet for ::1, so a client of it would wait for nothing; refused, it
- *   goes on to 127.0.0.1.
+ * - own: there is no route_localnet for ::1, so a client of it would wait for nothing; viv-relay
+ *   listens there.
  * - forward: a sandbox is reached by its published ports, by its own network, and by answers.
  * - postrouting: a sandbox that asks for a published port of its own network has to get the answer
  *   from the address that it asked; and 127.0.0.1 means nothing inside.
@@ -121,7 +122,8 @@ static void port_element(struct buf *text, struct arena *arena, const struct net
     bool anywhere = str_empty(port->host_ip);
     const char *six = family == AF_INET6 ? "6" : "4";
 
-    if (!anywhere && (net_address_parse(port->host_ip, false, &host) < 0 || host.family != family))
+    if (!anywhere && (net_address_parse(port->host_ip, false, &host) < 0 || host.family != family ||
+                             net_hold_is_loopback6(&host)))
         return;
     static const unsigned char zeros[16];
     anywhere = anywhere || memcmp(host.bytes, zeros, sizeof(zeros)) == 0;

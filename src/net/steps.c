@@ -16,6 +16,8 @@
 #include "plan/run.h"
 #include "sys/netlink.h"
 
+#define HANDED_FIRST 3
+
 /* ---- the bridge ------------------------------------------------------------------------------ */
 
 /* Writes a setting of the kernel, unless it has that value already. */
@@ -136,9 +138,30 @@ void net_add_bridge(struct plan *plan, const struct net_bridge_args *args, const
 
 /* ---- programs beside a sandbox --------------------------------------------------------------- */
 
-/* Its signals are as a program expects them, whatever this process ignores or blocks. */
-static int spawn(const char *program, struct strv *words, int output, pid_t *ret)
+/* What a program gets beside its words: the first is its descriptor 3, and so on. */
+struct handed {
+    const int *fds;
+    size_t count;
+};
+
+/* Descriptors are moved out of the way of the numbers that they are to get. */
+static int add_handed(posix_spawn_file_actions_t *actions, const struct handed *handed, int *above)
 {
+    for (size_t i = 0; i < handed->count; i++) {
+        above[i] = fcntl(handed->fds[i], F_DUPFD_CLOEXEC, HANDED_FIRST + (int)handed->count);
+        if (above[i] < 0)
+            return errno;
+        posix_spawn_file_actions_adddup2(actions, above[i], HANDED_FIRST + (int)i);
+    }
+    return 0;
+}
+
+/* Its signals are as a program expects them, whatever this process ignores or blocks. */
+static int spawn(const char *program, struct strv *words, const struct handed *handed, int output,
+        pid_t *ret)
+{
+    _cleanup_arena_ struct arena arena = {0};
+    int *above = arena_new_array(&arena, int, handed->count + 1);
     posix_spawn_file_actions_t actions;
     posix_spawnattr_t attributes;
     sigset_t all, none;
@@ -153,11 +176,18 @@ static int spawn(const char *program, struct strv *words, int output, pid_t *ret
     posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDWR, 0);
     posix_spawn_file_actions_adddup2(&actions, output, 1);
     posix_spawn_file_actions_adddup2(&actions, output, 2);
-    int r = posix_spawn(ret, program, &actions, &attributes, words->words, environ);
+    memset(above, -1, (handed->count + 1) * sizeof(*above));
+    int r = add_handed(&actions, handed, above);
+    if (r == 0)
+        r = posix_spawn(ret, program, &actions, &attributes, words->words, environ);
+    for (size_t i = 0; i < handed->count; i++)
+        cleanup_close(&above[i]);
     posix_spawn_file_actions_destroy(&actions);
     posix_spawnattr_destroy(&attributes);
     return r;
 }
+
+static const struct handed nothing = {NULL, 0};
 
 /* The last line that a program said, which is why it ended; pasta complains of a missing system log
  * between its lines. */
@@ -177,8 +207,8 @@ static const char *last_line(struct arena *arena, const char *said)
 
 /* Starts a program that goes into the background by itself when all is well; what it says when it
  * is not goes to the error. */
-static int start_program(
-        const char *program, struct strv *words, const char *what, struct error *err)
+static int start_program(const char *program, struct strv *words, const struct handed *handed,
+        const char *what, struct error *err)
 {
     siginfo_t info = {0};
     char said[4096] = "";
@@ -189,7 +219,7 @@ static int start_program(
         return error_sys(err, errno, "make a pipe to %s", what);
     _cleanup_close_ int from = ends[0];
     _cleanup_close_ int to = ends[1];
-    int r = spawn(program, words, to, &pid);
+    int r = spawn(program, words, handed, to, &pid);
     if (r)
         return error_sys(err, r, "start %s", program);
     cleanup_close(&to);
@@ -234,7 +264,7 @@ int net_start_names(const struct net_names_args *args, struct error *err)
     strv_add(&arena, &words, "viv-dns");
     strv_add(&arena, &words, args->networks->path);
     strv_add(&arena, &words, args->network->name);
-    return start_program(args->program, &words, "viv-dns, which answers for names", err);
+    return start_program(args->program, &words, &nothing, "viv-dns, which answers for names", err);
 }
 
 static int names_apply(const struct step *step, struct plan_run *run, struct error *err)
@@ -279,7 +309,7 @@ static int pasta_apply(const struct step *step, struct plan_run *run, struct err
     strv_add(&arena, &words, "--pid");
     strv_add(&arena, &words, args->pid_file);
     strv_add(&arena, &words, arena_printf(&arena, "%d", run->child));
-    return start_program(args->program, &words, "pasta", err);
+    return start_program(args->program, &words, &nothing, "pasta", err);
 }
 
 /* Whether a process is pasta, by the name of its program ("passt.avx2"). */
@@ -525,6 +555,85 @@ static const struct step_ops ports_ops = {
 void net_add_ports(struct plan *plan, const struct net_ports_args *args, const char *because)
 {
     plan_add(plan, STEP_HOST, &ports_ops, because, arena_memdup(plan->arena, args, sizeof(*args)));
+}
+
+/* ---- ports of ::1 ---------------------------------------------------------------------------- */
+
+static int spawn_relay(const struct net_relay_args *args, int life, struct error *err)
+{
+    _cleanup_arena_ struct arena arena = {0};
+    const struct net_hold *hold = args->hold;
+    int *fds = arena_new_array(&arena, int, hold->relayed.count + 1);
+    struct handed handed = {fds, hold->relayed.count + 1};
+    struct strv words = {0};
+    const char *word;
+
+    strv_add(&arena, &words, "viv-relay");
+    strv_add(&arena, &words, args->to);
+    strv_foreach (word, &args->ports) {
+        strv_add(&arena, &words, word);
+    }
+    fds[0] = life;
+    for (size_t i = 0; i < hold->relayed.count; i++)
+        fds[i + 1] = hold->relayed.items[i].fd;
+    return start_program(
+            args->program, &words, &handed, "viv-relay, which carries ports of ::1", err);
+}
+
+int net_start_relay(const struct net_relay_args *args, struct error *err)
+{
+    struct net_hold *hold = args->hold;
+    int ends[2];
+
+    if (pipe2(ends, O_CLOEXEC) < 0)
+        return error_sys(err, errno, "make a pipe to viv-relay");
+    int r = spawn_relay(args, ends[0], err);
+    close(ends[0]);
+    if (r < 0) {
+        close(ends[1]);
+        return r;
+    }
+    cleanup_close(args->life);
+    *args->life = ends[1];
+    for (size_t i = 0; i < hold->relayed.count; i++)
+        cleanup_close(&hold->relayed.items[i].fd);
+    hold->relayed.count = 0;
+    return 0;
+}
+
+static int relay_apply(const struct step *step, struct plan_run *run, struct error *err)
+{
+    (void)run;
+    return net_start_relay(step->args, err);
+}
+
+static int relay_undo(const struct step *step, struct plan_run *run, struct error *err)
+{
+    const struct net_relay_args *args = step->args;
+
+    (void)run, (void)err;
+    cleanup_close(args->life);
+    return 0;
+}
+
+static void relay_describe(const struct step *step, struct step_text *text)
+{
+    const struct net_relay_args *args = step->args;
+
+    step_call(text, "pipe2(<relay>, O_CLOEXEC)");
+    step_call(text, "execve(%s, [\"viv-relay\", \"%s\", \"%s\"], <environ>)",
+            step_quote(text->arena, args->program), args->to,
+            strv_join(text->arena, &args->ports, "\", \""));
+    step_why(text, "clients of ::1 are carried by a process, as nobody and without rights: the "
+                   "kernel redirects what is sent to 127.0.0.1, and not what is sent to ::1");
+}
+
+static const struct step_ops relay_ops = {
+        "relay", "viv-relay(8)", relay_apply, relay_undo, relay_describe, NULL};
+
+void net_add_relay(struct plan *plan, const struct net_relay_args *args, const char *because)
+{
+    plan_add(plan, STEP_HOST, &relay_ops, because, arena_memdup(plan->arena, args, sizeof(*args)));
 }
 
 /* ---- inside ---------------------------------------------------------------------------------- */

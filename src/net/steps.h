@@ -8,6 +8,7 @@
  *   host   net_add_pair      the pair of interfaces, one of them inside
  *   host   net_add_shape     limits of its traffic
  *   host   net_add_ports     rules for published ports
+ *   host   net_add_relay     what carries those of ::1
  *   child  net_add_inside    addresses and routes
  *
  * What they get has to live as long as the plan's arena. Addresses have been leased before
@@ -15,6 +16,7 @@
  */
 #pragma once
 
+#include "net/hold.h"
 #include "net/lease.h"
 #include "net/link.h"
 #include "plan/plan.h"
@@ -66,6 +68,19 @@ struct net_ports_args {
 };
 void net_add_ports(struct plan *plan, const struct net_ports_args *args, const char *because);
 int net_load_ports(const struct net_ports_args *args, bool add, struct error *err);
+
+/* Host: starts viv-relay for those of the ports that are held on ::1; they are its from then on. It
+ * ends when `life`, the other end of its pipe, is closed: by undo, by the owner of the arguments,
+ * or because this process is gone. */
+struct net_relay_args {
+    const char *program;
+    const char *to;        /* the sandbox's address */
+    struct strv ports;     /* "tcp:80" */
+    struct net_hold *hold; /* their sockets, in the same order */
+    int *life;
+};
+void net_add_relay(struct plan *plan, const struct net_relay_args *args, const char *because);
+int net_start_relay(const struct net_relay_args *args, struct error *err);
 
 /* Child: the interface inside. */
 void net_add_inside(struct plan *plan, const struct link_inside *args, const char *because);

@@ -1,5 +1,12 @@
 """Networks that change while a sandbox runs, and ports and addresses that are chosen of a range."""
+import hashlib
+import json
+import os
+import pathlib
 import re
+import signal
+import socket
+import sys
 
 from lib import *
 from nethost import *
@@ -87,17 +94,84 @@ def test_one_of_a_range_of_ports():
 
 
 @private("net")
-def test_the_loopback_of_ipv6_is_told_no():
-    """A client of ::1 is refused at once, and not left waiting: it goes on to 127.0.0.1."""
+def test_clients_of_the_loopback_of_ipv6():
+    """What is published is reached by ::1 too, whatever the network, by a process without rights that
+    ends with the sandbox or with its monitor."""
     with host() as h:
         run("ip", "link", "set", "lo", "up").ok()
         h.viv("network", "create", "--ipv6", "six").ok()
-        name = h.serve("--network", "six", "-p", "8080:80")
-        equal(get("::1", 8080), "refused")
-        equal((get("127.0.0.1", 8080), get(HERE6, 8080)), (f"here {name}", f"here {name}"))
-        equal(get("localhost", 8080), f"here {name}")
-        fails(h.run("--network", "six", "-p", "[::1]:8081:80", "busybox", "true"), 125,
-              "publish on 127.0.0.1")
+        for network in ("six", "bridge"):
+            name = h.serve("--network", network, "-p", "8080:80", "-p", "[::1]:8081:80", "-p", "8082:81")
+            found = [get(host, 8080) for host in ("::1", "127.0.0.1", "localhost")]
+            equal((network, found), (network, 3 * [f"here {name}"]))
+            equal((get("::1", 8081), get("127.0.0.1", 8081)), (f"here {name}", "refused"))
+            equal(get("::1", 8082), "nothing")  # nobody listens inside
+            contains(h.viv("port", name).ok().out, "80/tcp -> [::1]:8081\n")
+            relay, = beside("viv-relay")
+            status = pathlib.Path(f"/proc/{relay}/status").read_text()
+            matches(status, r"(?s)Uid:\t65534\t65534.*NoNewPrivs:\t1")
+            matches(status, r"CapEff:\t0+\n")
+            fails(h.run("-p", "[::1]:8080:80", "busybox", "true"), 125,
+                  "publish port ::1 8080/tcp: EADDRINUSE")
+            h.viv("rm", "-f", name).ok()
+            eventually(lambda: not beside("viv-relay"))
+            equal((get("::1", 8080), get("::1", 8081)), ("refused", "refused"))
+        with socket.socket(socket.AF_INET6) as server:
+            server.bind(("::1", 8090))
+            fails(h.run("-p", "8090:80", "busybox", "true"), 125, "publish port 8090/tcp: EADDRINUSE")
+        # whoever kills the monitor ends it too
+        name = h.serve("-p", "8080:80")
+        os.kill(json.loads(h.record(name, "life.json"))["monitor"], signal.SIGKILL)
+        eventually(lambda: not beside("viv-relay"))
+        h.viv("rm", "-f", name).ok()
+
+
+@private("net")
+def test_what_the_loopback_of_ipv6_carries():
+    """Much in both directions at once, each ended by itself; and datagrams of several clients."""
+    with host() as h:
+        run("ip", "link", "set", "lo", "up").ok()
+        name = h.start("-p", "8080:80", "-p", "9000:9001/udp", "--network", "bridge")
+        with Background("nsenter", f"--net=/proc/{h.pid(name)}/ns/net", sys.executable, "-c",
+                        ANSWER) as server:
+            server.wait_for("ready")
+            data = os.urandom(1 << 20)
+            clients = [socket.create_connection(("::1", 8080), 60) for _ in range(20)]
+            for client in clients:
+                client.sendall(data)
+                client.shutdown(socket.SHUT_WR)
+            for client in clients:
+                found = b"".join(iter(lambda c=client: c.recv(65536), b""))
+                equal(hashlib.sha256(data).hexdigest() + "\n", found.decode())
+                client.close()
+            for size in (1, 1400, 9000, 1):
+                with socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as client:
+                    client.settimeout(60)
+                    client.sendto(bytes(size), ("::1", 9000))
+                    equal(client.recvfrom(65536), (b"got %d" % size, ("::1", 9000, 0, 0)))
+
+
+# What is received tells the digest of all once it is over; of a datagram, its length.
+ANSWER = """
+import hashlib, socket, threading
+def serve(client):
+    found = hashlib.sha256()
+    while part := client.recv(65536):
+        found.update(part)
+    client.sendall(found.hexdigest().encode() + b"\\n")
+    client.close()
+def datagrams():
+    while True:
+        data, who = u.recvfrom(65536)
+        u.sendto(b"got %d" % len(data), who)
+s = socket.create_server(("", 80), backlog=50)
+u = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+u.bind(("", 9001))
+threading.Thread(target=datagrams, daemon=True).start()
+print("ready", flush=True)
+while True:
+    threading.Thread(target=serve, args=s.accept()[:1], daemon=True).start()
+"""
 
 
 @private("net")

@@ -9,7 +9,7 @@ import sys
 from lib import *
 from box import Box
 
-__all__ = ["NetHost", "host", "HERE", "OUTSIDE", "HERE6", "OUTSIDE6", "SERVE", "get"]
+__all__ = ["NetHost", "host", "HERE", "OUTSIDE", "HERE6", "OUTSIDE6", "SERVE", "get", "beside"]
 
 HERE, OUTSIDE = "192.0.2.1", "192.0.2.2"
 HERE6, OUTSIDE6 = "2001:db8::1", "2001:db8::2"
@@ -108,12 +108,12 @@ def get(address, port, where=run, seconds=60):
     return where(sys.executable, "-c", GET, address, port, seconds).ok().out.strip()
 
 
-def responders():
-    """The processes that answer for names; those that have ended are ours to wait for."""
-    for pid in [pid for pid, name in descendants().items() if name == "viv-dns"]:
+def beside(*programs):
+    """The processes of these programs beside sandboxes; those that have ended are ours to wait for."""
+    for pid in [pid for pid, name in descendants().items() if name in programs]:
         with contextlib.suppress(ChildProcessError):
             os.waitpid(pid, os.WNOHANG)
-    return [pid for pid, name in descendants().items() if name == "viv-dns"]
+    return [pid for pid, name in descendants().items() if name in programs]
 
 
 @contextlib.contextmanager
@@ -125,4 +125,4 @@ def host():
             yield made
         finally:
             made.close()
-            eventually(lambda: not responders(), 10, "viv-dns outlives the last sandbox")
+            eventually(lambda: not beside("viv-dns", "viv-relay"), 10, "it outlives the last sandbox")
