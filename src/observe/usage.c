@@ -3,6 +3,8 @@
 #include <fcntl.h>
 #include <time.h>
 
+#include "base/buf.h"
+#include "base/cleanup.h"
 #include "base/io.h"
 #include "base/json.h"
 #include "engine/connect.h"
@@ -88,27 +90,55 @@ static const char *pressure_text(struct arena *arena, const struct cgroup_pressu
     return pressure ? arena_printf(arena, "%.2f%%", (double)pressure->some.avg10 / 100) : "-";
 }
 
-/* Bytes through the host's ends of its interfaces; what it receives, the host sends. */
-static void count_traffic(struct engine *engine, const struct reading *reading,
-        uint64_t *ret_received, uint64_t *ret_sent)
-{
-    struct net_leases leases = {0};
-    char text[32];
-    uint64_t value;
+struct traffic {
+    uint64_t received, sent; /* bytes, as the sandbox sees them */
+};
 
-    *ret_received = *ret_sent = 0;
-    if (reading->alive && reading->sandbox.meta.network.joins.count)
-        sandbox_leases(engine, reading->sandbox.meta.id, &leases, NULL);
-    for (size_t i = 0; i < leases.count; i++) {
-        const char *const files[] = {"tx_bytes", "rx_bytes"};
-        for (size_t j = 0; j < 2; j++) {
-            const char *path = arena_printf(engine->arena, "/sys/class/net/%s/statistics/%s",
-                    leases.items[i].device, files[j]);
-            if (io_read_small_at(AT_FDCWD, path, text, sizeof(text)) > 0 &&
-                    str_to_u64(text, 10, &value) == 0)
-                *(j == 0 ? ret_received : ret_sent) += value;
-        }
+/* What a table of interfaces (/proc/PID/net/dev) counts: of all but lo, or of the named one, whose
+ * other end is the sandbox's. */
+static void add_traffic(
+        struct engine *engine, const char *path, const char *named, struct traffic *traffic)
+{
+    _cleanup_buf_ struct buf text = {0};
+    struct strv lines = {0};
+    const char *line;
+
+    if (io_read_file_at(AT_FDCWD, path, &text) < 0)
+        return;
+    strv_split(engine->arena, &lines, buf_text(&text), '\n');
+    strv_foreach (line, &lines) {
+        char name[32];
+        unsigned long long received;
+        unsigned long long sent;
+        if (sscanf(line, " %31[^: ]: %llu %*u %*u %*u %*u %*u %*u %*u %llu", name, &received,
+                    &sent) != 3 ||
+                !(named ? str_equal(name, named) : !str_equal(name, "lo")))
+            continue;
+        traffic->received += named ? sent : received;
+        traffic->sent += named ? received : sent;
     }
+}
+
+/* Of its own interfaces: inside, or of a machine at the host's ends. */
+static struct traffic count_traffic(struct engine *engine, const struct reading *reading)
+{
+    const struct sandbox *sandbox = &reading->sandbox;
+    const struct net_request *network = &sandbox->meta.network;
+    struct traffic traffic = {0};
+    struct net_leases leases = {0};
+
+    if (!reading->alive || (!network->joins.count && !network->pasta))
+        return traffic;
+    if (!str_equal(sandbox->meta.isolation, "vm")) {
+        const char *path =
+                arena_printf(engine->arena, "/proc/%d/net/dev", sandbox->container.state.pid);
+        add_traffic(engine, path, NULL, &traffic);
+        return traffic;
+    }
+    sandbox_leases(engine, sandbox->meta.id, &leases, NULL);
+    for (size_t i = 0; i < leases.count; i++)
+        add_traffic(engine, "/proc/self/net/dev", leases.items[i].device, &traffic);
+    return traffic;
 }
 
 static const char *pair_text(struct arena *arena, uint64_t one, uint64_t other)
@@ -138,8 +168,7 @@ static struct json_object *row_json(
     const struct cgroup_stats *stats = &reading->stats;
     const char *id = reading->sandbox.meta.id ? reading->sandbox.meta.id : "";
     struct json_object *row = json_object_new_object();
-    uint64_t received;
-    uint64_t sent;
+    struct traffic traffic = count_traffic(engine, reading);
     uint64_t read = 0;
     uint64_t written = 0;
 
@@ -147,7 +176,6 @@ static struct json_object *row_json(
         read += stats->io.items[i].read_bytes;
         written += stats->io.items[i].write_bytes;
     }
-    count_traffic(engine, reading, &received, &sent);
     json_add_str(row, "Name", reading->name);
     json_add_str(row, "Container", reading->name);
     json_add_str(row, "ID", whole ? id : arena_strndup(arena, id, SHORT_ID));
@@ -156,7 +184,7 @@ static struct json_object *row_json(
             arena_printf(arena, "%.1f s", (double)stats->cpu.throttled_ns.value / 1e9));
     add_memory(arena, stats, row);
     json_add_str(row, "PIDs", arena_printf(arena, "%llu", (unsigned long long)stats->pids.value));
-    json_add_str(row, "NetIO", pair_text(arena, received, sent));
+    json_add_str(row, "NetIO", pair_text(arena, traffic.received, traffic.sent));
     json_add_str(row, "BlockIO", pair_text(arena, read, written));
     json_add_str(row, "OOMKills",
             arena_printf(arena, "%llu", (unsigned long long)stats->memory.oom_kills.value));

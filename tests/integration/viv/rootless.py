@@ -98,6 +98,8 @@ def test_a_network_by_pasta():
                        "inside\n")
             eventually(lambda: "viv-nft" in as_them("exec", "r1", "wget", "-qO-",
                                                     "http://192.0.2.2/main.c").out)
+        use = as_them("stats", "--no-stream", "--format", "{{.NetIO}}", "r1").ok().out
+        matches(use, r"^\d+(\.\d+)? KiB / \d")  # the file, and what it was asked for by
         as_them("rm", "-f", "r1").ok()
         # ports that are chosen are told, and one that somebody has is refused
         as_them("run", "-d", "--name", "r2", "-p", "80", "-p", "8080-8089:81/udp", "-P", "--expose",
