@@ -56,10 +56,14 @@ static int resolve_namespaces(struct cli *cli, struct engine *engine, struct spe
             return r;
     }
     enum run_place_kind users = choices->userns.kind;
+    if (users == RUN_KEEP_ID)
+        return error_set(err, EOPNOTSUPP,
+                "--userns keep-id: root inside is you outside where an ordinary user runs it, so "
+                "that files of -v are yours; leave it out");
     bool unsaid = users == RUN_DEFAULT && !choices->bundle; /* a bundle says it itself */
     meta->userns_auto = !choices->vm && (unsaid || users == RUN_AUTO || users == RUN_PRIVATE);
     meta->idmap_root = meta->userns_auto;
-    if (meta->userns_auto || (engine->host.rootless && users == RUN_KEEP_ID))
+    if (meta->userns_auto)
         namespace_set(cli->arena, spec, ns_kinds[NS_USER].oci, NULL);
     meta->network = choices->net;
     bool unsaid_network =

@@ -196,7 +196,7 @@ enum run_place_kind {
     RUN_NAMED,     /* network: by name, see `net`; `text` is what was written */
     RUN_PASTA,     /* network: the program pasta(1) */
     RUN_AUTO,      /* user: a range of its own is chosen */
-    RUN_KEEP_ID,   /* user: the caller's ids are the same inside */
+    RUN_KEEP_ID,   /* user: the caller's ids are the same inside; refused */
     RUN_MAPPED,    /* user: as --uidmap and --gidmap say, in the configuration already */
 };
 

@@ -15,7 +15,7 @@ static const struct option_row rows[] = {
         RUN_ROW(0, "cgroupns", OPTION_TEXT, cgroupns, "MODE",
                 "private, host, ns:PATH or container:NAME"),
         RUN_ROW(0, "userns", OPTION_TEXT, userns, "MODE",
-                "auto[:size=N] (a range of ids of its own), keep-id, host, ns:PATH or "
+                "auto[:size=N] (a range of ids of its own), host, ns:PATH or "
                 "container:NAME"),
         RUN_ROW(0, "uidmap", OPTION_LIST, uidmap, "INSIDE:HOST:SIZE",
                 "User ids that are mapped, in place of --userns"),
@@ -53,7 +53,7 @@ static const struct mode uts_mode = {"uts", "uts", "private, host, ns:PATH or co
 static const struct mode cgroup_mode = {"cgroupns", "cgroup",
         "private, host, ns:PATH or container:NAME", {{"private", RUN_PRIVATE}, {"host", RUN_HOST}}};
 static const struct mode user_mode = {"userns", "user",
-        "auto, auto:size=N, keep-id, host, ns:PATH or container:NAME",
+        "auto, auto:size=N, host, ns:PATH or container:NAME",
         {{"auto", RUN_AUTO}, {"private", RUN_AUTO}, {"keep-id", RUN_KEEP_ID}, {"host", RUN_HOST}}};
 
 static void remove_namespace(struct spec *spec, const char *type)

@@ -354,6 +354,15 @@ static int add_pasta_ports(struct sandbox_networks *all, const struct strv *list
     return 0;
 }
 
+const char *sandbox_network_pasta(struct arena *arena)
+{
+    const char *program;
+
+    if (install_find_program(arena, "pasta", &program, NULL) == 0)
+        return program;
+    return access("/usr/bin/pasta", X_OK) == 0 ? "/usr/bin/pasta" : NULL;
+}
+
 /* The words of pasta(1): its address and routes as the host's, and the ports that are published,
  * none by itself. */
 static int prepare_pasta(struct sandbox_networks *all, struct error *err)
@@ -361,10 +370,8 @@ static int prepare_pasta(struct sandbox_networks *all, struct error *err)
     const struct net_request *request = all->request;
     struct strv *words = &all->pasta.words;
     bool used[2] = {false};
-    int r = install_find_program(all->arena, "pasta", &all->pasta.program, NULL);
 
-    if (r < 0)
-        all->pasta.program = access("/usr/bin/pasta", X_OK) == 0 ? "/usr/bin/pasta" : NULL;
+    all->pasta.program = sandbox_network_pasta(all->arena);
     if (!all->pasta.program)
         return error_set(err, ENOENT,
                 "an ordinary user's network is carried by pasta, which is not there: install the "
@@ -374,7 +381,7 @@ static int prepare_pasta(struct sandbox_networks *all, struct error *err)
     strv_add(all->arena, words, "--config-net");
     strv_add(all->arena, words, "--quiet");
     strv_add(all->arena, words, "--no-map-gw"); /* the host's own loopback is not for sandboxes */
-    r = add_pasta_ports(all, &request->publish, net_publish_parse, used, err);
+    int r = add_pasta_ports(all, &request->publish, net_publish_parse, used, err);
     if (r == 0 && request->publish_all)
         r = add_pasta_ports(all, &request->exposed, net_expose_parse, used, err);
     net_hold_release(&all->hold); /* pasta takes them itself */

@@ -13,8 +13,7 @@
 #include "security/passwd.h"
 #include "sys/process.h"
 
-/* The user's name, for subuid(5); NULL when /etc/passwd has none. */
-static const char *own_name(struct arena *arena, uid_t uid)
+const char *rootless_name(struct arena *arena, uid_t uid)
 {
     struct passwd_user user;
     char text[16];
@@ -63,7 +62,8 @@ static int user_maps(struct arena *arena, const struct container_host *host, con
     struct id_maps maps;
 
     if (host->id_helpers) {
-        int r = idmap_load_subids(arena, file, own_name(arena, host->uid), host->uid, &ranges, err);
+        int r = idmap_load_subids(
+                arena, file, rootless_name(arena, host->uid), host->uid, &ranges, err);
         if (r < 0)
             return r;
     }

@@ -4,6 +4,9 @@
 
 #include "container/build.h"
 
+/* The user's name, for subuid(5); NULL when /etc/passwd has none. */
+const char *rootless_name(struct arena *arena, uid_t uid);
+
 /* Fills the maps, and takes mount options away that name a group which they do not have (devpts'
  * gid=5 for a user with one id). */
 int rootless_maps(struct arena *arena, const struct container_host *host, struct spec *spec,

@@ -309,7 +309,13 @@ static int pasta_apply(const struct step *step, struct plan_run *run, struct err
     strv_add(&arena, &words, "--pid");
     strv_add(&arena, &words, args->pid_file);
     strv_add(&arena, &words, arena_printf(&arena, "%d", run->child));
-    return start_program(args->program, &words, &nothing, "pasta", err);
+    int r = start_program(args->program, &words, &nothing, "pasta", err);
+    if (r < 0 && access("/dev/net/tun", R_OK | W_OK) < 0)
+        error_append(err, "; %s",
+                errno == ENOENT ? "/dev/net/tun is missing: the module tun"
+                                : "/dev/net/tun is not open to you: `chmod 666 /dev/net/tun` as "
+                                  "root, or do without a network: --network none");
+    return r;
 }
 
 /* Whether a process is pasta, by the name of its program ("passt.avx2"). */

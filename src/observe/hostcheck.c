@@ -6,6 +6,8 @@
 
 #include "base/io.h"
 #include "base/json.h"
+#include "engine/network.h"
+#include "engine/rootless.h"
 #include "ns/idmap.h"
 #include "ns/namespaces.h"
 #include "observe/style.h"
@@ -116,13 +118,28 @@ static void check_rights(struct report *report)
             "limits can be lowered but not raised; ask for values at or below the present ones");
     if (!host->rootless || host->uid == 0)
         return;
-    idmap_load_subids(report->arena, "/etc/subuid", NULL, host->uid, &ranges, NULL);
+    idmap_load_subids(report->arena, "/etc/subuid", rootless_name(report->arena, host->uid),
+            host->uid, &ranges, NULL);
     add(report, "newuidmap, newgidmap", host->id_helpers ? STATE_OK : STATE_LIMITED,
             host->id_helpers ? "yes" : "not installed",
             "install the package uidmap; until then a sandbox has your own id alone");
     add(report, "ranges in /etc/subuid", ranges.count ? STATE_OK : STATE_LIMITED,
-            ranges.count ? "yes" : "none for this uid",
+            ranges.count ? "yes" : "none for this user",
             "usermod --add-subuids 100000-165535 --add-subgids 100000-165535 USER");
+}
+
+/* Of an ordinary user, whose networks are pasta's; root's need nothing that could be missing. */
+static void check_network(struct report *report)
+{
+    bool there = sandbox_network_pasta(report->arena);
+    bool tun = access("/dev/net/tun", R_OK | W_OK) == 0;
+
+    add(report, "networks, by pasta", there && tun ? STATE_OK : STATE_LIMITED,
+            !there ? "not installed"
+            : tun  ? "yes"
+                   : "/dev/net/tun is not open to you",
+            there ? "chmod 666 /dev/net/tun, as root; until then --network none"
+                  : "install the package passt; until then --network none");
 }
 
 static void check_rest(struct report *report)
@@ -185,6 +202,8 @@ int hostcheck_print(const struct container_host *host, struct arena *arena, bool
     check_namespaces(&report);
     check_cgroups(&report);
     check_security(&report);
+    if (host->rootless && host->uid != 0)
+        check_network(&report);
     check_rest(&report);
     if (json)
         print_json(&report, out);

@@ -49,6 +49,7 @@ def test_a_range_of_ids():
     own_files("vivtest:700000:65536\n")
     done = as_them("run", "--rm", "busybox", "--", "sh", "-c", "id -u; cat /proc/self/uid_map")
     equal(done.ok().out.split(), ["0", "0", str(UID), "1", "1", "700000", "65536"])
+    matches(as_them("check").out, r"(?m)^ok +ranges in /etc/subuid +yes$")
 
 
 @private("mnt")
@@ -69,6 +70,17 @@ def test_commands():
     equal(as_them("exec", "r1", "id", "-u").ok().out, "0\n")
     as_them("rm", "-f", "r1").ok()
     lacks(as_them("ps", "-a").ok().out, "r1")
+    fails(as_them("run", "--userns", "keep-id", "busybox", "true"), 125, "root inside is you")
+
+
+@private("mnt", "net")
+@needs(root=True, programs=["pasta", "ip"])
+def test_a_network_without_its_device():
+    own_files("")
+    (work() / "tun").touch(0o600)
+    run("mount", "--bind", work() / "tun", "/dev/net/tun").ok()
+    fails(as_them("run", "--rm", "--network", "pasta", "busybox", "true"), 125, "chmod 666 /dev/net/tun")
+    matches(as_them("check").out, r"(?m)^limited +networks, by pasta +/dev/net/tun is not open to you$")
 
 
 @private("mnt", "net")
