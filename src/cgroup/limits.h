@@ -73,11 +73,6 @@ struct cgroup_rdma {
     struct opt_u64 handles, objects;
 };
 
-struct cgroup_misc {
-    const char *resource;
-    uint64_t max;
-};
-
 struct cgroup_device_rule {
     bool allow;
     char type;                   /* 'a' for both, 'b', 'c' */
@@ -94,7 +89,6 @@ struct cgroup_limits {
     struct opt_u64 net_class; /* 32 bits: 0xAAAABBBB is the class AAAA:BBBB */
     RECORD_LIST(struct cgroup_net_priority) net_priorities;
     RECORD_LIST(struct cgroup_rdma) rdma;
-    RECORD_LIST(struct cgroup_misc) misc;
     RECORD_LIST(struct cgroup_device_rule) devices; /* in order; the last that matches decides */
-    struct record_map unified;                      /* v2 file name -> text */
+    struct record_map unified; /* v2 file name -> text; those of rdma and misc are v1's too */
 };

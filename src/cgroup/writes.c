@@ -10,6 +10,9 @@
 #include "base/path.h"
 #include "sys/cgroup.h"
 
+/* What has the same files on v1 as on v2, so that a name of v2 says what is meant there too. */
+#define SAME_FILES ((1U << CGROUP_RDMA) | (1U << CGROUP_MISC))
+
 /* One translation on its way. */
 struct translation {
     struct cgroup_writes *writes;
@@ -452,20 +455,6 @@ static void add_rdma(struct translation *t)
     }
 }
 
-static void add_misc(struct translation *t)
-{
-    for (size_t i = 0; i < t->limits->misc.count; i++) {
-        const struct cgroup_misc *item = &t->limits->misc.items[i];
-        const char *because = arena_printf(t->writes->arena, "misc/%s", item->resource);
-        const char *dir = find_dir(t, CGROUP_MISC, because);
-        if (!dir)
-            return;
-        struct cgroup_write write = {CGROUP_MISC, because, dir, "misc.max",
-                arena_printf(t->writes->arena, "%s %" PRIu64, item->resource, item->max)};
-        push(t, &write);
-    }
-}
-
 static void add_unified_file(struct translation *t, const struct record_pair *pair)
 {
     const char *because = arena_printf(t->writes->arena, "unified/%s", pair->key);
@@ -475,6 +464,13 @@ static void add_unified_file(struct translation *t, const struct record_pair *pa
 
     if (strchr(pair->key, '/') || pair->key[word] != '.') {
         t->fault = "a key of \"unified\" is the name of a cgroup v2 file, as memory.high";
+    } else if (needs & SAME_FILES) {
+        struct cgroup_write write = {(enum cgroup_controller)__builtin_ctz(needs), because};
+        write.dir = find_dir(t, write.controller, because);
+        write.file = pair->key;
+        write.value = pair->value;
+        if (write.dir)
+            push(t, &write);
     } else if (!t->dirs->unified) {
         add_unmet(t, because, "this host has no cgroup v2 mounted, or it could not be used",
                 "use the limit's v1 name");
@@ -509,7 +505,6 @@ int cgroup_writes_add(struct cgroup_writes *writes, const struct cgroup_limits *
     add_hugetlb(&t);
     add_net_priorities(&t);
     add_rdma(&t);
-    add_misc(&t);
     for (size_t i = 0; i < limits->unified.count && !t.fault; i++)
         add_unified_file(&t, &limits->unified.items[i]);
     return t.fault ? error_set(err, EINVAL, "%s", t.fault) : 0;

@@ -14,6 +14,7 @@ A file starts with `from lib import *` (as in tests/integration/lib/self.py, whi
     BUILDS = ["plain"]    # which builds it runs on (both if not given): "plain", "asan"
     RIG = "v2"            # it needs this running rig and talks to it: left out of `make check`
     ALSO_IN = ["v2"]      # it runs here, and once more inside each of these rigs; "v2 plain": one build
+    ONLY_IN = ["v1"]      # the same, but not here
 
     @needs(root=True, programs=["crun"])        # otherwise the test is skipped, with the reason
     def test_hostname_is_its_own():

@@ -1,7 +1,9 @@
 #!/usr/bin/python3
-"""Virtual hosts for what a development machine lacks: QEMU without KVM, Debian's cloud kernel.
+"""Virtual hosts for what a development machine lacks: QEMU without KVM, Debian's kernels.
 
     v2       cgroup v2 alone with all controllers, a genuine /dev/kvm (kvm-amd), nothing else running
+    v1       cgroup v1 alone with all controllers, and something for each of them to count: huge pages,
+             a soft RDMA device (rxe0), a resource of `misc` (/dev/rig-misc)
     systemd  a Debian booted by systemd with D-Bus and cgroup v2, and the ordinary user `rig` (uid
              1000, subordinate ids, a lingering user manager)
 
@@ -20,10 +22,12 @@ One boot serves a whole run of tests; commands run side by side on several ports
 """
 import argparse
 import contextlib
+import dataclasses
 import fcntl
 import hashlib
 import os
 import pathlib
+import re
 import shlex
 import shutil
 import signal
@@ -39,17 +43,44 @@ sys.path.insert(0, str(HERE.parent))
 from lib.clock import tsc_khz  # noqa: E402
 ROOT = HERE.parents[1]
 CACHE = ROOT / "tests/.cache/rig"
-KERNEL = ROOT / ".cache/kernel"
 PORTS = 6
-KINDS = {"v2": "/usr/local/sbin/rig-init-v2", "systemd": "/lib/systemd/systemd"}
 MEMORY = "3G"
 BOOT_SECONDS = 600
 PATIENCE = 5  # limits of time are for a quiet machine; a busy one gets this many times that
 # The clock is the host's, and not found out anew by the guest, which a busy host leads astray.
 CLOCK = "tsc=reliable tsc_early_khz={khz}"
-# What the initramfs needs to find the root; the rest is loaded from there.
-EARLY = ["virtio_pci", "virtio_blk", "virtio_console", "erofs", "overlay", "virtiofs"]
+# What the initramfs needs to find the root, where a kernel does not have it built in; the rest is loaded
+# from there.
+EARLY = ["crc32c_generic", "virtio_pci", "virtio_blk", "virtio_console", "erofs", "overlay", "virtiofs"]
 VIRTIOFSD = ["/usr/lib/qemu/virtiofsd", "/usr/libexec/virtiofsd"]
+
+
+@dataclasses.dataclass(frozen=True)
+class Kernel:
+    """One of Debian's kernels and its modules, unpacked."""
+    folder: pathlib.Path
+    flavour: str
+
+    def modules(self):
+        return next((self.folder / "files/lib/modules").iterdir())
+
+    def initramfs(self):
+        return CACHE / f"initramfs-{self.flavour}.cpio"
+
+
+@dataclasses.dataclass(frozen=True)
+class Kind:
+    init: str
+    kernel: Kernel
+
+
+# That of the machines too: small, and without drivers for what is not virtual.
+CLOUD = Kernel(ROOT / ".cache/kernel", "cloud-amd64")
+KERNEL = CLOUD.folder
+FULL = Kernel(CACHE / "kernel-amd64", "amd64")
+KINDS = {"v1": Kind("/usr/local/sbin/rig-init-v1", FULL),
+         "v2": Kind("/usr/local/sbin/rig-init-v2", CLOUD),
+         "systemd": Kind("/lib/systemd/systemd", CLOUD)}
 
 
 class RigError(Exception):
@@ -78,23 +109,49 @@ def locked(name):
 
 # Building: a kernel, a root image and an initramfs, kept in tests/.cache/rig.
 
-def build():
+def build(kind):
     """Builds what has changed; returns the seconds that it took."""
     begin = time.monotonic()
     with locked("build"):
         kernel()
         root_image()
-        initramfs()
+        if KINDS[kind].kernel is FULL:
+            kernel(FULL)
+            misc_module(FULL)
+        initramfs(KINDS[kind].kernel)
     return time.monotonic() - begin
 
 
-def kernel():
-    """Debian's cloud kernel and its modules, unpacked to KERNEL: the machines' kernel too."""
+def kernel(which=CLOUD):
+    """Unpacks a kernel and its modules, unless they are there."""
     with locked("kernel"):
-        call(ROOT / "scripts/guest-kernel", KERNEL)
-        modules = next((KERNEL / "files/lib/modules").iterdir())
-        if not (modules / "modules.dep").exists():
-            call("depmod", "-b", KERNEL / "files", modules.name)
+        call(ROOT / "scripts/guest-kernel", which.folder, which.flavour)
+        if not (which.modules() / "modules.dep").exists():
+            call("depmod", "-b", which.folder / "files", which.modules().name)
+
+
+def misc_module(which):
+    """Builds misc.c for a kernel, with that kernel's headers, and puts it beside its modules."""
+    source, target = HERE / "misc.c", which.modules() / "extra/rig-misc.ko"
+    if target.exists() and target.stat().st_mtime > source.stat().st_mtime:
+        return
+    version, top = which.modules().name, CACHE / "headers.new"
+    with private_tmp(top):
+        (top / "module").mkdir(parents=True)
+        depends = call("apt-cache", "depends", f"linux-headers-{version}").splitlines()
+        names = [line.split()[-1] for line in depends if re.search("Depends: linux-(headers|kbuild)", line)]
+        call("apt-get", "-qq", "-o", "APT::Sandbox::User=root", "-o", "Acquire::Retries=5", "download",
+             f"linux-headers-{version}", *names, cwd=top)
+        for package in top.glob("*.deb"):
+            call("dpkg", "-x", package, top)
+        shutil.copy(source, top / "module/rig-misc.c")
+        (top / "module/Kbuild").write_text("obj-m := rig-misc.o\n")
+        sources = top / "usr/src"
+        call("make", "-C", sources / f"linux-headers-{version}", "-f",
+             next(sources.glob("linux-headers-*-common")) / "Makefile", f"M={top}/module", "modules")
+        target.parent.mkdir(exist_ok=True)
+        shutil.copy(top / "module/rig-misc.ko", target)
+    call("depmod", "-b", which.folder / "files", version)
 
 
 def packages():
@@ -116,7 +173,7 @@ def apt_options():
 def root_image():
     """A Debian root with the packages of the group `rig`, as an erofs image."""
     parts = packages() + [str(path.name) + path.read_text() for path in
-                          (HERE / "agent.c", HERE / "init-v2", HERE / "rig-agent.service")]
+                          (HERE / "agent.c", HERE / "init", HERE / "rig-agent.service")]
     wanted = hashlib.sha256("\n".join(parts + [customize.__doc__]).encode()).hexdigest()
     stamp = CACHE / "root.stamp"
     if stamp.exists() and stamp.read_text() == wanted:
@@ -149,10 +206,11 @@ def private_tmp(folder):
 
 
 def customize(root):
-    """Version 2 of what is added to the packages: the agent, modules, the user, quiet services."""
+    """Version 3 of what is added to the packages: the agent, modules, the user, quiet services."""
     sbin = root / "usr/local/sbin"
     call("gcc", "-std=gnu17", "-O2", "-static", "-o", sbin / "rig-agent", HERE / "agent.c")
-    shutil.copy(HERE / "init-v2", sbin / "rig-init-v2")
+    for kind in ("v1", "v2"):
+        shutil.copy(HERE / "init", sbin / f"rig-init-{kind}")
     shutil.copytree(KERNEL / "files/lib/modules", root / "lib/modules", symlinks=True)
     shutil.copy(HERE / "rig-agent.service", root / "etc/systemd/system/rig-agent.service")
     call("chroot", root, "systemctl", "enable", "rig-agent.service")
@@ -180,10 +238,8 @@ def customize(root):
     (root / "etc/fstab").write_text("")
 
 
-def module_order(names):
+def module_order(folder, names):
     """Paths of the modules and all that they need, in the order in which they load."""
-    files = KERNEL / "files/lib/modules"
-    folder = next(files.iterdir())
     needs = {}
     for line in (folder / "modules.dep").read_text().splitlines():
         path, rest = line.split(":")
@@ -196,14 +252,15 @@ def module_order(names):
         if path not in found:
             found.append(path)
     for name in names:
-        add(next(path for path in needs if path.rsplit("/", 1)[-1] == f"{name}.ko"))
+        if f"/{name}.ko\n" not in (folder / "modules.builtin").read_text():
+            add(next(path for path in needs if path.rsplit("/", 1)[-1] == f"{name}.ko"))
     return [folder / path for path in found]
 
 
-def initramfs():
-    """busybox, the early modules and initramfs-init."""
-    image, init = CACHE / "initramfs.cpio", HERE / "initramfs-init"
-    newest = max(init.stat().st_mtime, (KERNEL / "vmlinuz").stat().st_mtime)
+def initramfs(which):
+    """busybox, a kernel's early modules and initramfs-init."""
+    image, init = which.initramfs(), HERE / "initramfs-init"
+    newest = max(path.stat().st_mtime for path in (init, which.folder / "vmlinuz", HERE / "rig.py"))
     if image.exists() and image.stat().st_mtime > newest:
         return
     top = CACHE / "initramfs.new"
@@ -212,7 +269,7 @@ def initramfs():
             (top / folder).mkdir(parents=True)
         shutil.copy(shutil.which("busybox"), top / "bin/busybox")
         shutil.copy(init, top / "init")
-        order = module_order(EARLY)
+        order = module_order(which.modules(), EARLY)
         for path in order:
             shutil.copy(path, top / "modules")
         (top / "modules.list").write_text("".join(f"{path.name}\n" for path in order))
@@ -259,7 +316,7 @@ def virtiofsd(folder):
 
 
 def qemu_command(kind, folder):
-    ports = []
+    ports, which = [], KINDS[kind].kernel
     for number in range(PORTS):
         ports += ["-chardev", f"socket,id=c{number},path={folder}/port{number},server=on,wait=off",
                   "-device", f"virtserialport,chardev=c{number},name=rig.{number}"]
@@ -268,8 +325,8 @@ def qemu_command(kind, folder):
             "-display", "none", "-monitor", "none",
             "-object", f"memory-backend-memfd,id=ram,size={MEMORY},share=on",
             "-numa", "node,memdev=ram",
-            "-kernel", f"{KERNEL}/vmlinuz", "-initrd", f"{CACHE}/initramfs.cpio",
-            "-append", f"console=ttyS0 quiet panic=-1 rig.tree={ROOT} rig.init={KINDS[kind]} "
+            "-kernel", which.folder / "vmlinuz", "-initrd", which.initramfs(),
+            "-append", f"console=ttyS0 quiet panic=-1 rig.tree={ROOT} rig.init={KINDS[kind].init} "
                        "systemd.show_status=0 systemd.log_target=console mitigations=off "
                        "cryptomgr.notests " + CLOCK.format(khz=tsc_khz()),
             "-chardev", f"file,id=console,path={folder}/console.log",
@@ -284,7 +341,7 @@ def qemu_command(kind, folder):
 
 def start(kind, owner=0):
     """Boots a rig, unless it runs. owner: the pid of the run of tests whose end is the rig's."""
-    seconds = build()
+    seconds = build(kind)
     with locked(kind):
         folder = state(kind)
         if running_pid(folder) and adopt(folder, owner):
@@ -538,7 +595,7 @@ def main():
         del options.command[0]
     try:
         if options.action == "build":
-            print(f"-- rigs built in {build():.1f} s")
+            print(f"-- rigs built in {sum(map(build, KINDS)):.1f} s")
         elif options.action == "start":
             start(options.kind, options.owner)
         elif options.action == "stop":

@@ -275,20 +275,20 @@ TEST(hugetlb_page_size_is_no_path)
 TEST(rdma_and_misc_reach_the_kernel)
 {
     struct cgroup_rdma device = {"vivtest0", {true, 2}, {true, 2000}};
-    struct cgroup_misc resource = {"vivtest", 3};
+    struct record_pair resource = {"misc.max", "vivtest 3"};
 
     for (int i = 0; i < 2; i++) {
         struct sandbox box;
         sandbox_init(&box);
         box.limits.rdma.items = &device;
         box.limits.rdma.count = i == 0;
-        box.limits.misc.items = &resource;
-        box.limits.misc.count = i == 1;
+        box.limits.unified.items = &resource;
+        box.limits.unified.count = i == 1;
         bool has = sandbox_has(&box, i ? CGROUP_MISC : CGROUP_RDMA);
         int r = sandbox_start(&box, stay, NULL);
         CHECK(r < 0);
         CHECK(strstr(box.err.text,
-                i ? "/linux/resources/misc/vivtest" : "/linux/resources/rdma/vivtest0"));
+                i ? "/linux/resources/unified/misc.max" : "/linux/resources/rdma/vivtest0"));
         if (has)
             CHECK(strstr(box.err.text,
                     i ? "write \"vivtest 3\"" : "write \"vivtest0 hca_handle=2 hca_object=2000\""));

@@ -106,23 +106,21 @@ TEST(lists_on_both_versions)
     struct cgroup_throttle throttle = {8, 16, 1000};
     struct cgroup_hugetlb huge = {"2MB", 4096};
     struct cgroup_rdma rdma = {"mlx", {true, 1}, {false, 0}};
-    struct cgroup_misc misc = {"sev", 7};
     struct cgroup_net_priority priority = {"eth0", 3};
     struct cgroup_limits limits = {
             .blkio = {.read_bps = {&throttle, 1}, .write_iops = {&throttle, 1}},
             .hugetlb = {&huge, 1},
-            .rdma = {&rdma, 1},
-            .misc = {&misc, 1}};
+            .rdma = {&rdma, 1}};
 
     CHECK_STR(translate(&arena, &limits, true),
             "io.max=8:16 rbps=1000;io.max=8:16 wiops=1000;hugetlb.2MB.max=4096;"
-            "hugetlb.2MB.rsvd.max=4096;rdma.max=mlx hca_handle=1;misc.max=sev 7;");
+            "hugetlb.2MB.rsvd.max=4096;rdma.max=mlx hca_handle=1;");
     limits.net_priorities.items = &priority;
     limits.net_priorities.count = 1;
     CHECK_STR(translate(&arena, &limits, false),
             "blkio.throttle.read_bps_device=8:16 1000;blkio.throttle.write_iops_device=8:16 1000;"
             "hugetlb.2MB.limit_in_bytes=4096;hugetlb.2MB.rsvd.limit_in_bytes=4096;"
-            "net_prio.ifpriomap=eth0 3;rdma.max=mlx hca_handle=1;misc.max=sev 7;");
+            "net_prio.ifpriomap=eth0 3;rdma.max=mlx hca_handle=1;");
     throttle.rate = 0;
     limits = (struct cgroup_limits){.blkio = {.read_bps = {&throttle, 1}}};
     CHECK_STR(translate(&arena, &limits, true), "io.max=8:16 rbps=max;");
@@ -145,7 +143,7 @@ TEST(weights_know_both_schedulers)
     CHECK_STR(writes.unmet[0].because, "blockIO/weightDevice/0");
 }
 
-TEST(unified_goes_to_v2_only)
+TEST(unified_goes_to_v2_and_where_v1_has_the_same_files)
 {
     _cleanup_arena_ struct arena arena = {0};
     struct record_pair pairs[] = {{"memory.high", "9"}, {"cgroup.max.depth", "1"}};
@@ -154,6 +152,11 @@ TEST(unified_goes_to_v2_only)
     CHECK_STR(translate(&arena, &limits, true), "memory.high=9;cgroup.max.depth=1;");
     CHECK_STR(translate(&arena, &limits, false), "");
     CHECK_INT(writes.unmet_count, 2);
+    pairs[0] = (struct record_pair){"misc.max", "sev 7"};
+    limits.unified.count = 1;
+    CHECK_STR(translate(&arena, &limits, true), "misc.max=sev 7;");
+    CHECK_STR(translate(&arena, &limits, false), "misc.max=sev 7;");
+    CHECK_STR(writes.items[0].dir, "/1");
     pairs[0].key = "memory/../x.y";
     CHECK(strstr(translate(&arena, &limits, true), "is the name of a cgroup v2 file"));
 }
