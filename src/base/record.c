@@ -91,9 +91,7 @@ static void add_line(struct record_report *report, struct strv *list,
     if (follows_from(report, pointer))
         return;
     char *line = arena_printf(report->arena, "%s: %s", pointer, text);
-    for (char *at = line; *at; at++) /* it may end on a terminal */
-        if (iscntrl((unsigned char)*at))
-            *at = '?';
+    str_tame(line, ""); /* it may end on a terminal */
     strv_add(report->arena, list, line);
 }
 

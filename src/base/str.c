@@ -26,6 +26,60 @@ bool str_ends(const char *text, const char *suffix)
     return length >= end && memcmp(text + length - end, suffix, end) == 0;
 }
 
+/* The length of the character of UTF-8 at the place; 1, with the byte itself, for what is none. */
+static size_t read_character(const unsigned char *at, unsigned *ret)
+{
+    size_t length = at[0] >= 0xf0 ? 4 : at[0] >= 0xe0 ? 3 : at[0] >= 0xc0 ? 2 : 1;
+    unsigned character = length > 1 ? at[0] & (0xffU >> (length + 1)) : at[0];
+
+    for (size_t i = 1; i < length; i++) {
+        if ((at[i] & 0xc0) != 0x80) {
+            *ret = at[0];
+            return 1;
+        }
+        character = character << 6 | (at[i] & 0x3fU);
+    }
+    *ret = character;
+    return length;
+}
+
+static bool is_wild(unsigned character)
+{
+    static const struct {
+        unsigned first, last;
+    } ranges[] = {
+            {0x01, 0x1f},     /* C0 */
+            {0x7f, 0x9f},     /* DEL and C1, a bare byte as well */
+            {0x061c, 0x061c}, /* direction: marks, embeddings and overrides, isolates */
+            {0x200e, 0x200f},
+            {0x2028, 0x202e}, /* with the separators of lines and paragraphs */
+            {0x2066, 0x2069},
+    };
+
+    for (size_t i = 0; i < sizeof(ranges) / sizeof(ranges[0]); i++)
+        if (character >= ranges[i].first && character <= ranges[i].last)
+            return true;
+    return false;
+}
+
+void str_tame(char *text, const char *keep)
+{
+    char *to = text;
+
+    for (const char *at = text; *at;) {
+        unsigned character;
+        size_t length = read_character((const unsigned char *)at, &character);
+        if (is_wild(character) && !strchr(keep, *at)) {
+            *to++ = '?';
+        } else {
+            memmove(to, at, length);
+            to += length;
+        }
+        at += length;
+    }
+    *to = '\0';
+}
+
 const char *str_after(const char *text, const char *prefix)
 {
     size_t length = strlen(prefix);

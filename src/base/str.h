@@ -27,6 +27,11 @@ bool str_ends(const char *text, const char *suffix);
  * take as a name, and a file's name too. */
 bool str_is_name(const char *name, size_t max);
 
+/* Takes a text's power over a terminal and over the reader away, in place: control characters, C1's
+ * too, and the marks that change the direction of writing become "?". Those in `keep`, as "\n\t",
+ * stay. For what sandboxes, images and registries call themselves. */
+void str_tame(char *text, const char *keep);
+
 /* What follows the prefix, or NULL if the text does not start with it. */
 const char *str_after(const char *text, const char *prefix);
 

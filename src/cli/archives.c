@@ -11,6 +11,7 @@
 #include "engine/root.h"
 #include "engine/rootless.h"
 #include "observe/format.h"
+#include "observe/style.h"
 
 /* An archive goes to a file or a pipe, never onto a terminal. */
 static int refuse_terminal(const char *output, struct error *err)
@@ -262,7 +263,8 @@ static int add_difference(enum image_diff_kind kind, const char *path, void *dat
 static int print_difference(enum image_diff_kind kind, const char *path, void *data)
 {
     (void)data;
-    printf("%c %s\n", "ACD"[kind], path);
+    printf("%c ", "ACD"[kind]);
+    style_print_line(stdout, path);
     return 0;
 }
 
@@ -302,7 +304,7 @@ static int diff_root(void *data, char *out, struct error *err)
     if (r == -ENOENT && on->sandbox->status == SPEC_CREATED)
         r = 0; /* it was never started: there is nothing yet */
     if (r == 0 && take == add_difference)
-        printf("%s\n", json_text_pretty(found));
+        style_print_line(stdout, json_text_pretty(found));
     else if (r == 0 && found)
         r = format_print(on->engine->arena, on->output, &diff_list, found, stdout, err);
     fflush(stdout);

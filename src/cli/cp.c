@@ -1,5 +1,4 @@
 /* cp: files into and out of a sandbox. */
-#include <ctype.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -65,14 +64,6 @@ static void tell(const struct engine_copied *copied, const char *to)
         cli_tell("copied %llu bytes to %s", (unsigned long long)copied->bytes, to);
 }
 
-/* An error can name what a sandbox has, and that is not to talk to the user's terminal. */
-static void tame(struct error *err)
-{
-    for (char *at = err->text; *at; at++)
-        if (iscntrl((unsigned char)*at))
-            *at = '?';
-}
-
 int cli_cp(struct cli *cli, int argc, char **argv, struct error *err)
 {
     _cleanup_engine_ struct engine engine = {0};
@@ -92,8 +83,6 @@ int cli_cp(struct cli *cli, int argc, char **argv, struct error *err)
         r = engine_open(cli->arena, cli->root, &engine, err);
     if (r == 0)
         r = engine_copy(&engine, &copy, &copied, err);
-    if (r < 0)
-        tame(err);
     if (r == 0 && !flags.quiet)
         tell(&copied, words.words[1]);
     return r;

@@ -1,6 +1,7 @@
 #include "cli/inspect.h"
 
 #include "observe/format.h"
+#include "observe/style.h"
 
 struct inspect_flags {
     const char *format;
@@ -50,6 +51,6 @@ int inspect_run(
     }
     if (flags.format && !str_equal(flags.format, "json"))
         return format_each(cli->arena, flags.format, array, stdout, err);
-    printf("%s\n", json_text_pretty(array));
+    style_print_line(stdout, json_text_pretty(array));
     return 0;
 }

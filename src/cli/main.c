@@ -102,13 +102,15 @@ static const struct option_command global_command = {
 void cli_tell(const char *format, ...)
 {
     const struct style *style = style_for(stderr);
+    _cleanup_buf_ struct buf text = {0};
     va_list args;
 
-    fprintf(stderr, "%sviv:%s ", style->bold, style->reset);
     va_start(args, format);
-    vfprintf(stderr, format, args);
+    buf_vprintf(&text, format, args);
     va_end(args);
-    fprintf(stderr, "\n");
+    if (text.length)
+        str_tame(text.data, "\n"); /* it can name what a sandbox or an image has */
+    fprintf(stderr, "%sviv:%s %s\n", style->bold, style->reset, buf_text(&text));
 }
 
 int cli_protect(struct cli *cli, struct error *err)

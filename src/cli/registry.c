@@ -10,6 +10,7 @@
 #include "base/buf.h"
 #include "base/cleanup.h"
 #include "base/io.h"
+#include "observe/style.h"
 #include "observe/table.h"
 
 #define SECRET_MAX 4096
@@ -391,7 +392,7 @@ static void print_hits(struct cli *cli, const struct image_hit *hits, size_t cou
         json_object_array_add(array, row);
     }
     if (json)
-        printf("%s\n", json_text_pretty(array));
+        style_print_line(stdout, json_text_pretty(array));
     else
         table_print(&table, stdout);
 }

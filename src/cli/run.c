@@ -11,6 +11,7 @@
 #include "cli/textfiles.h"
 #include "engine/preserved.h"
 #include "observe/explain.h"
+#include "observe/style.h"
 #include "observe/summary.h"
 #include "observe/trace.h"
 #include "spec/check.h"
@@ -269,7 +270,7 @@ int cli_explain(struct cli *cli, int argc, char **argv, struct error *err)
         _cleanup_json_ struct json_object *config = spec_write(prepared.spec);
         if (str_equal(words.format, "json")) {
             _cleanup_json_ struct json_object *steps = explain_json(&making.plan, config);
-            printf("%s\n", json_text_pretty(steps));
+            style_print_line(stdout, json_text_pretty(steps));
         } else {
             explain_print(&making.plan, config, stdout);
         }

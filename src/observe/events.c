@@ -12,6 +12,7 @@
 #include "base/json.h"
 #include "base/utc.h"
 #include "engine/events.h"
+#include "observe/style.h"
 #include "observe/template.h"
 
 struct printing {
@@ -97,18 +98,21 @@ static void print_plain(struct printing *printing, struct json_object *event)
 {
     struct json_object *attributes = json_get(json_get(event, "Actor"), "Attributes");
     int64_t nano = json_get_int(event, "timeNano", 0);
+    _cleanup_buf_ struct buf line = {0};
     const char *separator = " (";
     char when[UTC_TEXT_SIZE];
 
-    fprintf(printing->out, "%s.%09lldZ %s %s %s", utc_text(nano / 1000000000, when),
+    buf_printf(&line, "%s.%09lldZ %s %s %s", utc_text(nano / 1000000000, when),
             (long long)(nano % 1000000000), json_get_str(event, "Type"),
             json_get_str(event, "Action"), json_get_str(json_get(event, "Actor"), "ID"));
     json_object_object_foreach(attributes, key, value)
     {
-        fprintf(printing->out, "%s%s=%s", separator, key, json_object_get_string(value));
+        buf_printf(&line, "%s%s=%s", separator, key, json_object_get_string(value));
         separator = ", ";
     }
-    fprintf(printing->out, "%s\n", separator[0] == ',' ? ")" : "");
+    buf_add_str(&line, separator[0] == ',' ? ")" : "");
+    str_tame(line.data, ""); /* one line is one event */
+    fprintf(printing->out, "%s\n", line.data);
 }
 
 static int print_event(struct printing *printing, struct json_object *event)
@@ -118,12 +122,12 @@ static int print_event(struct printing *printing, struct json_object *event)
     if (!printing->choice->format) {
         print_plain(printing, event);
     } else if (!printing->template) {
-        fprintf(printing->out, "%s\n", json_text(event));
+        style_print_line(printing->out, json_text(event));
     } else {
         int r = template_render(printing->template, event, &line, printing->err);
         if (r < 0)
             return r;
-        fprintf(printing->out, "%s\n", buf_text(&line));
+        style_print_line(printing->out, buf_text(&line));
     }
     fflush(printing->out);
     return 0;

@@ -2,6 +2,8 @@
 
 #include <json-c/json_pointer.h>
 
+#include "base/cleanup.h"
+#include "base/str.h"
 #include "observe/style.h"
 
 #define VALUE_MAX 60 /* characters of a value that people are shown */
@@ -59,8 +61,10 @@ static void print_reason(
     fprintf(out, "              %sbecause %s", style->dim, step->because);
     if (value) {
         const char *text = json_text(value);
-        bool cut = strlen(text) > VALUE_MAX;
-        fprintf(out, " = %.*s%s", VALUE_MAX, text, cut ? "…" : "");
+        _cleanup_free_ char *shown = strndup(text, VALUE_MAX);
+        if (shown)
+            str_tame(shown, "");
+        fprintf(out, " = %s%s", shown ? shown : "", strlen(text) > VALUE_MAX ? "…" : "");
     }
     fprintf(out, "%s\n", style->reset);
 }

@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/str.h"
+#include "observe/style.h"
 #include "observe/table.h"
 #include "observe/template.h"
 
@@ -73,7 +74,7 @@ int format_each(struct arena *arena, const char *text, struct json_object *items
         _cleanup_buf_ struct buf line = {0};
         r = template_render(template, json_object_array_get_idx(items, i), &line, err);
         if (r == 0)
-            fprintf(out, "%s\n", buf_text(&line));
+            style_print_line(out, buf_text(&line));
     }
     return r;
 }
@@ -84,7 +85,7 @@ int format_print(struct arena *arena, const char *format, const struct format_li
     if (!format || str_equal(format, "table"))
         return print_table(arena, list->usual, list, rows, out, err);
     if (str_equal(format, "json")) {
-        fprintf(out, "%s\n", json_text_pretty(rows));
+        style_print_line(out, json_text_pretty(rows));
         return 0;
     }
     if (str_starts(format, "table "))

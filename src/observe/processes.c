@@ -66,13 +66,17 @@ static const char *read_command(struct arena *arena, int pid)
     while (text.length && !text.data[text.length - 1])
         text.length--;
     for (size_t i = 0; i < text.length; i++)
-        if ((unsigned char)text.data[i] < ' ' || text.data[i] == 127)
-            text.data[i] = text.data[i] ? '?' : ' ';
-    if (text.length)
-        return arena_strndup(arena, text.data, text.length);
+        if (!text.data[i])
+            text.data[i] = ' ';
+    if (text.length) {
+        char *words = arena_strndup(arena, text.data, text.length);
+        str_tame(words, "");
+        return words;
+    }
     snprintf(path, sizeof(path), "/proc/%d/comm", pid);
     if (io_read_small_at(AT_FDCWD, path, name, sizeof(name)) < 0)
         return "";
+    str_tame(name, "");
     return arena_printf(arena, "[%s]", name);
 }
 
@@ -136,9 +140,7 @@ static const char *name_text(struct arena *arena, const struct process *process)
     snprintf(path, sizeof(path), "/proc/%d/comm", process->pid);
     if (io_read_small_at(AT_FDCWD, path, name, sizeof(name)) < 0)
         return "";
-    for (char *at = name; *at; at++)
-        if ((unsigned char)*at < ' ' || *at == 127)
-            *at = '?';
+    str_tame(name, "");
     return arena_strdup(arena, name);
 }
 

@@ -1,8 +1,10 @@
 #include "observe/style.h"
 
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
+#include "base/cleanup.h"
 #include "base/str.h"
 
 static const struct style plain = {"", "", "", "", "", "", ""};
@@ -16,4 +18,13 @@ const struct style *style_for(FILE *file)
     if (!str_empty(getenv("NO_COLOR")) || str_equal(terminal, "dumb") || !isatty(fileno(file)))
         return &plain;
     return &coloured;
+}
+
+void style_print_line(FILE *file, const char *text)
+{
+    _cleanup_free_ char *tame = isatty(fileno(file)) ? strdup(text) : NULL;
+
+    if (tame)
+        str_tame(tame, "\n\t");
+    fprintf(file, "%s\n", tame ? tame : text);
 }

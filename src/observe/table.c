@@ -2,12 +2,15 @@
 
 #include <time.h>
 
+#include "base/str.h"
 #include "observe/style.h"
 
 void table_add(struct table *table, const char *const *cells)
 {
-    for (size_t i = 0; i < table->columns; i++)
+    for (size_t i = 0; i < table->columns; i++) {
         strv_add(table->arena, &table->cells, cells[i] ? cells[i] : "");
+        str_tame(table->cells.words[table->cells.count - 1], "");
+    }
 }
 
 /* Characters, not bytes: continuation bytes of UTF-8 take no column. */

@@ -35,10 +35,12 @@ static void trace_after(
     trace->total += ns;
     if (!trace->in || trace->go_on)
         print_step(trace, run, index);
-    if (err)
-        fprintf(trace->out, "                        %s= %s%s\n", style->red, err->text,
+    if (err) {
+        struct error shown = *err;
+        str_tame(shown.text, "\n");
+        fprintf(trace->out, "                        %s= %s%s\n", style->red, shown.text,
                 style->reset);
-    else
+    } else
         fprintf(trace->out, "                        %s= ok, %.3f ms%s\n", style->green,
                 (double)ns / 1e6, style->reset);
     fflush(trace->out);

@@ -10,6 +10,7 @@
 #include "engine/connect.h"
 #include "engine/vm_call.h"
 #include "observe/format.h"
+#include "observe/style.h"
 #include "observe/table.h"
 
 #define SHORT_ID 12
@@ -203,7 +204,7 @@ static void print_json(const struct reading *readings, size_t count, FILE *out)
         json_object_object_add(row, "cpu_percent", json_object_new_double(readings[i].cpu_percent));
         json_object_array_add(array, row);
     }
-    fprintf(out, "%s\n", json_text_pretty(array));
+    style_print_line(out, json_text_pretty(array));
 }
 
 static const char usual[] =

@@ -1,6 +1,9 @@
 """What lists and shows sandboxes, and the flags and members by which Docker and Podman do."""
+import contextlib
 import json
 import os
+import pty
+import subprocess
 
 from lib import *
 from box import box
@@ -159,3 +162,38 @@ def test_a_label_is_asked_for_by_name():
               [["NAMES", "a", "b"], ["own", "1"]])
         b.viv("network", "rm", network).ok()
         b.viv("volume", "rm", volume).ok()
+
+
+def on_a_terminal(b, *args):
+    """What a command writes when it sits at a terminal, whose driver ends lines by CR LF."""
+    master, slave = pty.openpty()
+    found = b""
+    with os.fdopen(master, "rb", buffering=0) as reader:
+        with subprocess.Popen([program("viv"), "--root", b.store, *args], stdout=slave,
+                              env={**os.environ, "NO_COLOR": "1"}):
+            os.close(slave)
+            with contextlib.suppress(OSError):  # EIO: nobody writes any more
+                while part := reader.read(4096):
+                    found += part
+    return found.decode().replace("\r\n", "\n")
+
+
+def test_what_others_write_does_not_talk_to_the_terminal():
+    """Commands, labels, comments and names of files hold escapes, C1 controls and overrides."""
+    wild = "\033]0;title\007\033[2J\u009b31m\u202egpj\nrow"
+    with box() as b:
+        name = b.start("--label", f"l={wild}", script=f": '{wild}'; touch '/{wild}' /ready; sleep 1000")
+        eventually(lambda: b.viv("exec", name, "test", "-e", "/ready").status == 0)
+        b.viv("commit", "-m", wild, "-c", f"LABEL l='{wild[:-4]}'", name, "localhost/wild:1").ok()
+        for args in (["ps", "-a", "--no-trunc"], ["history", "--no-trunc", "wild:1"], ["top", name],
+                     ["ps", "--format", "table {{.Labels}}"], ["run", "--rm", "busybox", wild],
+                     ["pull", wild], ["inspect", wild], ["explain", "wild:1"]):
+            done = b.viv(*args)
+            equal([c for c in done.out + done.err if c in "\033\007\u009b\u202e"], [], str(args))
+        equal(len(b.viv("ps", "-a", "--no-trunc").ok().lines()), 2)
+        for args in (["diff", name], ["inspect", "-f", "{{.Config.Labels}}", "wild:1"],
+                     ["ps", "--format", "{{.Labels}}"], ["inspect", "wild:1"]):
+            check(set("\u009b\u202e") <= set(b.viv(*args).ok().out), f"{args} is changed in a pipe")
+            shown = on_a_terminal(b, *args)
+            contains(shown, "?31m?gpj")
+            equal([c for c in shown if c in "\033\007\u009b\u202e\r"], [], str(args))

@@ -20,6 +20,33 @@ TEST(str_numbers_are_whole_texts)
     CHECK_INT(n, 7);
 }
 
+TEST(str_tame_leaves_letters_alone)
+{
+    static const struct {
+        const char *text, *keep, *tame;
+    } cases[] = {
+            {"plain, \303\251t\303\251, \346\274\242, \360\237\230\200", "",
+                    "plain, \303\251t\303\251, \346\274\242, \360\237\230\200"},
+            {"\033]0;title\007\033[2J", "", "?]0;title??[2J"},
+            {"a\nb\tc\rd", "\n\t", "a\nb\tc?d"},
+            {"a\nb\177", "", "a?b?"},
+            {"\302\23331m", "\n", "?31m"},                /* U+009B */
+            {"\23331m", "", "?31m"},                      /* the same for terminals of 8 bits */
+            {"\342\200\256gpj\342\201\246", "", "?gpj?"}, /* U+202E, U+2066 */
+            {"\360\033[m\342\033[m\303\033", "", "\360?[m\342?[m\303?"},
+            {"\360\220", "", "\360?"},      /* cut short: the rest is bytes */
+            {"\351t\351", "", "\351t\351"}, /* Latin-1 */
+            {"", "", ""},
+    };
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        char text[64];
+        snprintf(text, sizeof(text), "%s", cases[i].text);
+        str_tame(text, cases[i].keep);
+        CHECK_STR(text, cases[i].tame);
+    }
+}
+
 TEST(str_sizes)
 {
     uint64_t bytes;
