@@ -140,6 +140,25 @@ static void set_way(CURL *easy, const struct http_way *way)
     set_blob(easy, CURLOPT_SSLKEY_BLOB, way->key);
 }
 
+void http_origin(const char *url, char origin[HTTP_ORIGIN_MAX])
+{
+    static const CURLUPart wanted[] = {CURLUPART_SCHEME, CURLUPART_HOST, CURLUPART_PORT};
+    char *parts[ARRAY_SIZE(wanted)] = {NULL};
+    CURLU *parsed = curl_url();
+    bool good = parsed && curl_url_set(parsed, CURLUPART_URL, url, 0) == CURLUE_OK;
+
+    for (size_t i = 0; i < ARRAY_SIZE(wanted); i++)
+        good = good && curl_url_get(parsed, wanted[i], &parts[i], CURLU_DEFAULT_PORT) == CURLUE_OK;
+    int length =
+            good ? snprintf(origin, HTTP_ORIGIN_MAX, "%s://%s:%s", parts[0], parts[1], parts[2])
+                 : 0;
+    if (!good || length >= HTTP_ORIGIN_MAX)
+        *origin = '\0';
+    for (size_t i = 0; i < ARRAY_SIZE(parts); i++)
+        curl_free(parts[i]);
+    curl_url_cleanup(parsed);
+}
+
 int http_start(struct http *http, const char *method, const char *url, const struct http_way *way,
         struct error *err)
 {
@@ -147,6 +166,7 @@ int http_start(struct http *http, const char *method, const char *url, const str
     http->easy = curl_easy_init();
     if (!http->easy)
         return error_set(err, ENOMEM, "out of memory");
+    http_origin(url, http->origin);
     curl_easy_setopt(http->easy, CURLOPT_URL, url);
     if (strcmp(method, "HEAD") == 0)
         curl_easy_setopt(http->easy, CURLOPT_NOBODY, 1L);
@@ -204,11 +224,27 @@ void http_upload(struct http *http, int fd, uint64_t length)
     http_header(http, "Expect", "");
 }
 
+static bool is_elsewhere(const struct http *http)
+{
+    char origin[HTTP_ORIGIN_MAX] = "";
+    const char *url = NULL;
+    long redirects = 0;
+
+    curl_easy_getinfo(http->easy, CURLINFO_REDIRECT_COUNT, &redirects);
+    if (!redirects)
+        return false;
+    if (curl_easy_getinfo(http->easy, CURLINFO_EFFECTIVE_URL, &url) == CURLE_OK && url)
+        http_origin(url, origin);
+    return !*origin || !str_equal(origin, http->origin);
+}
+
 void http_settle(struct http *http, CURLcode code)
 {
     http->code = code;
     http->status = 0;
     curl_easy_getinfo(http->easy, CURLINFO_RESPONSE_CODE, &http->status);
+    if (is_elsewhere(http))
+        http->challenge[0] = '\0';
     if (code != CURLE_OK && !http->why[0])
         snprintf(http->why, sizeof(http->why), "%s", curl_easy_strerror(code));
 }

@@ -14,6 +14,7 @@
 #include "base/error.h"
 
 #define HTTP_HEADER_MAX 8192
+#define HTTP_ORIGIN_MAX 512
 #define HTTP_BODY_MAX ((size_t)4 << 20)
 
 /* How to reach a host. Strings belong to the caller. */
@@ -30,6 +31,7 @@ typedef bool (*http_sink_fn)(
 
 struct http {
     CURL *easy;
+    char origin[HTTP_ORIGIN_MAX]; /* of the URL that it began with */
     struct curl_slist *headers;
     char why[CURL_ERROR_SIZE];
 
@@ -44,9 +46,13 @@ struct http {
     char content_type[256];
     char digest[256]; /* Docker-Content-Digest */
     char location[HTTP_HEADER_MAX];
-    char challenge[HTTP_HEADER_MAX]; /* WWW-Authenticate, the first that we understand */
+    char challenge[HTTP_HEADER_MAX]; /* WWW-Authenticate, the first that we understand; "" from
+                                        where a redirect led to another host: it may not ask */
     long retry_after;                /* seconds, -1: not told */
 };
+
+/* Whom a URL asks, as in "https://host:443"; "" if it is none. */
+void http_origin(const char *url, char origin[HTTP_ORIGIN_MAX]);
 
 /* Makes ready for a new exchange. -ENOMEM. */
 int http_start(struct http *http, const char *method, const char *url, const struct http_way *way,

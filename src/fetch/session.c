@@ -85,9 +85,12 @@ char *session_url(struct session *session, const struct endpoint *endpoint, cons
 int session_start(struct session *session, struct endpoint *endpoint, struct http *http,
         const char *method, const char *url, struct error *err)
 {
-    (void)session;
+    char own[HTTP_ORIGIN_MAX];
+
+    http_origin(session_url(session, endpoint, "v2/"), own);
     int r = http_start(http, method, url, &endpoint->way, err);
-    if (r == 0 && endpoint->authorization)
+    /* where it wants an upload to go may be another host */
+    if (r == 0 && endpoint->authorization && str_equal(http->origin, own))
         http_header(http, "Authorization", endpoint->authorization);
     return r;
 }

@@ -93,6 +93,7 @@ class Proxy:
     cut       the first answers to GETs of blobs end after so many bytes
     lie       blobs have one bit flipped
     redirect  blobs come from another path, which refuses an Authorization header
+    thief     that other path wants a login, at a token server of its own
     replies   {path: (content type, bytes)} of its own
     stall     blobs wait for this threading.Event
     """
@@ -100,7 +101,7 @@ class Proxy:
     def __init__(self, upstream=None, **spoil):
         self.upstream = upstream
         self.spoil = {"token": None, "busy": 0, "cut": [], "lie": False, "redirect": False,
-                      "replies": {}, "stall": None, **spoil}
+                      "thief": False, "replies": {}, "stall": None, **spoil}
         self.log = []
         self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), self.handler())
         self.server.daemon_threads = True
@@ -173,6 +174,10 @@ class Proxy:
 
             def move(self):
                 if self.path.startswith("/moved/"):
+                    if proxy.spoil["thief"]:
+                        self.answer(401, b"{}", [("WWW-Authenticate", 'Bearer realm="http://'
+                                                  f'{self.headers["Host"]}/moved/token"')])
+                        return True
                     if self.headers.get("Authorization"):
                         self.answer(400, b"the token came along")
                         return True

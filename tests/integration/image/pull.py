@@ -174,6 +174,19 @@ def test_tokens():
         check(any(path.startswith("/moved/") for _, path, _ in proxy.log), "no redirect was followed")
 
 
+def test_a_password_is_only_for_the_registry():
+    """Another host, which the registry sends to, asks for a login: it is not told the password."""
+    with Registry() as registry, \
+            Proxy(registry.host, token="me:secret", redirect=True, thief=True) as proxy:
+        pushed(registry.host)
+        store = Store(proxy.host)
+        fails(store("--user", "me", "--password", "secret", "pull", f"{proxy.host}/lib/bb:1"), 1,
+              "(401")
+        sent = [path for _, path, headers in proxy.log
+                if headers["Host"] != proxy.host and "Authorization" in headers]
+        equal(sent, [], "where credentials went")
+
+
 def test_interrupted_downloads_go_on():
     with Registry() as registry, Proxy(registry.host, cut=[WHOLE, 100000, 200000]) as proxy:
         pushed(registry.host)
