@@ -11,6 +11,7 @@
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <unistd.h>
 
 #include "base/cleanup.h"
 #include "sys/creds.h"
@@ -150,7 +151,6 @@ static const int common_calls[] = {
         SYS_rt_sigprocmask,
         SYS_rt_sigreturn,
         SYS_sigaltstack,
-        SYS_tgkill,
         SYS_sched_yield,
         SYS_sched_getaffinity,
         SYS_restart_syscall,
@@ -255,10 +255,11 @@ static void add_thread_rule(struct code *code)
     add(code, BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM, 0, 0);
 }
 
-/* Only the families that names and registries are reached by. */
+/* Only the families that names and registries are reached by. No AF_UNIX: services that trust the
+ * user by its id listen there, and name look-ups do without theirs. */
 static void add_socket_rule(struct code *code)
 {
-    static const uint32_t families[] = {AF_UNIX, AF_INET, AF_INET6, AF_NETLINK};
+    static const uint32_t families[] = {AF_INET, AF_INET6, AF_NETLINK};
     uint8_t rest = 2 + 2 * ARRAY_SIZE(families);
 
     add(code, BPF_JMP | BPF_JEQ | BPF_K, SYS_socket, 0, rest);
@@ -270,6 +271,16 @@ static void add_socket_rule(struct code *code)
     add(code, BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EAFNOSUPPORT, 0, 0);
 }
 
+/* Signals go to nobody but itself. */
+static void add_signal_rule(struct code *code)
+{
+    add(code, BPF_JMP | BPF_JEQ | BPF_K, SYS_tgkill, 0, 4);
+    add_load_argument(code, 0);
+    add(code, BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)getpid(), 0, 1);
+    add(code, BPF_RET | BPF_K, SECCOMP_RET_ALLOW, 0, 0);
+    add(code, BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM, 0, 0);
+}
+
 static int restrict_calls(bool network, struct error *err)
 {
     struct code code = {.count = 0};
@@ -279,6 +290,7 @@ static int restrict_calls(bool network, struct error *err)
     add(&code, BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS, 0, 0);
     add(&code, BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr), 0, 0);
     add_calls(&code, common_calls, ARRAY_SIZE(common_calls));
+    add_signal_rule(&code);
     if (network) {
         add_calls(&code, network_calls, ARRAY_SIZE(network_calls));
         add_socket_rule(&code);

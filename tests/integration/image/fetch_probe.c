@@ -12,6 +12,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -74,6 +75,9 @@ static void try_calls(int out)
     int fd = socket(AF_PACKET, SOCK_RAW, 0);
 
     dprintf(out, "packets %d\n", why(fd));
+    dprintf(out, "unix %d\n", why(socket(AF_UNIX, SOCK_STREAM, 0)));
+    dprintf(out, "signal %d\n", why((int)syscall(SYS_tgkill, getppid(), getppid(), 0)));
+    dprintf(out, "own-signal %d\n", why((int)syscall(SYS_tgkill, getpid(), getpid(), 0)));
     dprintf(out, "fork %d\n", try_fork());
     dprintf(out, "mkdir %d\n", why(mkdirat(FOLDER_FD, "made", 0755)));
     dprintf(out, "exec %d\n", why(execl("/bin/true", "true", (char *)NULL)));

@@ -345,6 +345,7 @@ def test_the_cage_refuses_what_is_outside():
         equal(before, dict.fromkeys(before, 0))
         refused = errno.EACCES if landlock_version() > 0 else 0
         equal(inside, {**dict.fromkeys(before, refused), "hosts": 0, "packets": errno.EAFNOSUPPORT,
+                       "unix": errno.EAFNOSUPPORT, "signal": errno.EPERM, "own-signal": 0,
                        "fork": errno.EPERM, "mkdir": errno.EPERM, "exec": errno.EPERM, "end": 0})
         equal(sorted(os.listdir(outside)), ["fetch-probe.so", "file", "gone-inside", "new-before"])
         go.set()
