@@ -104,6 +104,11 @@ int container_annotated_filter(struct arena *arena, const struct spec *spec,
 
     if (str_empty(text))
         return 0;
+    if (spec->linux.seccomp)
+        return error_set(err, EPERM,
+                "config.json: /annotations/run.oci.seccomp_bpf_data: it does not replace the "
+                "filter in /linux/seccomp, since an annotation can come from an image; leave one "
+                "of them out");
     size_t size = strlen(text);
     struct sock_filter *code =
             arena_new_array(arena, struct sock_filter, size / sizeof(struct sock_filter) + 1);

@@ -18,8 +18,9 @@
  */
 int container_annotations_apply(struct arena *arena, struct spec *spec, struct error *err);
 
-/* run.oci.seccomp_bpf_data: a filter that is compiled already, in base64. 1 when there is one (in
- * the arena), 0 when there is none. */
+/* run.oci.seccomp_bpf_data: a filter that is compiled already, in base64. -EPERM where there is
+ * linux.seccomp: engines (Podman) pass on the annotations that an image brings. 1 when there is one
+ * (in the arena), 0 when there is none. */
 int container_annotated_filter(struct arena *arena, const struct spec *spec,
         const struct seccomp_filter **ret, struct error *err);
 

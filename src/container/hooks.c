@@ -37,14 +37,19 @@ static int state_file(const char *state)
     return take_fd(&fd);
 }
 
-/* Where an annotation wants a hook's output; -1: nowhere else. */
+/* Where an annotation wants a hook's output; -1: nowhere else. An image can bring it (Podman passes
+ * such annotations on): a new file is nothing to execute, and no FIFO holds us up. */
 static int output_file(const struct spec_state *state, const char *name)
 {
-    for (size_t i = 0; i < state->annotations.count; i++)
+    int fd = -1;
+
+    for (size_t i = 0; i < state->annotations.count && fd < 0; i++)
         if (str_equal(state->annotations.items[i].key, name))
-            return open(state->annotations.items[i].value,
-                    O_WRONLY | O_CREAT | O_APPEND | O_NOCTTY | O_CLOEXEC, 0700);
-    return -1;
+            fd = open(state->annotations.items[i].value,
+                    O_WRONLY | O_CREAT | O_APPEND | O_NONBLOCK | O_NOCTTY | O_CLOEXEC, 0600);
+    if (fd >= 0)
+        fcntl(fd, F_SETFL, O_APPEND);
+    return fd;
 }
 
 static void become_hook(const struct spec_hook *hook, const struct spec_state *state,

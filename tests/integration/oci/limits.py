@@ -233,6 +233,9 @@ def test_a_compiled_filter_by_annotation():
     equal(oci("run", "--bundle", bundle(["uname"]), unique("oci")).ok().out, "Linux\n")
     fails(oci("create", "--bundle", bundle(annotations={"run.oci.seccomp_bpf_data": "!!"}),
               unique("oci")), 1, "seccomp_bpf_data")
+    # Podman passes on what an image says: it is not to open the filter that the engine gave
+    fails(oci("create", "--bundle", bundle(annotations={"run.oci.seccomp_bpf_data": text}, linux={
+        "seccomp": {"defaultAction": "SCMP_ACT_ALLOW"}}), unique("oci")), 1, "can come from an image")
 
 
 @ROOT_ONLY
