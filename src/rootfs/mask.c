@@ -22,6 +22,7 @@
 
 struct covers {
     int null_slot, empty_slot;
+    bool placed; /* as steps are applied: the empty directory is attached somewhere */
 };
 
 static int open_null(struct error *err)
@@ -90,23 +91,38 @@ static const struct step_ops covers_ops = {
 
 struct covered {
     const char *path;
+    const struct covered *before;      /* the path that is masked before this */
     const struct foresight *foresight; /* for descriptions */
     size_t when;
-    int root_slot, null_slot, empty_slot;
+    int root_slot;
+    struct covers *covers;
 };
 
-/* Lays a copy of what a descriptor stands for over the target. Before Linux 6.15 a mount that is
- * attached nowhere cannot be cloned: then the first path takes the cover itself, and the others
- * clone it from there. */
+/* Lays a copy of what a descriptor stands for over the target. */
 static int cover(int what, int target, const char *path, struct error *err)
 {
     _cleanup_close_ int tree = sys_open_tree(what, "", OPEN_TREE_CLONE | AT_EMPTY_PATH);
 
-    if (tree == -EINVAL)
-        return mount_attach(what, target, path, err);
     if (tree < 0)
         return error_sys(err, -tree, "mask %s", path);
     return mount_attach(tree, target, path, err);
+}
+
+/*
+ * The first directory takes the empty one itself, the others clone it from there: a mount that is
+ * attached nowhere is dissolved when its descriptor is closed, which waits for an RCU grace period
+ * (and before Linux 6.15 it cannot be cloned).
+ */
+static int cover_directory(struct covers *covers, const struct plan_run *run, int target,
+        const char *path, struct error *err)
+{
+    int empty = run->fds[covers->empty_slot];
+
+    if (covers->placed)
+        return cover(empty, target, path, err);
+    int r = mount_attach(empty, target, path, err);
+    covers->placed = r == 0;
+    return r;
 }
 
 static int mask_apply(const struct step *step, struct plan_run *run, struct error *err)
@@ -122,14 +138,26 @@ static int mask_apply(const struct step *step, struct plan_run *run, struct erro
         return error_prefix(err, "mask %s", covered->path);
     if (fstat(target, &st) < 0)
         return error_sys(err, errno, "mask %s", covered->path);
-    int slot = S_ISDIR(st.st_mode) ? covered->empty_slot : covered->null_slot;
-    return cover(run->fds[slot], target, covered->path, err);
+    if (S_ISDIR(st.st_mode))
+        return cover_directory(covered->covers, run, target, covered->path, err);
+    return cover(run->fds[covered->covers->null_slot], target, covered->path, err);
 }
 
 /* What the path will be; false: nothing is there. */
 static bool foresee(const struct covered *covered, struct stat *st)
 {
     return foresight_missing(covered->foresight, covered->when, covered->path, st) == 0;
+}
+
+/* Whether the empty directory will be attached somewhere before this path is masked. */
+static bool foresee_placed(const struct covered *covered)
+{
+    struct stat st;
+
+    for (covered = covered->before; covered; covered = covered->before)
+        if (foresee(covered, &st) && S_ISDIR(st.st_mode))
+            return true;
+    return false;
 }
 
 static void mask_describe(const struct step *step, struct step_text *text)
@@ -140,8 +168,10 @@ static void mask_describe(const struct step *step, struct step_text *text)
     inroot_call(text, covered->path, INROOT_FOLLOW);
     if (foresee(covered, &st)) {
         step_call(text, "fstat(<target>)");
-        step_call(text, "open_tree(<%s>, \"\", OPEN_TREE_CLONE|OPEN_TREE_CLOEXEC|AT_EMPTY_PATH)",
-                S_ISDIR(st.st_mode) ? "empty" : "null");
+        if (!S_ISDIR(st.st_mode) || foresee_placed(covered))
+            step_call(text,
+                    "open_tree(<%s>, \"\", OPEN_TREE_CLONE|OPEN_TREE_CLOEXEC|AT_EMPTY_PATH)",
+                    S_ISDIR(st.st_mode) ? "empty" : "null");
         mount_attach_call(text);
     }
     step_why(text, "%s tells of the host or steers it, so it is covered", covered->path);
@@ -190,34 +220,46 @@ static void readonly_describe(const struct step *step, struct step_text *text)
 static const struct step_ops readonly_ops = {
         "read-only", "mount_setattr(2)", readonly_apply, NULL, readonly_describe, NULL};
 
-static void add_covered(struct plan *plan, const struct rootfs *rootfs, const struct step_ops *ops,
-        const char *path, const char *list, size_t index)
+static struct covered *new_covered(
+        const struct plan *plan, const struct rootfs *rootfs, const char *path)
 {
     struct covered *covered = arena_new(plan->arena, struct covered);
 
     *covered = (struct covered){.path = path,
             .foresight = rootfs->foresight,
             .when = foresight_now(rootfs->foresight),
-            .root_slot = rootfs->root_slot,
-            .null_slot = rootfs->null_slot,
-            .empty_slot = rootfs->empty_slot};
-    plan_add(plan, STEP_CHILD, ops,
-            str_empty(list) ? "" : plan_pointer(plan, "%s/%zu", list, index), covered);
+            .root_slot = rootfs->root_slot};
+    return covered;
 }
 
-void mask_add(struct plan *plan, struct rootfs *rootfs)
+/* The JSON pointer of one path of a list. */
+static const char *because_of(struct plan *plan, const char *list, size_t index)
 {
-    struct covers *covers = arena_new(plan->arena, struct covers);
+    return str_empty(list) ? "" : plan_pointer(plan, "%s/%zu", list, index);
+}
 
-    if (rootfs->masked.count) {
-        rootfs->null_slot = covers->null_slot = plan_new_slot(plan);
-        rootfs->empty_slot = covers->empty_slot = plan_new_slot(plan);
-        plan_add(plan, STEP_CHILD, &covers_ops,
-                rootfs->masked_because ? rootfs->masked_because : "", covers);
+static void add_masks(struct plan *plan, const struct rootfs *rootfs)
+{
+    const char *because = rootfs->masked_because;
+    struct covers *covers = arena_new(plan->arena, struct covers);
+    const struct covered *before = NULL;
+
+    *covers = (struct covers){plan_new_slot(plan), plan_new_slot(plan), false};
+    plan_add(plan, STEP_CHILD, &covers_ops, because ? because : "", covers);
+    for (size_t i = 0; i < rootfs->masked.count; i++) {
+        struct covered *covered = new_covered(plan, rootfs, rootfs->masked.words[i]);
+        covered->covers = covers;
+        covered->before = before;
+        plan_add(plan, STEP_CHILD, &mask_ops, because_of(plan, because, i), covered);
+        before = covered;
     }
-    for (size_t i = 0; i < rootfs->masked.count; i++)
-        add_covered(plan, rootfs, &mask_ops, rootfs->masked.words[i], rootfs->masked_because, i);
+}
+
+void mask_add(struct plan *plan, const struct rootfs *rootfs)
+{
+    if (rootfs->masked.count)
+        add_masks(plan, rootfs);
     for (size_t i = 0; i < rootfs->readonly_paths.count; i++)
-        add_covered(plan, rootfs, &readonly_ops, rootfs->readonly_paths.words[i],
-                rootfs->readonly_because, i);
+        plan_add(plan, STEP_CHILD, &readonly_ops, because_of(plan, rootfs->readonly_because, i),
+                new_covered(plan, rootfs, rootfs->readonly_paths.words[i]));
 }

@@ -9,4 +9,4 @@
 #include "rootfs/rootfs.h"
 
 /* In the child, before the root is entered: what covers, then one step for each path. */
-void mask_add(struct plan *plan, struct rootfs *rootfs);
+void mask_add(struct plan *plan, const struct rootfs *rootfs);

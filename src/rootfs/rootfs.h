@@ -92,7 +92,7 @@ struct rootfs {
     /* filled by the rootfs_add_ functions: slots, and what descriptions need */
     int root_slot;
     int proc_slot; /* for a procfs handle in the child, see rootfs_open_proc() */
-    int dev_slot, null_slot, empty_slot;
+    int dev_slot;
     int *cgroup_slots;           /* one for each hierarchy that is bound */
     int *source_slots;           /* one for each mount; -1: none */
     bool foreign;                /* of another kernel (a guest's): see foresee.h */
