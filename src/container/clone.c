@@ -33,6 +33,7 @@ static void begin_child(struct plan_run *run, const struct container_clone *args
     close(channel[0]);
     run->channel = channel[1];
     run->child = getpid();
+    plan_child_begin(run);
     reset_signals();
     sys_setsid(); /* a terminal that it inherits must not be its controlling one */
     if (args->die_with_host)

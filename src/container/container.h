@@ -53,6 +53,7 @@ struct container_making {
 struct container_apply {
     const struct plan_watch *watch;
     struct plan_faults faults;
+    int slow_fd; /* as in plan/run.h */
 };
 
 /*

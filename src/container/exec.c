@@ -181,6 +181,7 @@ int container_exec(const struct container_exec_request *request,
         ret->run.fds[ret->built.console_slot] = fcntl(request->console_fd, F_DUPFD_CLOEXEC, 3);
     ret->run.watch = apply->watch;
     ret->run.faults = apply->faults;
+    ret->run.slow_fd = apply->slow_fd;
     r = plan_apply(&ret->run, err);
     if (r < 0)
         plan_run_end(&ret->run);

@@ -15,6 +15,7 @@
 #include "oci/machine.h"
 #include "oci/notify.h"
 #include "oci/words.h"
+#include "security/entry.h"
 #include "spec/check.h"
 
 /* The options of both. */
@@ -211,7 +212,7 @@ static int delete_it(struct oci *oci, const char *id, struct error *err)
 static int make(
         struct oci *oci, struct create *create, struct container_making *making, struct error *err)
 {
-    struct container_apply apply = {0};
+    struct container_apply apply = {.slow_fd = security_entry_take_mount()};
     const char *warning;
     int r = create->machine ? oci_machine_make(oci, &create->request, making, err)
                             : container_make(&oci->store, &create->request, &apply, making, err);

@@ -13,6 +13,7 @@
 #include "engine/vm_exec.h"
 #include "oci/command.h"
 #include "oci/words.h"
+#include "security/entry.h"
 #include "security/passwd.h"
 #include "spec/check.h"
 
@@ -239,7 +240,7 @@ static int prepare(struct oci *oci, struct exec *exec, struct error *err)
 
 static int make(struct exec *exec, struct streams *streams, struct error *err)
 {
-    struct container_apply apply = {0};
+    struct container_apply apply = {.slow_fd = security_entry_take_mount()};
     struct container_making making;
     struct vm_exec inside = {.user = exec->user, .interactive = true};
 

@@ -80,6 +80,19 @@ static int send_order(struct plan_run *run, size_t from, size_t to)
     return io_send_fds(run->channel, &order, sizeof(order), fds, count);
 }
 
+/* Only when the child no longer has it does the close here do the work. */
+static void close_slow(struct plan_run *run)
+{
+    char told;
+
+    if (run->slow_fd == 0)
+        return;
+    while (recv(run->channel, &told, sizeof(told), 0) < 0 && errno == EINTR)
+        ;
+    close(run->slow_fd);
+    run->slow_fd = 0;
+}
+
 int plan_carry_to_child(
         struct plan_run *run, size_t from, size_t to, int64_t *ret_ns, struct error *err)
 {
@@ -87,6 +100,7 @@ int plan_carry_to_child(
 
     if (send_order(run, from, to) < 0)
         return child_gone(run, 0, err);
+    close_slow(run);
     ssize_t got;
     do
         got = recv(run->channel, &answer, sizeof(answer), 0);
@@ -146,6 +160,16 @@ static void receive_order(struct plan_run *run, struct order *order)
         _exit(1);
     for (size_t i = 0; i < count; i++)
         run->fds[order->slots[i]] = fds[i];
+}
+
+void plan_child_begin(struct plan_run *run)
+{
+    if (run->slow_fd == 0)
+        return;
+    close(run->slow_fd);
+    run->slow_fd = 0;
+    if (send(run->channel, "", 1, MSG_NOSIGNAL) < 0)
+        _exit(1);
 }
 
 void plan_serve_child(struct plan_run *run)

@@ -48,6 +48,7 @@ struct plan_run {
     int child_status; /* wait status, once it has been waited for; -1 before */
     int channel;      /* to the other side: in the host to the child, in the child to the host */
     int report_fd;    /* in a detached child, see plan_child_detach(); else -1 */
+    int slow_fd;      /* what takes long to close: the host does while the child works; 0: none */
     bool detached;    /* in the host: the child goes on alone (plan_child_detach) */
     plan_carrier carriers[STEP_PLACES];
     void *carrier_data[STEP_PLACES];
@@ -86,6 +87,9 @@ int plan_apply_step(struct plan_run *run, size_t index, struct error *err);
 int plan_carry_to_child(
         struct plan_run *run, size_t from, size_t to, int64_t *ret_ns, struct error *err);
 void plan_serve_child(struct plan_run *run) __attribute__((noreturn));
+
+/* In the child, before all else: closes what the host alone is to close, and says so. */
+void plan_child_begin(struct plan_run *run);
 
 /* In the host, right after the child was made: notes which slots it has inherited. Slots that the
  * host fills later are sent to the child with the next order. */

@@ -4,6 +4,7 @@
 #include <linux/mount.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 
 #ifdef __x86_64__
@@ -16,6 +17,7 @@
 #define PLACE "VIV_PROGRAM="
 #define VARIABLES_MAX 1024
 #define READ_ONLY 1L /* ST_RDONLY of statfs(2) */
+#define KEPT 63      /* the last that fits into a process's first table of descriptors */
 
 /* As the kernel fills it (statfs(2)); only the flags are of interest. */
 struct kernel_statfs {
@@ -39,6 +41,8 @@ __asm__(".text\n"
         ".size security_entry, . - security_entry\n");
 
 void security_before_libc(long *stack);
+
+static bool kept;
 
 static long call5(long number, long a, long b, long c, long d, long e)
 {
@@ -102,6 +106,37 @@ static int clone_read_only(void)
     return -1;
 }
 
+static bool same_file(int one, int other)
+{
+    struct stat of_one;
+    struct stat of_other;
+
+    return call5(SYS_fstat, one, (long)&of_one, 0, 0, 0) == 0 &&
+           call5(SYS_fstat, other, (long)&of_other, 0, 0, 0) == 0 &&
+           of_one.st_dev == of_other.st_dev && of_one.st_ino == of_other.st_ino;
+}
+
+/* The mount is dissolved when its last descriptor is closed: one that outlives the execution. */
+static bool keep_mount(int tree)
+{
+    return call5(SYS_fcntl, KEPT, F_GETFD, 0, 0, 0) < 0 &&
+           call5(SYS_dup3, tree, KEPT, 0, 0, 0) == KEPT;
+}
+
+/* After that. Who owns the number has given us something else there, or has our own program. */
+static void take_mount(int own)
+{
+    kept = same_file(own, KEPT) && call5(SYS_fcntl, KEPT, F_SETFD, FD_CLOEXEC, 0, 0) == 0;
+}
+
+int security_entry_take_mount(void)
+{
+    int fd = kept ? KEPT : 0;
+
+    kept = false;
+    return fd;
+}
+
 /* "VIV_PROGRAM=/usr/bin/viv-oci"; false where it cannot be told. */
 static bool tell_place(char *text, long size)
 {
@@ -162,12 +197,24 @@ void security_before_libc(long *stack)
     if (own < 0)
         return;
     bool protected = is_read_only((int)own);
+    if (protected)
+        take_mount((int)own);
     call5(SYS_close, own, 0, 0, 0, 0);
     int tree = protected ? -1 : clone_read_only();
     if (tree < 0)
         return;
+    bool keeping = keep_mount(tree);
     execute(tree, argv, envp);
+    if (keeping)
+        call5(SYS_close, KEPT, 0, 0, 0, 0);
     call5(SYS_close, tree, 0, 0, 0, 0);
+}
+
+#else
+
+int security_entry_take_mount(void)
+{
+    return 0;
 }
 
 #endif

@@ -16,6 +16,14 @@
  */
 void security_entry(void);
 
+/*
+ * The descriptor that the clone still has, for the caller to close; 0: there is none, or it has
+ * been taken. Closing it dissolves the mount, which waits for an RCU grace period: a tenth of a
+ * millisecond on a quiet machine and several on a busy one, so that it is left to a moment when
+ * that costs nothing (plan/run.h: slow_fd).
+ */
+int security_entry_take_mount(void);
+
 /* What `PROGRAM --version` and `PROGRAM -v` print, alone on their line: the program defines it.
  * They are answered there too, in a third of the time that the C library takes to start. */
 extern const char security_entry_version[] __attribute__((visibility("hidden")));
