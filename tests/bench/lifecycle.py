@@ -191,31 +191,50 @@ def row(lines):
           f"left behind: {', '.join(left) or 'nothing'}", flush=True)
 
 
-def breakdown(folder):
-    """Where a life goes: the median of each step of the same configuration, by viv run --trace, and
-    what the steps do not explain: programs that start and end."""
-    argv = [str(BUILD / "viv"), "--root", str(TOP / "viv"), "run", "--rm", "--trace", "--bundle",
-            str(folder)]
-    steps = {}
+def steps_of(folder):
+    """{(place, kind of step): (how many, milliseconds of all of them)}, medians, by viv run --trace."""
+    argv = [str(BUILD / "viv"), "--root", str(TOP / "viv"), "run", "--rm", "--trace", "--userns", "host",
+            "--bundle", str(folder)]
+    taken = {}
     for _ in range(min(ROUNDS, 20)):
         told = subprocess.run(argv, check=True, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL,
                               stderr=subprocess.PIPE, text=True).stderr
-        number = 0
+        step = None
         for line in told.splitlines():
             head = re.match(r" *(\d+) (host|child) +(\S+)", line)
             took = re.search(r"= ok, ([\d.]+) ms", line)
             if head:
-                number = f"{int(head[1]):3} {head[2]:6} {head[3]}"
-            elif took and number:
-                steps.setdefault(number, []).append(float(took[1]))
-    medians = {name: statistics.median(taken) for name, taken in steps.items()}
-    print(f"  steps of the plan: {sum(medians.values()):.2f} ms in {len(medians)}; the longest:")
-    for name, taken in sorted(medians.items(), key=lambda entry: -entry[1])[:8]:
-        print(f"    {name:28} {taken:6.3f} ms")
-    start = statistics.median(timed([[str(BUILD / "viv-oci"), "--version"]], "")
-                              for _ in range(ROUNDS))
-    image = statistics.median(timed([[str(folder / "rootfs/bin/true")]], "") for _ in range(ROUNDS))
-    print(f"    one start of viv-oci {start:.2f} ms, of the workload outside {image:.2f} ms", flush=True)
+                step = int(head[1]), head[2], head[3]
+            elif took and step:
+                taken.setdefault(step, []).append(float(took[1]))
+    kinds = {}
+    for (_, place, kind), times in taken.items():
+        count, total = kinds.get((place, kind), (0, 0))
+        kinds[place, kind] = count + 1, total + statistics.median(times)
+    return kinds
+
+
+def breakdown(folder):
+    """Where the time of one `run` goes. The steps are traced one by one; a program's start and the
+    workload's are measured alone. The rest is what nobody's step is: reading the configuration and
+    the state, the hand-overs, the kernel's end of the namespaces, removing the control groups."""
+    def middle(*argv):
+        return statistics.median(timed([list(map(str, argv))], f"{SCOPE}part") for _ in range(ROUNDS))
+
+    program = TOP / "viv-oci.program"
+    whole = middle(program, "--root", TOP / "viv-oci", "run", "--bundle", folder, "ID")
+    first, start = middle(program, "--version"), middle(program, "help")
+    workload = middle(folder / "rootfs/bin/true")
+    kinds = steps_of(folder)
+    steps = sum(total for _, total in kinds.values())
+    print(f"  where {whole:.2f} ms of one run go")
+    print(f"    {first + start:6.2f} ms  two starts of viv-oci: before libc, and from its protected copy")
+    print(f"    {steps:6.2f} ms  {sum(count for count, _ in kinds.values())} steps of the plan")
+    for (place, kind), (count, total) in sorted(kinds.items(), key=lambda entry: -entry[1][1])[:10]:
+        print(f"    {'':8} {total:6.3f} ms  {count:3} {place:5} {kind}")
+    print(f"    {workload:6.2f} ms  the workload, as long as it takes outside")
+    print(f"    {whole - first - start - steps - workload:6.2f} ms  the rest: configuration, state, "
+          "the end of namespaces and control groups", flush=True)
 
 
 def in_the_rig():
