@@ -39,7 +39,7 @@ BEFORE = [
 ]
 
 # The folders of a sandbox's record and of what it changes, which are made before the plan begins.
-BOOKKEEPING = "mkdirat unlinkat symlinkat fchmod fchown write pwrite64".split()
+BOOKKEEPING = "mkdirat unlinkat symlinkat fchmod fchown chown write pwrite64".split()
 
 # Asking is not isolating.
 QUESTIONS = [
@@ -214,13 +214,18 @@ def calls_seen(text, store):
     """[(who made it, call)] of what strace wrote, in the order in which they began."""
     calls = joined(text)
     check(any(call.startswith("clone3(") for _, call in calls), "there was no clone3")
-    found = []
-    child = ""
+    found, helpers = [], []
+    child, whose = "", {calls[0][0]: "host"}
     for pid, call in calls[1:]:
-        if call.startswith("clone3(") and not re.search("CLONE_(FILES|VFORK)", call):
-            child = re.search(r"= (\d+)", call.rsplit(")", 1)[1])[1]
+        # A helper acts for who made it; the number that clone3() gave may be of another namespace.
+        who = whose.setdefault(pid, "child" if pid == child else helpers.pop(0) if helpers else "host")
+        if call.startswith("clone3(") and "CLONE_VFORK" not in call:
+            if "CLONE_FILES" in call:
+                helpers.append(who)
+            else:
+                child = re.search(r"= (\d+)", call.rsplit(")", 1)[1])[1]
         if counts(call, store):
-            found.append(("child" if pid == child else "host", seen_form(call, child or "0")))
+            found.append((who, seen_form(call, child or "0")))
         if call.startswith("execve(") and pid == child and re.search(r"\) += 0$", call):
             return from_the_plan(found)
     raise Failed("the workload was never started: " + "\n".join(map(str, found[-5:])))
