@@ -237,15 +237,16 @@ static int read_names(struct run_build *build, struct error *err)
     return 0;
 }
 
-/* What only makes sense on a network, the flag's name; NULL: nothing. */
+/* What only makes sense on a network, the flag's name; NULL: nothing. What pasta has too is last.
+ */
 static const char *wants_network(const struct run_flags *flags)
 {
-    return flags->publish.count         ? "-p"
-           : flags->publish_all         ? "-P"
-           : flags->ip                  ? "--ip"
+    return flags->ip                    ? "--ip"
            : flags->ip6                 ? "--ip6"
            : flags->mac_address         ? "--mac-address"
            : flags->network_alias.count ? "--network-alias"
+           : flags->publish.count       ? "-p"
+           : flags->publish_all         ? "-P"
            : flags->rate_in             ? "--network-rate-in"
            : flags->rate_out            ? "--network-rate-out"
                                         : NULL;
@@ -267,8 +268,9 @@ static int settle_network(struct run_build *build, struct error *err)
     if (read_networks(build, &list, err) < 0)
         return -EINVAL;
     enum run_place_kind kind = choices->network.kind;
-    bool ports_alone = flag && (flag[1] == 'p' || flag[1] == 'P');
-    if (flag && kind != RUN_NAMED && !(kind == RUN_PASTA && ports_alone))
+    bool of_pasta = flag && kind == RUN_PASTA &&
+                    (flag[1] == 'p' || flag[1] == 'P' || str_starts(flag, "--network-rate"));
+    if (flag && kind != RUN_NAMED && !of_pasta)
         return error_set(err, EINVAL, "%s: --network %s has nothing that it could be set on", flag,
                 build->flags->network.words[0]);
     choices->net.pasta = kind == RUN_PASTA;

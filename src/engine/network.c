@@ -24,6 +24,8 @@
 #include "sys/process.h"
 #include "sys/tap.h"
 
+#define PASTA_INTERFACE "eth0" /* inside, where its traffic is limited */
+
 /* One network that the sandbox joins. */
 struct attachment {
     struct network network;
@@ -363,6 +365,19 @@ const char *sandbox_network_pasta(struct arena *arena)
     return access("/usr/bin/pasta", X_OK) == 0 ? "/usr/bin/pasta" : NULL;
 }
 
+/* Frames of a megabit's worth would not fit into the bucket. */
+static void add_pasta_rates(struct sandbox_networks *all)
+{
+    static const char *const words[] = {"--ns-ifname", PASTA_INTERFACE, "--mtu", "1500"};
+    struct net_lease *lease = &all->pasta_lease;
+
+    lease->device = PASTA_INTERFACE;
+    lease->rate_in = all->request->rate_in;
+    lease->rate_out = all->request->rate_out;
+    for (size_t i = 0; i < ARRAY_SIZE(words) && (lease->rate_in || lease->rate_out); i++)
+        strv_add(all->arena, &all->pasta.words, words[i]);
+}
+
 /* The words of pasta(1): its address and routes as the host's, and the ports that are published,
  * none by itself. */
 static int prepare_pasta(struct sandbox_networks *all, struct error *err)
@@ -387,6 +402,7 @@ static int prepare_pasta(struct sandbox_networks *all, struct error *err)
     net_hold_release(&all->hold); /* pasta takes them itself */
     if (r < 0)
         return r;
+    add_pasta_rates(all);
     const char *const silent[] = {used[0] ? NULL : "-t", used[1] ? NULL : "-u", "-T", "-U"};
     for (size_t i = 0; i < ARRAY_SIZE(silent); i++) {
         if (!silent[i])
@@ -518,6 +534,16 @@ static void add_with_child(struct sandbox_networks *all, struct plan *plan)
         net_add_pasta(plan, &all->pasta, BECAUSE);
 }
 
+static void add_inside(struct sandbox_networks *all, struct plan *plan)
+{
+    const struct net_lease *lease = &all->pasta_lease;
+
+    for (size_t i = 0; i < all->count; i++)
+        net_add_inside(plan, &all->attached[i].interface.inside, BECAUSE);
+    if (all->pasta.program && (lease->rate_in || lease->rate_out))
+        net_add_shape_inside(plan, lease, BECAUSE);
+}
+
 int sandbox_networks_steps(
         void *data, enum container_point point, struct plan *plan, struct error *err)
 {
@@ -529,8 +555,7 @@ int sandbox_networks_steps(
     else if (point == CONTAINER_WITH_CHILD)
         add_with_child(all, plan);
     else
-        for (size_t i = 0; i < all->count; i++)
-            net_add_inside(plan, &all->attached[i].interface.inside, BECAUSE);
+        add_inside(all, plan);
     return 0;
 }
 

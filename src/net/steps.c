@@ -488,10 +488,8 @@ static int shape_undo(const struct step *step, struct plan_run *run, struct erro
     return shape_remove(sock, lease->device, err);
 }
 
-static void shape_describe(const struct step *step, struct step_text *text)
+static void describe_shape(const struct net_lease *lease, struct step_text *text)
 {
-    const struct net_lease *lease = step->args;
-
     step_call(text, "socket(AF_NETLINK, SOCK_RAW|SOCK_CLOEXEC, NETLINK_ROUTE)");
     if (lease->rate_in)
         step_call(text, "sendto(<rtnl>, RTM_NEWQDISC %s tbf rate %llu bit/s)", lease->device,
@@ -505,6 +503,11 @@ static void shape_describe(const struct step *step, struct step_text *text)
         step_call(text, "sendto(<rtnl>, RTM_NEWTFILTER %s mirred redirect to %s)", lease->device,
                 ifb);
     }
+}
+
+static void shape_describe(const struct step *step, struct step_text *text)
+{
+    describe_shape(step->args, text);
     step_why(text, "limits the sandbox's traffic from the host's side, where it cannot reach");
 }
 
@@ -514,6 +517,26 @@ static const struct step_ops shape_ops = {
 void net_add_shape(struct plan *plan, const struct net_lease *lease, const char *because)
 {
     plan_add(plan, STEP_HOST, &shape_ops, because, lease);
+}
+
+static void shape_inside_describe(const struct step *step, struct step_text *text)
+{
+    describe_shape(step->args, text);
+    step_why(text,
+            "limits the sandbox's traffic on its own interface, which is the only one that an "
+            "ordinary user has; without CAP_NET_ADMIN it cannot change that");
+}
+
+static const struct step_ops shape_inside_ops = {
+        "shape", "tc-tbf(8)", shape_apply, NULL, shape_inside_describe, NULL};
+
+void net_add_shape_inside(struct plan *plan, const struct net_lease *lease, const char *because)
+{
+    struct net_lease *mirrored = arena_memdup(plan->arena, lease, sizeof(*lease));
+
+    mirrored->rate_in = lease->rate_out;
+    mirrored->rate_out = lease->rate_in;
+    plan_add(plan, STEP_CHILD, &shape_inside_ops, because, mirrored);
 }
 
 /* ---- published ports ------------------------------------------------------------------------- */

@@ -11,6 +11,8 @@
  *   host   net_add_relay     what carries those of ::1
  *   child  net_add_inside    addresses and routes
  *
+ * or, for an ordinary user, host net_add_pasta and child net_add_shape_inside
+ *
  * What they get has to live as long as the plan's arena. Addresses have been leased before
  * (lease.h): the plan says which.
  */
@@ -60,6 +62,9 @@ int net_make_pair(const struct net_pair_args *args, int pid, struct error *err);
 
 /* Host: the lease's rates. Undo takes away what would stay. */
 void net_add_shape(struct plan *plan, const struct net_lease *lease, const char *because);
+
+/* Child: the same on the sandbox's own end, where there is no other; it goes with the sandbox. */
+void net_add_shape_inside(struct plan *plan, const struct net_lease *lease, const char *because);
 
 /* Host: the lease's ports. Undo takes the rules away. */
 struct net_ports_args {

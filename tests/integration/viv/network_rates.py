@@ -1,8 +1,10 @@
 """Limits of a sandbox's traffic, measured with iperf3."""
+import contextlib
 import json
 
 from lib import *
 from nethost import *
+from ordinary import as_them, cable, open_tun, own_files
 
 TIMEOUT = 90
 ALONE = True
@@ -11,20 +13,23 @@ IN, OUT = 40e6, 20e6
 FRAME = 1514 / 1448  # frames are limited, and iperf3 counts what is in them
 
 
-def measured(h, pid, address, port, *more):
-    """Bits a second that arrive, without the first second."""
-    server = Background("nsenter", f"--net=/proc/{pid}/ns/net", "iperf3", "-s", "-1", "-p", port,
-                        "--forceflush")
-    h.stack.enter_context(server)
+def measured(stack, inside, address, port, *more, outside=()):
+    """A client that sends to a server inside for three seconds. `inside`, `outside`: what commands
+    there begin with."""
+    server = stack.enter_context(Background(*inside, "iperf3", "-s", "-1", "-p", port, "--forceflush"))
     server.wait_for("listening")
-    client = Background("iperf3", "-c", address, "-p", port, "-t", "3", "-O", "1", "-J", *more)
-    h.stack.enter_context(client)
-    return client
+    return stack.enter_context(Background(*outside, "iperf3", "-c", address, "-p", port, "-t", "3", "-O", "1",
+                                          "-J", *more))
 
 
 def rate(client):
+    """Bits a second that arrived, without the first second."""
     equal((client.wait(60), client.err()), (0, ""))
     return json.loads(client.out())["end"]["sum_received"]["bits_per_second"]
+
+
+def inside_of(pid):
+    return ["nsenter", f"--net=/proc/{pid}/ns/net"]
 
 
 def attempts(measure, low, high):
@@ -42,9 +47,9 @@ def test_rates():
     with host() as h:
         name = h.start("--network", "bridge", "--network-rate-in", "40mbit", "--network-rate-out",
                        "20m")
-        address, pid = h.address(name), h.pid(name)
+        address, inside = h.address(name), inside_of(h.pid(name))
         for port, way, wanted in (("5201", (), IN), ("5202", ("-R",), OUT)):
-            attempts(lambda p=port, w=way: rate(measured(h, pid, address, p, *w)) * FRAME,
+            attempts(lambda p=port, w=way: rate(measured(h.stack, inside, address, p, *w)) * FRAME,
                      0.9 * wanted, 1.1 * wanted)
         free = h.start("--network", "bridge")
-        attempts(lambda: rate(measured(h, h.pid(free), h.address(free), "5203")), 2 * IN, 1e15)
+        attempts(lambda: rate(measured(h.stack, inside_of(h.pid(free)), h.address(free), "5203")), 2 * IN, 1e15)
