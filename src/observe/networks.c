@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "base/cleanup.h"
 #include "engine/connect.h"
 #include "engine/network.h"
 
@@ -135,18 +136,64 @@ static void add_docker_names(const struct network *network, struct json_object *
     json_object_object_add(into, "EnableIPv6", json_object_new_boolean(network->ipv6_enabled));
 }
 
-/* What --network takes beside the names of networks. */
-static int no_such_network(const char *name, struct error *err)
+/* What --network takes beside the names of networks, told as Docker tells it: nothing of it can be
+ * changed. */
+static const struct network builtins[] = {
+        {.name = "none",
+                .driver = "null",
+                .id = "0000000000000000000000000000000000000000000000000000000000000000"},
+        {.name = "host",
+                .driver = "host",
+                .id = "0000000000000000000000000000000000000000000000000000000000000001"},
+};
+
+/* Which of them a sandbox is on, NULL: none. Interfaces that somebody else has made count as
+ * neither. */
+static const char *builtin_of(struct engine *engine, const struct sandbox *sandbox)
 {
-    if (str_equal(name, "none"))
-        return error_set(err, ENOENT,
-                "\"none\" is no network: with it a sandbox has interfaces of its own, lo alone");
-    if (str_equal(name, "host"))
-        return error_set(err, ENOENT,
-                "\"host\" is no network of ours: with it a sandbox has the host's interfaces, "
-                "which "
-                "ip-address(8) shows");
-    return error_set(err, ENOENT, "there is no network \"%s\"; `viv network ls` lists them", name);
+    const struct sandbox_meta *meta = &sandbox->meta;
+    struct spec spec = {0};
+
+    if (engine_config(engine, sandbox, &spec, NULL) < 0)
+        return NULL;
+    for (size_t i = 0; i < meta->joins.count; i++)
+        if (str_equal(meta->joins.items[i].kind, "network"))
+            return NULL;
+    for (size_t i = 0; i < spec.linux.namespaces.count; i++) {
+        if (!str_equal(spec.linux.namespaces.items[i].type, "network"))
+            continue;
+        bool empty = str_empty(spec.linux.namespaces.items[i].path) && !meta->network.pasta &&
+                     !meta->network.joins.count;
+        return empty ? "none" : NULL;
+    }
+    return "host";
+}
+
+static int inspect_builtin(struct engine *engine, const struct network *network,
+        struct json_object **ret, struct error *err)
+{
+    struct strv names = {0};
+    const char *name;
+    int r = engine_list(engine, &names, err);
+
+    if (r < 0)
+        return r;
+    struct json_object *object = record_write(&network_record, network);
+    struct json_object *containers = json_object_new_object();
+    add_docker_names(network, object);
+    strv_foreach (name, &names) {
+        _cleanup_sandbox_ struct sandbox sandbox = {.record_fd = -1};
+        if (engine_find(engine, name, &sandbox, NULL) < 0 ||
+                (sandbox.status != SPEC_RUNNING && sandbox.status != SPEC_PAUSED) ||
+                !str_equal(builtin_of(engine, &sandbox), network->name))
+            continue;
+        struct json_object *user = json_object_new_object();
+        json_add_str(user, "name", sandbox.meta.name);
+        json_object_object_add(containers, sandbox.meta.id, user);
+    }
+    json_object_object_add(object, "containers", containers);
+    *ret = object;
+    return 0;
 }
 
 int networks_inspect(
@@ -155,10 +202,13 @@ int networks_inspect(
     _cleanup_networks_ struct networks networks = {0};
     struct network network;
     struct net_leases users = {0};
-    int r = engine_networks(engine, false, &networks, err);
 
+    for (size_t i = 0; i < ARRAY_SIZE(builtins); i++)
+        if (str_equal(builtins[i].name, name))
+            return inspect_builtin(engine, &builtins[i], ret, err);
+    int r = engine_networks(engine, false, &networks, err);
     if (r == 0 && !network_exists(&networks, name))
-        r = no_such_network(name, err);
+        r = error_set(err, ENOENT, "there is no network \"%s\"; `viv network ls` lists them", name);
     if (r == 0)
         r = network_load(&networks, name, false, engine->arena, &network, err);
     if (r == 0)

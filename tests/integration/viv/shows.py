@@ -71,8 +71,13 @@ def test_inspect_finds_other_kinds():
         equal(show("{{range .Subnets}}{{.Subnet}} {{.Gateway}}{{end}}"), "10.123.0.0/24 10.123.0.1")
         equal(show("{{.NetworkInterface}}"), show("{{.network_interface}}"))
         equal(show("{{.Labels.a}} {{len .Containers}}"), "1 0")
-        fails(b.viv("network", "inspect", "none"), 125, "lo alone")
-        fails(b.viv("network", "inspect", "host"), 125, "the host's interfaces")
+        # what is no network of ours is told too, with those that are on it
+        for kind, driver in (("none", "null"), ("host", "host")):
+            there = b.start("--network", kind, name=f"on-{kind}")
+            show = lambda text, k=kind: b.viv("network", "inspect", "-f", text, k).ok().out.strip()
+            equal(show("{{.Name}} {{.Driver}} {{.Scope}} {{len .IPAM.Config}}"), f"{kind} {driver} local 0")
+            equal(show("{{range .Containers}}{{.Name}} {{end}}"), there)
+            fails(b.viv("network", "rm", kind), 1, "there is no network")
         fails(b.viv("network", "inspect", "-f", "{{.Nome}}", network), 125, "there is no .Nome")
         b.viv("network", "rm", network).ok()
         b.viv("volume", "rm", volume).ok()
