@@ -76,6 +76,7 @@ int cli_load(struct cli *cli, int argc, char **argv, struct error *err)
 struct save_flags {
     const char *output;
     const char *format;
+    bool quiet;
 };
 
 static const struct option_row save_rows[] = {
@@ -83,6 +84,8 @@ static const struct option_row save_rows[] = {
                 "write here (standard output)"),
         OPTION(0, "format", OPTION_CHOICE, struct save_flags, format,
                 "docker-archive|oci-archive|oci-dir|docker-dir", "of the archive (docker-archive)"),
+        OPTION('q', "quiet", OPTION_FLAG, struct save_flags, quiet, NULL,
+                "understood for Podman's sake: nothing is said anyway"),
 };
 static const struct option_table save_table = OPTION_TABLE("Options", save_rows);
 static const struct option_command save_command = {.name = "viv save",

@@ -10,6 +10,8 @@
 struct commit_flags {
     struct image_change change;
     struct opt_bool pause;
+    const char *iidfile;
+    bool quiet;
 };
 
 static const struct option_row rows[] = {
@@ -21,6 +23,10 @@ static const struct option_row rows[] = {
                 "a comment in its history"),
         OPTION('p', "pause", OPTION_SWITCH, struct commit_flags, pause, NULL,
                 "freeze a running sandbox meanwhile (the default; --pause=false)"),
+        OPTION(0, "iidfile", OPTION_TEXT, struct commit_flags, iidfile, "FILE",
+                "write the id of the image here too"),
+        OPTION('q', "quiet", OPTION_FLAG, struct commit_flags, quiet, NULL,
+                "understood for Podman's sake: only the id is said anyway"),
 };
 static const struct option_table table = OPTION_TABLE("Options", rows);
 static const struct option_command command = {.name = "viv commit",
@@ -151,6 +157,8 @@ int cli_commit(struct cli *cli, int argc, char **argv, struct error *err)
         r = describe_run(&engine, &sandbox, config, err);
     if (r == 0)
         r = commit(&engine, &sandbox, &flags, id, err);
+    if (r == 0)
+        r = registry_write_id("--iidfile", flags.iidfile, id, err);
     if (r == 0)
         printf("%s\n", id);
     return r;

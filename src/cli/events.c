@@ -7,7 +7,7 @@
 struct events_flags {
     const char *since, *until, *format;
     struct strv filter;
-    bool no_stream;
+    bool no_stream, no_trunc;
 };
 
 static const struct option_row events_rows[] = {
@@ -20,6 +20,8 @@ static const struct option_row events_rows[] = {
                 "json, or a template for each line"),
         OPTION(0, "no-stream", OPTION_FLAG, struct events_flags, no_stream, NULL,
                 "what has been, and no more"),
+        OPTION(0, "no-trunc", OPTION_FLAG, struct events_flags, no_trunc, NULL,
+                "understood for Podman's sake: ids are whole anyway"),
 };
 static const struct option_table events_table = OPTION_TABLE("Options", events_rows);
 static const struct option_command events_command = {.name = "viv events",

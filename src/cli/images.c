@@ -27,6 +27,8 @@ static const struct option_row images_rows[] = {
                 "with the digests of the manifests"),
         OPTION('f', "filter", OPTION_LIST, struct images_flags, choice.filters, "KEY=VALUE",
                 "dangling=, reference=, label=, before= or since="),
+        OPTION(0, "noheading", OPTION_FLAG, struct images_flags, choice.no_heading, NULL,
+                "no line of headings"),
         OPTION(0, "format", OPTION_TEXT, struct images_flags, choice.format, "FORMAT",
                 "json, \"table TEMPLATE\", or a template for each line"),
 };

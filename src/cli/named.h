@@ -10,6 +10,8 @@
     OPTION('q', "quiet", OPTION_FLAG, struct named_choice, quiet, NULL, "names only"),             \
             OPTION('f', "filter", OPTION_LIST, struct named_choice, filters, "KEY=VALUE",          \
                     "only those with this " filters_),                                             \
+            OPTION(0, "noheading", OPTION_FLAG, struct named_choice, no_heading, NULL,             \
+                    "no line of headings"),                                                        \
             OPTION(0, "format", OPTION_TEXT, struct named_choice, format, "FORMAT",                \
                     "json, \"table TEMPLATE\", or a template for each line")
 

@@ -10,6 +10,7 @@
 #include "base/buf.h"
 #include "base/cleanup.h"
 #include "base/io.h"
+#include "image/platform.h"
 #include "observe/style.h"
 #include "observe/table.h"
 
@@ -66,7 +67,7 @@ int registry_open(struct cli *cli, const struct registry_flags *flags, struct en
 
 struct pull_flags {
     struct registry_flags registry;
-    const char *platform;
+    const char *platform, *os, *arch, *variant;
     const char *policy;
 };
 
@@ -75,6 +76,10 @@ static const struct option_row pull_rows[] = {
                 "no progress; the id all the same"),
         OPTION(0, "platform", OPTION_TEXT, struct pull_flags, platform, "OS/ARCH[/VARIANT]",
                 "of a list of images, this one (this machine's)"),
+        OPTION(0, "os", OPTION_TEXT, struct pull_flags, os, "OS",
+                "the platform in parts: its operating system"),
+        OPTION(0, "arch", OPTION_TEXT, struct pull_flags, arch, "ARCH", "its processor: arm64"),
+        OPTION(0, "variant", OPTION_TEXT, struct pull_flags, variant, "VARIANT", "of that: v7"),
         OPTION(0, "policy", OPTION_CHOICE, struct pull_flags, policy, "always|missing|never|newer",
                 "when the image is there already (always)"),
 };
@@ -101,6 +106,25 @@ static enum image_pull_policy policy_of(const char *word)
         if (str_equal(words[i], word))
             return (enum image_pull_policy)i;
     return IMAGE_PULL_ALWAYS;
+}
+
+/* One word of --os, --arch and --variant; what is not said is this machine's. */
+static int settle_platform(struct cli *cli, struct pull_flags *flags, struct error *err)
+{
+    struct platform own;
+
+    if (!flags->os && !flags->arch && !flags->variant)
+        return 0;
+    int r = platform_parse(NULL, cli->arena, &own, err);
+    if (r < 0)
+        return r;
+    if (flags->platform)
+        return error_set(
+                err, EINVAL, "--platform says it already, without --os, --arch or --variant");
+    flags->platform = arena_printf(cli->arena, "%s/%s%s%s", flags->os ? flags->os : own.os,
+            flags->arch ? flags->arch : own.architecture, flags->variant ? "/" : "",
+            flags->variant ? flags->variant : "");
+    return 0;
 }
 
 static int pull_one(struct cli *cli, struct image_store *store, const struct pull_flags *flags,
@@ -131,7 +155,9 @@ int cli_pull(struct cli *cli, int argc, char **argv, struct error *err)
 
     if (r != 0)
         return r < 0 ? r : 0;
-    r = registry_open(cli, &flags.registry, &engine, &store, err);
+    r = settle_platform(cli, &flags, err);
+    if (r == 0)
+        r = registry_open(cli, &flags.registry, &engine, &store, err);
     strv_foreach (name, &names) {
         if (r == 0)
             r = pull_one(cli, store, &flags, name, err);
@@ -166,12 +192,12 @@ static const struct option_command push_command = {.name = "viv push",
         .most = 2,
         .tables = {&push_table, &registry_table}};
 
-static int write_digest(const char *path, const char *digest, struct error *err)
+int registry_write_id(const char *flag, const char *path, const char *id, struct error *err)
 {
     if (!path)
         return 0;
-    int r = io_replace_file_at(AT_FDCWD, path, digest, strlen(digest), 0644, false);
-    return r < 0 ? error_sys(err, -r, "--digestfile %s", path) : 0;
+    int r = io_replace_file_at(AT_FDCWD, path, id, strlen(id), 0644, false);
+    return r < 0 ? error_sys(err, -r, "%s %s", flag, path) : 0;
 }
 
 int cli_push(struct cli *cli, int argc, char **argv, struct error *err)
@@ -197,7 +223,7 @@ int cli_push(struct cli *cli, int argc, char **argv, struct error *err)
                 digest, err);
     progress_end(&progress);
     if (r == 0)
-        r = write_digest(flags.digestfile, digest, err);
+        r = registry_write_id("--digestfile", flags.digestfile, digest, err);
     if (r == 0)
         printf("%s\n", digest);
     return r;

@@ -20,6 +20,9 @@ extern const struct option_table registry_table;
 int registry_access(struct cli *cli, const struct registry_flags *flags, struct progress *progress,
         struct image_access *ret, struct error *err);
 
+/* Writes an id or digest to the file that `flag` names; a path of NULL is fine. */
+int registry_write_id(const char *flag, const char *path, const char *id, struct error *err);
+
 /* The engine, and its store of images, opened with these flags (NULL: none). */
 int registry_open(struct cli *cli, const struct registry_flags *flags, struct engine *engine,
         struct image_store **ret, struct error *err);

@@ -265,8 +265,9 @@ static void add_rows(const struct images_filter *filter, const struct image_info
 int images_print(
         struct image_store *store, const struct images_choice *choice, FILE *out, struct error *err)
 {
-    const struct format_list list = {
-            choice->digests ? images_with_digests : images_usual, images_names};
+    const struct format_list list = {.usual = choice->digests ? images_with_digests : images_usual,
+            .names = images_names,
+            .no_heading = choice->no_heading};
     _cleanup_arena_ struct arena arena = {0};
     _cleanup_json_ struct json_object *rows = json_object_new_array();
     struct images_filter filter = {

@@ -9,6 +9,7 @@
 struct images_choice {
     bool quiet; /* ids only */
     bool no_trunc;
+    bool no_heading;       /* the rows of the table alone */
     bool digests;          /* a column for them */
     const char *format;    /* as observe/format.h has it; NULL: the usual table */
     struct strv filters;   /* "dangling=", "reference=", "label=", "before=", "since=" */

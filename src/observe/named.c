@@ -117,5 +117,7 @@ int named_print(struct engine *engine, const struct named_kind *kind,
         return format_each(engine->arena, "{{.Name}}", rows, out, err);
     if (kind->whole && str_equal(choice->format, "json"))
         widen(engine, kind, rows);
-    return format_print(engine->arena, choice->format, &kind->list, rows, out, err);
+    struct format_list list = kind->list;
+    list.no_heading = choice->no_heading;
+    return format_print(engine->arena, choice->format, &list, rows, out, err);
 }

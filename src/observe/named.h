@@ -29,6 +29,7 @@ struct named_kind {
 
 struct named_choice {
     bool quiet;         /* names only */
+    bool no_heading;    /* the rows of the table alone */
     const char *format; /* see format.h */
     struct strv filters;
 };

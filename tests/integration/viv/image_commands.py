@@ -155,7 +155,9 @@ def test_commit_records_what_ran():
         "ExposedPorts": {"80/tcp": {}}})
     with box() as b:
         b.viv("run", "--name", "same", *b.flags("base:1")).ok()
-        b.viv("commit", "same", "same:1").ok()
+        told = b.viv("commit", "-q", "--iidfile", work() / "id", "same", "same:1").ok().out.strip()
+        equal((work() / "id").read_text(), told)
+        equal(len(b.viv("images", "--noheading", "same").ok().lines()), 1)
         was, found = config_of(b, "base:1"), config_of(b, "same:1")
         equal(sorted(found.pop("Env")), sorted(was.pop("Env")))
         equal({**was, "StopSignal": None}, {**found, "StopSignal": None})

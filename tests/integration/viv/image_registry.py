@@ -223,7 +223,9 @@ def test_bad_input():
             check(done.err.startswith("viv: ") and done.err.count("\n") == 1, str(done))
             b.nothing_kept()
         fails(b.viv("pull", "--platform", "plan9", f"{host}/lib/bb:1"), 125, "plan9")
+        b.viv("pull", "-q", "--arch", "arm64", f"{host}/arm:1").ok()
         b.viv("pull", "-q", "--platform", "linux/arm64", f"{host}/arm:1").ok()
+        fails(b.viv("pull", "--os", "plan9", "--platform", "linux/arm64", f"{host}/arm:1"), 125, "--platform says it")
         equal(b.viv("inspect", "-f", "{{.Architecture}}", f"{host}/arm:1").ok().out, "arm64\n")
         fails(b.run("--pull", "never", "--platform", "linux/amd64", f"{host}/arm:1", "true"), 125)
 

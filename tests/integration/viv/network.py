@@ -346,6 +346,7 @@ def test_what_nobody_is_on_goes():
             h.viv("network", "create", "--label", label, name).ok()
         on = h.start("--network", "used")
         equal(h.viv("network", "ls", "-q", "--filter", "label=keep=1", "--filter", "name=pl").ok().out, "plain\n")
+        equal(len(h.viv("network", "ls", "--noheading").ok().lines()), 3)
         fails(h.viv("network", "prune", "--filter", "colour=red"), 125, "--filter colour=red: write name=TEXT")
         equal(h.viv("network", "prune", "-f", "--filter", "label=keep=0").ok().lines(), ["marked"])
         equal(h.viv("network", "prune").ok().lines(), ["plain"])
