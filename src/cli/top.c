@@ -6,8 +6,10 @@ int cli_top(struct cli *cli, int argc, char **argv, struct error *err)
 {
     static const struct option_command command = {.name = "viv top",
             .usage = "SANDBOX [COLUMN…|PS-OPTIONS]",
-            .about = "Lists the processes of a sandbox, as the host sees them: in the columns that "
-                     "are named, as ps(1) calls them, or as -ef, aux and -o COLUMN,… choose them.",
+            .about = "Lists the processes of a sandbox, as the host sees them, or a machine's "
+                     "guest: "
+                     "in the columns that are named, as ps(1) calls them, or as -ef, aux and "
+                     "-o COLUMN,… choose them.",
             .order = OPTIONS_FIRST,
             .least = 1,
             .most = SIZE_MAX};

@@ -19,7 +19,7 @@
 
 #define PROGRAM "viv-vmm"
 #define REPORT_MAX 8192
-#define OPENED_MAX 64 /* a machine has fewer devices */
+#define OPENED_MAX 256
 #define NAMESPACES                                                                                 \
     (uint64_t)(CLONE_NEWNS | CLONE_NEWPID | CLONE_NEWNET | CLONE_NEWIPC | CLONE_NEWUTS |           \
                CLONE_NEWCGROUP)
@@ -29,7 +29,7 @@ struct inherited {
     struct proto_machine wanted; /* the description as it is sent */
     struct proto_cage cage;
     int description, report, control, user_namespace;
-    int opened[OPENED_MAX]; /* taps and folders */
+    int opened[OPENED_MAX]; /* taps, folders and files */
     size_t opened_count;
 };
 
@@ -50,7 +50,7 @@ static int note_opened(struct inherited *given, int fd, struct opt_i64 *into, st
     if (given->opened_count == OPENED_MAX) {
         close(fd);
         return error_set(
-                err, ENOSPC, "more than %d devices; a machine has no room for them", OPENED_MAX);
+                err, ENOSPC, "a machine is given %d taps, folders and files at most", OPENED_MAX);
     }
     given->opened[given->opened_count++] = fd;
     *into = (struct opt_i64){true, fd};
@@ -80,17 +80,17 @@ static int attach_taps(struct arena *arena, struct inherited *given, struct erro
     return r;
 }
 
-/* A mount of the folder that nobody else sees, through viv-vmm's ids: what is root's on the disk is
- * its first id's there. */
-static int mount_folder(const struct proto_share *share, int user_namespace, struct error *err)
+/* A mount of a folder or file that nobody else sees, through viv-vmm's ids: what is root's on the
+ * disk is its first id's there. */
+static int mount_shared(const char *path, bool read_only, int user_namespace, struct error *err)
 {
     struct mount_attr attributes = {.attr_set = MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV};
-    _cleanup_close_ int fd = sys_open_tree(
-            AT_FDCWD, share->folder.path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE);
+    _cleanup_close_ int fd =
+            sys_open_tree(AT_FDCWD, path, OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE);
 
     if (fd < 0)
-        return error_sys(err, -fd, "open the shared folder %s", share->folder.path);
-    if (share->read_only)
+        return error_sys(err, -fd, "open %s, which is to be shared", path);
+    if (read_only)
         attributes.attr_set |= MOUNT_ATTR_RDONLY;
     if (user_namespace >= 0) {
         attributes.attr_set |= MOUNT_ATTR_IDMAP;
@@ -98,66 +98,107 @@ static int mount_folder(const struct proto_share *share, int user_namespace, str
     }
     int r = sys_mount_setattr(fd, "", AT_EMPTY_PATH | AT_RECURSIVE, &attributes);
     if (r < 0)
-        return error_sys(err, -r, "mount_setattr of %s", share->folder.path);
+        return error_sys(err, -r, "mount_setattr of %s", path);
     return take_fd(&fd);
 }
 
-static int mount_folders(
+static int give_shared(struct inherited *given, struct proto_file *file, bool read_only,
+        int user_namespace, struct error *err)
+{
+    if (!file->path || file->fd.set)
+        return 0;
+    int fd = mount_shared(file->path, read_only, user_namespace, err);
+    return fd < 0 ? fd : note_opened(given, fd, &file->fd, err);
+}
+
+static int give_share(
+        struct inherited *given, struct proto_share *share, int user_namespace, struct error *err)
+{
+    int r = give_shared(given, &share->folder, share->read_only, user_namespace, err);
+
+    for (size_t i = 0; r == 0 && i < share->files.count; i++)
+        r = give_shared(given, &share->files.items[i].file, share->files.items[i].read_only,
+                user_namespace, err);
+    return r;
+}
+
+static int give_shares(
         struct inherited *given, struct proto_share *shares, int user_namespace, struct error *err)
 {
     size_t before = given->opened_count;
     int r = 0;
 
-    for (size_t i = 0; r == 0 && i < given->wanted.shares.count; i++) {
-        if (!shares[i].folder.path || shares[i].folder.fd.set)
-            continue;
-        int fd = mount_folder(&shares[i], user_namespace, err);
-        r = fd < 0 ? fd : note_opened(given, fd, &shares[i].folder.fd, err);
-    }
+    for (size_t i = 0; r == 0 && i < given->wanted.shares.count; i++)
+        r = give_share(given, &shares[i], user_namespace, err);
     while (r < 0 && given->opened_count > before)
         close(given->opened[--given->opened_count]);
     return r;
 }
 
+static struct proto_share *copy_shares(
+        struct arena *arena, const struct proto_share *shares, size_t count)
+{
+    struct proto_share *copies = arena_memdup(arena, shares, count * sizeof(*shares));
+
+    for (size_t i = 0; i < count; i++)
+        copies[i].files.items = arena_memdup(arena, shares[i].files.items,
+                shares[i].files.count * sizeof(*shares[i].files.items));
+    return copies;
+}
+
 /* Where a file system cannot be seen through other ids, viv-vmm has to keep the host's, with no
  * rights but those over files, on the threads of the folders alone. */
-static int share_folders(struct arena *arena, struct inherited *given, struct error *err)
+static int open_shares(struct arena *arena, struct inherited *given, struct error *err)
 {
     struct proto_machine *wanted = &given->wanted;
-    size_t size = wanted->shares.count * sizeof(*wanted->shares.items);
-    struct proto_share *given_shares = wanted->shares.items;
+    const struct proto_share *given_shares = wanted->shares.items;
+    size_t count = wanted->shares.count;
     struct error mapped = ERROR_NONE;
 
-    if (!size)
+    if (!count)
         return 0;
-    wanted->shares.items = arena_memdup(arena, given_shares, size);
-    if (mount_folders(given, wanted->shares.items, given->user_namespace, &mapped) == 0)
+    wanted->shares.items = copy_shares(arena, given_shares, count);
+    if (give_shares(given, wanted->shares.items, given->user_namespace, &mapped) == 0)
         return 0;
     cleanup_close(&given->user_namespace);
     given->cage.user_namespace.set = false;
-    wanted->shares.items = arena_memdup(arena, given_shares, size);
-    return mount_folders(given, wanted->shares.items, -1, err);
+    wanted->shares.items = copy_shares(arena, given_shares, count);
+    return give_shares(given, wanted->shares.items, -1, err);
 }
 
 /* Root: ids out of a range that nobody else has, in a user namespace that viv-vmm joins once it has
  * opened everything with root's rights. */
-static int prepare_cage(struct arena *arena, const struct engine_machine_config *config,
-        struct inherited *given, struct error *err)
+static int prepare_ids(
+        struct arena *arena, uint32_t id_first, struct inherited *given, struct error *err)
 {
-    struct id_map map = {0, config->id_first, IDRANGE_SIZE};
+    struct id_map map = {0, id_first, IDRANGE_SIZE};
     struct id_maps maps = {&map, 1};
 
+    given->user_namespace = sys_userns_new(&maps, &maps, err);
+    if (given->user_namespace < 0)
+        return given->user_namespace;
+    given->cage.user_namespace = (struct opt_i64){true, given->user_namespace};
+    return open_shares(arena, given, err);
+}
+
+static int prepare_cage(struct arena *arena, const struct engine_machine_config *config,
+        struct engine_machine *machine, struct inherited *given, struct error *err)
+{
     int r = attach_taps(arena, given, err);
+
     if (r < 0 || (geteuid() == 0 && !config->id_first))
         return r;
     given->wanted.cage = &given->cage;
     if (geteuid() != 0)
         return 0;
-    given->user_namespace = sys_userns_new(&maps, &maps, err);
-    if (given->user_namespace < 0)
-        return given->user_namespace;
-    given->cage.user_namespace = (struct opt_i64){true, given->user_namespace};
-    return share_folders(arena, given, err);
+    r = prepare_ids(arena, config->id_first, given, err);
+    if (r != -EPERM)
+        return r;
+    /* root of a container, say, who may have no namespaces and mounts */
+    machine->refused = true;
+    given->wanted.cage = NULL;
+    given->wanted.shares = config->description->shares;
+    return 0;
 }
 
 static int write_map(const char *file, const char *text)
@@ -220,7 +261,7 @@ static int prepare(struct arena *arena, const struct engine_machine_config *conf
         struct engine_machine *machine, struct inherited *given, struct error *err)
 {
     given->wanted = *config->description;
-    int r = prepare_cage(arena, config, given, err);
+    int r = prepare_cage(arena, config, machine, given, err);
 
     if (r == 0)
         r = make_report(machine, given, err);

@@ -16,6 +16,7 @@
 
 #define VM_NETWORKS_MAX 8
 #define VM_UPPER_TAG "upper"      /* the share of the root's changes */
+#define VM_FILES_TAG "files"      /* the share of single files */
 #define VM_SOCKET "vsock.sock"    /* in the sandbox's folder: leads to the agent */
 #define VM_CONTROL "control.sock" /* beside it: leads to viv-vmm, see proto/control.h */
 
@@ -46,10 +47,12 @@ struct vm_config {
     int status_fd;                     /* where the end is written to (agent_exit); -1: nowhere */
 };
 
-/* A file of the host that the guest is given the content of. */
+/* A file of the host that is shared: one, however often it is mounted. */
 struct vm_file {
     const char *source;
-    const char *path; /* in the guest */
+    dev_t dev; /* both 0: it is yet to be made */
+    ino_t ino;
+    bool read_only; /* everywhere */
 };
 
 /* What a machine's plan is made of. */
@@ -74,6 +77,7 @@ struct vm {
     int uncaged_slot; /* an event: viv-vmm is in no sandbox of its own */
     int template_slot, tap_slots[VM_NETWORKS_MAX];
     bool greeted, sent;
+    bool uncaged; /* known once it has greeted */
     struct container_gate gate;
 };
 

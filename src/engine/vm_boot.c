@@ -95,7 +95,8 @@ static void tell_uncaged(struct vm *vm, struct plan_run *run)
 {
     eventfd_t count;
 
-    if (eventfd_read(run->fds[vm->uncaged_slot], &count) == 0)
+    vm->uncaged = eventfd_read(run->fds[vm->uncaged_slot], &count) == 0;
+    if (vm->uncaged)
         strv_add(vm->arena, &vm->making->built.warnings, ENGINE_MACHINE_UNCAGED);
     cleanup_close(&run->fds[vm->uncaged_slot]);
 }

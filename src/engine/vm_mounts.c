@@ -13,6 +13,11 @@ static bool is_bind(const struct spec_mount *mount)
            strv_contains(&mount->options, "rbind");
 }
 
+static const char *file_path(struct arena *arena, size_t number)
+{
+    return arena_printf(arena, CONTAINER_GUEST_SHARES "/" VM_FILES_TAG "/%zu", number);
+}
+
 static bool asks_for_idmap(const char *word)
 {
     return str_equal(word, "idmap") || str_equal(word, "ridmap");
@@ -66,6 +71,11 @@ static void become_tmpfs(struct arena *arena, struct spec_mount *mount)
     mount->options = options;
 }
 
+static bool is_read_only(const struct spec_mount *mount)
+{
+    return strv_contains(&mount->options, "ro") || strv_contains(&mount->options, "rro");
+}
+
 static void become_share(struct vm *vm, struct spec_mount *mount)
 {
     struct proto_share *share = RECORD_APPEND(vm->arena, &vm->machine.shares);
@@ -73,18 +83,44 @@ static void become_share(struct vm *vm, struct spec_mount *mount)
 
     share->tag = arena_printf(vm->arena, "viv%zu", number);
     share->folder.path = mount->source;
-    share->read_only =
-            strv_contains(&mount->options, "ro") || strv_contains(&mount->options, "rro");
+    share->read_only = is_read_only(mount);
     mount->source = arena_printf(vm->arena, CONTAINER_GUEST_SHARES "/%zu", number);
 }
 
-static void become_file(struct vm *vm, struct spec_mount *mount)
+/* The guest's kernel knows a file by one name, which is by one mount. */
+static size_t find_file(const struct vm *vm, const struct stat *status)
 {
-    struct vm_file *file = RECORD_APPEND(vm->arena, &vm->files);
+    size_t i = 0;
 
-    file->source = mount->source;
-    file->path = arena_printf(vm->arena, CONTAINER_GUEST_SHARES "/file%zu", vm->files.count - 1);
-    mount->source = file->path;
+    while (i < vm->files.count && (!status->st_ino || vm->files.items[i].ino != status->st_ino ||
+                                          vm->files.items[i].dev != status->st_dev))
+        i++;
+    return i;
+}
+
+static void become_file(struct vm *vm, struct spec_mount *mount, const struct stat *status)
+{
+    size_t number = find_file(vm, status);
+
+    if (number == vm->files.count) {
+        struct vm_file *file = RECORD_APPEND(vm->arena, &vm->files);
+        *file = (struct vm_file){mount->source, status->st_dev, status->st_ino, true};
+    }
+    vm->files.items[number].read_only &= is_read_only(mount);
+    mount->source = file_path(vm->arena, number);
+}
+
+static void share_files(struct vm *vm)
+{
+    if (!vm->files.count)
+        return;
+    struct proto_share *share = RECORD_APPEND(vm->arena, &vm->machine.shares);
+    *share = (struct proto_share){.tag = VM_FILES_TAG, .cache = "fresh"};
+    for (size_t i = 0; i < vm->files.count; i++) {
+        struct proto_shared_file *file = RECORD_APPEND(vm->arena, &share->files);
+        file->file.path = vm->files.items[i].source;
+        file->read_only = vm->files.items[i].read_only;
+    }
 }
 
 static int translate(struct vm *vm, size_t index, struct spec_mount *mount, struct error *err)
@@ -99,8 +135,8 @@ static int translate(struct vm *vm, size_t index, struct spec_mount *mount, stru
     if (stat(mount->source, &found) < 0) {
         if (errno != ENOENT || !vm->config->networks)
             return error_sys(err, errno, "/mounts/%zu: %s", index, mount->source);
-        found.st_mode = S_IFREG; /* a file of the networks', which a step is yet to write */
-        found.st_size = 0;
+        /* a file of the networks', which a step is yet to write */
+        found = (struct stat){.st_mode = S_IFREG};
     }
     if (str_equal(mount->destination, "/dev/shm"))
         become_tmpfs(vm->arena, mount);
@@ -112,12 +148,8 @@ static int translate(struct vm *vm, size_t index, struct spec_mount *mount, stru
                 "and "
                 "sockets do not reach into it",
                 index, mount->source);
-    else if ((size_t)found.st_size > VM_FILE_MAX)
-        return error_set(err, EFBIG,
-                "/mounts/%zu: %s has more than %zu bytes: share the folder that it is in instead",
-                index, mount->source, VM_FILE_MAX);
     else
-        become_file(vm, mount);
+        become_file(vm, mount, &found);
     return 0;
 }
 
@@ -131,11 +163,12 @@ int vm_translate_mounts(struct vm *vm, struct error *err)
         if (r < 0)
             return r;
     }
+    share_files(vm);
     return 0;
 }
 
-static int send_file(
-        struct arena *arena, const struct vm_file *from, struct agent_file *into, struct error *err)
+static int send_file(struct arena *arena, const struct vm_file *from, const char *path,
+        struct agent_file *into, struct error *err)
 {
     _cleanup_buf_ struct buf text = {.max = VM_FILE_MAX};
     _cleanup_close_ int fd = open(from->source, O_RDONLY | O_CLOEXEC);
@@ -143,11 +176,16 @@ static int send_file(
 
     if (fd < 0 || fstat(fd, &found) < 0)
         return error_sys(err, errno, "open %s", from->source);
+    if ((size_t)found.st_size > VM_FILE_MAX)
+        return error_set(err, EFBIG,
+                "%s has more than %zu bytes, and viv-vmm cannot have mounts of its own on this "
+                "host: share the folder that it is in instead",
+                from->source, VM_FILE_MAX);
     int r = io_read_fd(fd, &text);
     if (r < 0)
         return error_sys(err, -r, "read %s", from->source);
     *into = (struct agent_file){
-            .path = from->path,
+            .path = path,
             .data = agent_hex(arena, text.data, text.length),
             .mode = found.st_mode & 07777,
             .uid = found.st_uid,
@@ -156,10 +194,22 @@ static int send_file(
     return 0;
 }
 
+static int send_files(
+        struct vm *vm, struct arena *arena, struct agent_create *into, struct error *err)
+{
+    int r = 0;
+
+    into->files.items = arena_new_array(arena, struct agent_file, vm->files.count);
+    into->files.count = vm->files.count;
+    for (size_t i = 0; i < vm->files.count && r == 0; i++)
+        r = send_file(arena, &vm->files.items[i], file_path(arena, i), &into->files.items[i], err);
+    return r;
+}
+
 int vm_send_mounts(struct vm *vm, struct arena *arena, struct agent_create *into, struct error *err)
 {
-    size_t shares = vm->machine.shares.count - (vm->config->upper ? 1 : 0);
-    int r = 0;
+    bool send = vm->uncaged && vm->files.count;
+    size_t shares = vm->machine.shares.count - (vm->config->upper ? 1 : 0) - (send ? 1 : 0);
 
     into->shares.items = arena_new_array(arena, struct agent_share, shares);
     into->shares.count = shares;
@@ -167,13 +217,10 @@ int vm_send_mounts(struct vm *vm, struct arena *arena, struct agent_create *into
         const struct proto_share *share = &vm->machine.shares.items[i];
         into->shares.items[i] = (struct agent_share){
                 .tag = share->tag,
-                .path = arena_printf(arena, CONTAINER_GUEST_SHARES "/%zu", i),
+                .path = share->files.count ? CONTAINER_GUEST_SHARES "/" VM_FILES_TAG
+                                           : arena_printf(arena, CONTAINER_GUEST_SHARES "/%zu", i),
                 .read_only = share->read_only,
         };
     }
-    into->files.items = arena_new_array(arena, struct agent_file, vm->files.count);
-    into->files.count = vm->files.count;
-    for (size_t i = 0; i < vm->files.count && r == 0; i++)
-        r = send_file(arena, &vm->files.items[i], &into->files.items[i], err);
-    return r;
+    return send ? send_files(vm, arena, into, err) : 0;
 }

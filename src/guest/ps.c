@@ -3,6 +3,8 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <sys/stat.h>
+#include <time.h>
+#include <unistd.h>
 
 #include "base/io.h"
 #include "cgroup/group.h"
@@ -30,10 +32,19 @@ static void read_command(pid_t pid, struct json_object *into)
     json_add_str(into, "command", text);
 }
 
+/* Seconds, of a process that was started so many ticks after the kernel. */
+static int64_t age_of(unsigned long long start)
+{
+    struct timespec up;
+
+    clock_gettime(CLOCK_BOOTTIME, &up);
+    return up.tv_sec - (int64_t)(start / (unsigned long long)sysconf(_SC_CLK_TCK));
+}
+
 static void add_process(pid_t pid, struct json_object *list)
 {
-    char path[64], stat_text[1024];
-    unsigned long user_ticks = 0, system_ticks = 0;
+    char path[64], stat_text[1024], name[64];
+    unsigned long long start = 0;
     struct stat owner = {0};
     int parent = 0;
 
@@ -44,15 +55,22 @@ static void add_process(pid_t pid, struct json_object *list)
     if (io_read_small_at(AT_FDCWD, path, stat_text, sizeof(stat_text)) < 0)
         return;
     const char *behind = strrchr(stat_text, ')'); /* the name may hold anything */
-    if (!behind || sscanf(behind, ") %*c %d %*d %*d %*d %*d %*u %*u %*u %*u %*u %lu %lu", &parent,
-                           &user_ticks, &system_ticks) != 3)
+    if (!behind ||
+            sscanf(behind,
+                    ") %*c %d %*d %*d %*d %*d %*u %*u %*u %*u %*u %*u %*u %*d %*d %*d %*d %*d %llu",
+                    &parent, &start) != 2)
+        return;
+    snprintf(path, sizeof(path), "/proc/%d/comm", pid);
+    if (io_read_small_at(AT_FDCWD, path, name, sizeof(name)) < 0)
         return;
     struct json_object *object = json_object_new_object();
     json_object_object_add(object, "pid", json_object_new_int(pid));
     json_object_object_add(object, "ppid", json_object_new_int(parent));
     json_object_object_add(object, "user", json_object_new_int64(owner.st_uid));
-    json_object_object_add(
-            object, "ticks", json_object_new_int64((int64_t)(user_ticks + system_ticks)));
+    json_object_object_add(object, "group", json_object_new_int64(owner.st_gid));
+    json_object_object_add(object, "age", json_object_new_int64(age_of(start)));
+    json_add_str(object, "name", name);
+    json_add_str(object, "stat", stat_text);
     read_command(pid, object);
     json_object_array_add(list, object);
 }

@@ -123,7 +123,9 @@ int guest_write_file(const struct agent_file *file, struct error *err)
     int r = check_place(file->path, err);
 
     if (r == 0)
-        r = make_folder(CONTAINER_GUEST_SHARES, err);
+        r = make_folder(
+                arena_strndup(&arena, file->path, (size_t)(strrchr(file->path, '/') - file->path)),
+                err);
     if (r < 0)
         return r;
     if (file->data && agent_unhex(&arena, file->data, &data, &length) < 0)

@@ -14,17 +14,10 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "sys/allowlist.h"
 #include "sys/creds.h"
 #include "sys/filter.h"
 #include "sys/process.h"
-
-#if defined(__x86_64__)
-#define CAGE_ARCH AUDIT_ARCH_X86_64
-#elif defined(__aarch64__)
-#define CAGE_ARCH AUDIT_ARCH_AARCH64
-#else
-#error "the architecture's number for seccomp is missing here"
-#endif
 
 /* --- Landlock ----------------------------------------------------------------------------------
  */
@@ -215,91 +208,60 @@ static const int network_calls[] = {
 #endif
 };
 
-#define CODE_MAX 512
-
-struct code {
-    struct sock_filter lines[CODE_MAX];
-    unsigned short count;
-};
-
-static void add(struct code *code, uint16_t what, uint32_t k, uint8_t yes, uint8_t no)
-{
-    if (code->count < CODE_MAX)
-        code->lines[code->count++] = (struct sock_filter){what, yes, no, k};
-}
-
-static void add_calls(struct code *code, const int *calls, size_t count)
-{
-    for (size_t i = 0; i < count; i++) {
-        add(code, BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)calls[i], 0, 1);
-        add(code, BPF_RET | BPF_K, SECCOMP_RET_ALLOW, 0, 0);
-    }
-}
-
-static void add_load_argument(struct code *code, size_t index)
-{
-    size_t offset = offsetof(struct seccomp_data, args) + index * sizeof(uint64_t);
-
-    add(code, BPF_LD | BPF_W | BPF_ABS, (uint32_t)offset, 0, 0);
-}
-
 /* Threads, but no processes. */
-static void add_thread_rule(struct code *code)
+static void add_thread_rule(struct allowlist *list)
 {
-    add(code, BPF_JMP | BPF_JEQ | BPF_K, SYS_clone3, 0, 1);
-    add(code, BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSYS, 0, 0); /* libc falls back to clone */
-    add(code, BPF_JMP | BPF_JEQ | BPF_K, SYS_clone, 0, 4);
-    add_load_argument(code, 0);
-    add(code, BPF_JMP | BPF_JSET | BPF_K, CLONE_THREAD, 0, 1);
-    add(code, BPF_RET | BPF_K, SECCOMP_RET_ALLOW, 0, 0);
-    add(code, BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM, 0, 0);
+    allowlist_add(list, BPF_JMP | BPF_JEQ | BPF_K, SYS_clone3, 0, 1);
+    allowlist_add(
+            list, BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSYS, 0, 0); /* libc falls back to clone */
+    allowlist_add(list, BPF_JMP | BPF_JEQ | BPF_K, SYS_clone, 0, 4);
+    allowlist_load_argument(list, 0);
+    allowlist_add(list, BPF_JMP | BPF_JSET | BPF_K, CLONE_THREAD, 0, 1);
+    allowlist_add(list, BPF_RET | BPF_K, SECCOMP_RET_ALLOW, 0, 0);
+    allowlist_add(list, BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM, 0, 0);
 }
 
 /* Only the families that names and registries are reached by. No AF_UNIX: services that trust the
  * user by its id listen there, and name look-ups do without theirs. */
-static void add_socket_rule(struct code *code)
+static void add_socket_rule(struct allowlist *list)
 {
     static const uint32_t families[] = {AF_INET, AF_INET6, AF_NETLINK};
     uint8_t rest = 2 + 2 * ARRAY_SIZE(families);
 
-    add(code, BPF_JMP | BPF_JEQ | BPF_K, SYS_socket, 0, rest);
-    add_load_argument(code, 0);
+    allowlist_add(list, BPF_JMP | BPF_JEQ | BPF_K, SYS_socket, 0, rest);
+    allowlist_load_argument(list, 0);
     for (size_t i = 0; i < ARRAY_SIZE(families); i++) {
-        add(code, BPF_JMP | BPF_JEQ | BPF_K, families[i], 0, 1);
-        add(code, BPF_RET | BPF_K, SECCOMP_RET_ALLOW, 0, 0);
+        allowlist_add(list, BPF_JMP | BPF_JEQ | BPF_K, families[i], 0, 1);
+        allowlist_add(list, BPF_RET | BPF_K, SECCOMP_RET_ALLOW, 0, 0);
     }
-    add(code, BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EAFNOSUPPORT, 0, 0);
+    allowlist_add(list, BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EAFNOSUPPORT, 0, 0);
 }
 
 /* Signals go to nobody but itself. */
-static void add_signal_rule(struct code *code)
+static void add_signal_rule(struct allowlist *list)
 {
-    add(code, BPF_JMP | BPF_JEQ | BPF_K, SYS_tgkill, 0, 4);
-    add_load_argument(code, 0);
-    add(code, BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)getpid(), 0, 1);
-    add(code, BPF_RET | BPF_K, SECCOMP_RET_ALLOW, 0, 0);
-    add(code, BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM, 0, 0);
+    allowlist_add(list, BPF_JMP | BPF_JEQ | BPF_K, SYS_tgkill, 0, 4);
+    allowlist_load_argument(list, 0);
+    allowlist_add(list, BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)getpid(), 0, 1);
+    allowlist_add(list, BPF_RET | BPF_K, SECCOMP_RET_ALLOW, 0, 0);
+    allowlist_add(list, BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM, 0, 0);
 }
 
 static int restrict_calls(bool network, struct error *err)
 {
-    struct code code = {.count = 0};
+    struct allowlist list;
 
-    add(&code, BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, arch), 0, 0);
-    add(&code, BPF_JMP | BPF_JEQ | BPF_K, CAGE_ARCH, 1, 0);
-    add(&code, BPF_RET | BPF_K, SECCOMP_RET_KILL_PROCESS, 0, 0);
-    add(&code, BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr), 0, 0);
-    add_calls(&code, common_calls, ARRAY_SIZE(common_calls));
-    add_signal_rule(&code);
+    allowlist_begin(&list);
+    allowlist_calls(&list, common_calls, ARRAY_SIZE(common_calls));
+    add_signal_rule(&list);
     if (network) {
-        add_calls(&code, network_calls, ARRAY_SIZE(network_calls));
-        add_socket_rule(&code);
-        add_thread_rule(&code);
+        allowlist_calls(&list, network_calls, ARRAY_SIZE(network_calls));
+        add_socket_rule(&list);
+        add_thread_rule(&list);
     } else {
-        add_calls(&code, worker_calls, ARRAY_SIZE(worker_calls));
+        allowlist_calls(&list, worker_calls, ARRAY_SIZE(worker_calls));
     }
-    add(&code, BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM, 0, 0);
-    int r = sys_seccomp_filter(0, &(struct sock_fprog){code.count, code.lines});
+    int r = allowlist_enforce(&list, SECCOMP_RET_ERRNO | EPERM);
     return r < 0 ? error_sys(err, -r, "seccomp") : 0;
 }
 

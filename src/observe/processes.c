@@ -11,31 +11,27 @@
 #include "base/cleanup.h"
 #include "base/io.h"
 #include "cgroup/group.h"
+#include "engine/vm_call.h"
 #include "observe/table.h"
 
-/* What /proc/PID tells (proc_pid_stat(5)). */
+/* What /proc/PID tells (proc_pid_stat(5)), the host's or, of a machine, the guest's. */
 struct process {
+    const char *name, *command; /* nothing in them that a terminal would take for an order */
     int pid, parent, group, session, terminal;
     unsigned uid, gid;
     char state;
     long nice, threads;
     unsigned long long ticks; /* of CPU time */
-    unsigned long long start; /* in ticks since the host's start */
+    unsigned long long start; /* in ticks since the kernel's */
+    long long age;            /* seconds */
     unsigned long long vsize; /* bytes */
     long rss;                 /* pages */
 };
 
-static bool read_stat(struct process *process)
+static bool parse_stat(const char *text, struct process *process)
 {
-    char path[64];
-    char text[1024];
     unsigned long long user = 0;
     unsigned long long kernel = 0;
-    struct stat found;
-
-    snprintf(path, sizeof(path), "/proc/%d/stat", process->pid);
-    if (io_read_small_at(AT_FDCWD, path, text, sizeof(text)) < 0)
-        return false;
     const char *rest = strrchr(text, ')'); /* a name may hold anything but this one, at its end */
     if (!rest || sscanf(rest + 1,
                          " %c %d %d %d %d %*d %*u %*u %*u %*u %*u %llu %llu %*d %*d %*d %ld %ld "
@@ -45,50 +41,34 @@ static bool read_stat(struct process *process)
                          &process->start, &process->vsize, &process->rss) != 12)
         return false;
     process->ticks = user + kernel;
-    snprintf(path, sizeof(path), "/proc/%d", process->pid);
-    if (stat(path, &found) < 0)
-        return false;
-    process->uid = found.st_uid;
-    process->gid = found.st_gid;
     return true;
 }
-
-/* The words of the command line, or the name in brackets when there are none. What is no printable
- * character would reach the terminal. */
-static const char *read_command(struct arena *arena, int pid)
-{
-    _cleanup_buf_ struct buf text = {.max = 65536};
-    char path[64];
-    char name[64];
-
-    snprintf(path, sizeof(path), "/proc/%d/cmdline", pid);
-    io_read_file_at(AT_FDCWD, path, &text);
-    while (text.length && !text.data[text.length - 1])
-        text.length--;
-    for (size_t i = 0; i < text.length; i++)
-        if (!text.data[i])
-            text.data[i] = ' ';
-    if (text.length) {
-        char *words = arena_strndup(arena, text.data, text.length);
-        str_tame(words, "");
-        return words;
-    }
-    snprintf(path, sizeof(path), "/proc/%d/comm", pid);
-    if (io_read_small_at(AT_FDCWD, path, name, sizeof(name)) < 0)
-        return "";
-    str_tame(name, "");
-    return arena_printf(arena, "[%s]", name);
-}
-
-/* ---- columns --------------------------------------------------------------------------------- */
 
 static unsigned long long ticks_per_second(void)
 {
     return (unsigned long long)sysconf(_SC_CLK_TCK);
 }
 
-/* Seconds since it was started. */
-static long long age(const struct process *process)
+/* What others wrote, of words that each end with a zero, fit for a terminal. */
+static char *printable(struct arena *arena, const char *data, size_t length)
+{
+    while (length && !data[length - 1])
+        length--;
+    char *text = arena_strndup(arena, data, length);
+    for (size_t i = 0; i < length; i++)
+        if (!text[i])
+            text[i] = ' ';
+    str_tame(text, "");
+    return text;
+}
+
+/* The words of the command line, or the name in brackets when there are none. */
+static const char *command_of(struct arena *arena, const char *name, const char *words)
+{
+    return *words || !*name ? words : arena_printf(arena, "[%s]", name);
+}
+
+static long long age_of(const struct process *process)
 {
     struct timespec up;
 
@@ -96,10 +76,63 @@ static long long age(const struct process *process)
     return up.tv_sec - (long long)(process->start / ticks_per_second());
 }
 
+/* False when it has ended. */
+static bool read_process(struct arena *arena, int pid, struct process *process)
+{
+    _cleanup_buf_ struct buf words = {.max = 65536};
+    char path[64], text[1024], name[64];
+    struct stat found;
+
+    *process = (struct process){.pid = pid};
+    snprintf(path, sizeof(path), "/proc/%d/stat", pid);
+    if (io_read_small_at(AT_FDCWD, path, text, sizeof(text)) < 0 || !parse_stat(text, process))
+        return false;
+    snprintf(path, sizeof(path), "/proc/%d", pid);
+    if (stat(path, &found) < 0)
+        return false;
+    process->uid = found.st_uid;
+    process->gid = found.st_gid;
+    process->age = age_of(process);
+    snprintf(path, sizeof(path), "/proc/%d/comm", pid);
+    if (io_read_small_at(AT_FDCWD, path, name, sizeof(name)) < 0)
+        return false;
+    process->name = printable(arena, name, strlen(name));
+    snprintf(path, sizeof(path), "/proc/%d/cmdline", pid);
+    (void)io_read_file_at(AT_FDCWD, path, &words);
+    process->command = command_of(
+            arena, process->name, words.length ? printable(arena, words.data, words.length) : "");
+    return true;
+}
+
+/* ---- of a machine ---------------------------------------------------------------------------- */
+
+static const char *text_of(struct arena *arena, struct json_object *item, const char *member)
+{
+    const char *text = json_get_str(item, member);
+
+    return text ? printable(arena, text, strlen(text)) : "";
+}
+
+/* What the agent tells of one; false for what cannot be. */
+static bool take_process(struct arena *arena, struct json_object *item, struct process *process)
+{
+    const char *stat = json_get_str(item, "stat");
+
+    *process = (struct process){.pid = (int)json_get_int(item, "pid", 0),
+            .uid = (unsigned)json_get_int(item, "user", 0),
+            .gid = (unsigned)json_get_int(item, "group", 0),
+            .age = json_get_int(item, "age", 0),
+            .name = text_of(arena, item, "name")};
+    process->command = command_of(arena, process->name, text_of(arena, item, "command"));
+    return stat && parse_stat(stat, process);
+}
+
+/* ---- columns --------------------------------------------------------------------------------- */
+
 static const char *start_text(struct arena *arena, const struct process *process)
 {
     time_t now = time(NULL);
-    time_t when = now - (time_t)age(process);
+    time_t when = now - (time_t)process->age;
     struct tm parts;
     char text[16];
 
@@ -121,32 +154,26 @@ static const char *time_text(struct arena *arena, const struct process *process)
 
 static const char *age_text(struct arena *arena, const struct process *process)
 {
-    return clock_text(arena, (unsigned long long)age(process));
+    return clock_text(arena, (unsigned long long)process->age);
 }
 
 static const char *cpu_text(struct arena *arena, const struct process *process)
 {
     double used = (double)process->ticks / (double)ticks_per_second();
-    long long seconds = age(process);
 
-    return arena_printf(arena, "%.1f", seconds > 0 ? used * 100 / (double)seconds : 0);
+    return arena_printf(arena, "%.1f", process->age > 0 ? used * 100 / (double)process->age : 0);
 }
 
 static const char *name_text(struct arena *arena, const struct process *process)
 {
-    char path[64];
-    char name[64];
-
-    snprintf(path, sizeof(path), "/proc/%d/comm", process->pid);
-    if (io_read_small_at(AT_FDCWD, path, name, sizeof(name)) < 0)
-        return "";
-    str_tame(name, "");
-    return arena_strdup(arena, name);
+    (void)arena;
+    return process->name;
 }
 
 static const char *command_text(struct arena *arena, const struct process *process)
 {
-    return read_command(arena, process->pid);
+    (void)arena;
+    return process->command;
 }
 
 static const char *terminal_text(struct arena *arena, const struct process *process)
@@ -290,6 +317,38 @@ static void add_row(struct table *table, const struct choice *choice, const stru
     table_add(table, cells);
 }
 
+static int add_processes(struct table *table, const struct choice *choice, struct sandbox *sandbox,
+        struct error *err)
+{
+    struct process process;
+    struct cgroup_pids pids;
+    int r = cgroup_list(&sandbox->container.state.cgroup, table->arena, &pids, err);
+
+    for (size_t i = 0; r == 0 && i < pids.count; i++)
+        if (read_process(table->arena, pids.items[i], &process))
+            add_row(table, choice, &process);
+    return r;
+}
+
+/* By the numbers that they have inside. */
+static int add_machine_processes(struct table *table, const struct choice *choice,
+        struct sandbox *sandbox, struct error *err)
+{
+    _cleanup_json_ struct json_object *list = NULL;
+    struct agent_call call = {.verb = "ps"};
+    struct process process;
+    int r = vm_call(&sandbox->container, &call, &list, err);
+
+    if (r < 0)
+        return r;
+    if (!json_object_is_type(list, json_type_array))
+        return error_set(err, EPROTO, "the machine's agent did not answer with a list");
+    for (size_t i = 0; i < json_object_array_length(list); i++)
+        if (take_process(table->arena, json_object_array_get_idx(list, i), &process))
+            add_row(table, choice, &process);
+    return 0;
+}
+
 int processes_print(struct engine *engine, const char *name, const struct strv *words, FILE *out,
         struct error *err)
 {
@@ -297,7 +356,6 @@ int processes_print(struct engine *engine, const char *name, const struct strv *
     _cleanup_sandbox_ struct sandbox sandbox = {.record_fd = -1};
     const char *heading[TABLE_COLUMNS_MAX];
     struct choice choice = {.count = 0};
-    struct cgroup_pids pids;
     int r = choose(engine->arena, words, &choice, err);
 
     if (r == 0)
@@ -306,18 +364,13 @@ int processes_print(struct engine *engine, const char *name, const struct strv *
         return r;
     if (!sandbox_has_run(&sandbox) || sandbox.status == SPEC_STOPPED)
         return error_set(err, ESRCH, "sandbox \"%s\" is not running", sandbox.meta.name);
-    r = cgroup_list(&sandbox.container.state.cgroup, engine->arena, &pids, err);
-    if (r < 0)
-        return r;
     table.columns = choice.count;
     for (size_t i = 0; i < choice.count; i++)
         heading[i] = choice.columns[i]->heading;
     table_add(&table, heading);
-    for (size_t i = 0; i < pids.count; i++) {
-        struct process process = {.pid = pids.items[i]};
-        if (read_stat(&process)) /* else it has ended meanwhile */
-            add_row(&table, &choice, &process);
-    }
-    table_print(&table, out);
-    return 0;
+    r = vm_is(&sandbox.container) ? add_machine_processes(&table, &choice, &sandbox, err)
+                                  : add_processes(&table, &choice, &sandbox, err);
+    if (r == 0)
+        table_print(&table, out);
+    return r;
 }

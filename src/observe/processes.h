@@ -1,4 +1,5 @@
-/* The processes of a sandbox (`viv top`), as the host sees them. */
+/* The processes of a sandbox (`viv top`), as the host sees them; of a machine, as its guest does.
+ */
 #pragma once
 
 #include <stdio.h>

@@ -105,7 +105,7 @@ struct agent_share {
     bool read_only;
 };
 
-/* A file of the host's, by content: bind mounts start there too. */
+/* A file of the host's, by content, where it cannot be shared: bind mounts start there too. */
 struct agent_file {
     const char *path; /* in the guest */
     const char *data; /* hexadecimal */

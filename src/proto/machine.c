@@ -34,9 +34,17 @@ static const struct field net_fields[] = {
 };
 static const struct record net_record = RECORD(struct proto_net, net_fields);
 
+static const struct field shared_file_fields[] = {
+        FIELD_OF(struct proto_shared_file, file, "file", FIELD_RECORD, &file_record),
+        FIELD_AS(struct proto_shared_file, read_only, "readOnly", FIELD_BOOL),
+};
+static const struct record shared_file_record =
+        RECORD(struct proto_shared_file, shared_file_fields);
+
 static const struct field share_fields[] = {
         FIELD_REQUIRED(struct proto_share, tag, FIELD_STR),
         FIELD_OF(struct proto_share, folder, "folder", FIELD_RECORD, &file_record),
+        FIELD_OF(struct proto_share, files, "files", FIELD_LIST, &shared_file_record),
         FIELD_AS(struct proto_share, read_only, "readOnly", FIELD_BOOL),
         FIELD(struct proto_share, fixed, FIELD_BOOL),
         FIELD(struct proto_share, cache, FIELD_STR),
@@ -153,6 +161,13 @@ static void visit_disk(const struct visitor *visitor, struct proto_disk *disk)
         visit_fd(visitor, &disk->backing.items[i].fd);
 }
 
+static void visit_share(const struct visitor *visitor, struct proto_share *share)
+{
+    visit_fd(visitor, &share->folder.fd);
+    for (size_t i = 0; i < share->files.count; i++)
+        visit_fd(visitor, &share->files.items[i].file.fd);
+}
+
 static void visit_devices(const struct visitor *visitor, struct proto_machine *machine)
 {
     for (size_t i = 0; i < machine->disks.count; i++)
@@ -160,7 +175,7 @@ static void visit_devices(const struct visitor *visitor, struct proto_machine *m
     for (size_t i = 0; i < machine->nets.count; i++)
         visit_fd(visitor, &machine->nets.items[i].fd);
     for (size_t i = 0; i < machine->shares.count; i++)
-        visit_fd(visitor, &machine->shares.items[i].folder.fd);
+        visit_share(visitor, &machine->shares.items[i]);
     if (machine->vsock) {
         visit_fd(visitor, &machine->vsock->fd);
         visit_fd(visitor, &machine->vsock->agent_fd);

@@ -41,13 +41,22 @@ struct proto_net {
     struct proto_rate rate;
 };
 
+struct proto_shared_file {
+    struct proto_file file;
+    bool read_only;
+};
+
 /* A host folder shared over virtio-fs. */
 struct proto_share {
     const char *tag; /* at most 35 bytes; what the guest mounts */
     struct proto_file folder;
+    RECORD_LIST(struct proto_shared_file)
+    files; /* in place of a folder: single files, by the names "0", "1" … Shown where viv-vmm has a
+              cage; without one there are none */
     bool read_only;
     bool fixed;        /* the names in the folder itself stay as they are; below, all may change */
-    const char *cache; /* "auto", "always" (the guest alone changes files), "never"; NULL: auto */
+    const char *cache; /* "auto", "fresh" (each look asks the host), "always" (the guest alone
+                          changes files), "never"; NULL: auto */
 };
 
 /* Guest connections to host port P end at the Unix socket "<path>_P"; a host program reaches guest

@@ -17,6 +17,7 @@
 #include <stdlib.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>
+#include <sys/syscall.h>
 #include <termios.h>
 #include <unistd.h>
 
@@ -24,6 +25,7 @@
 #include "base/io.h"
 #include "proto/carry.h"
 #include "proto/lastwords.h"
+#include "sys/allowlist.h"
 #include "sys/creds.h"
 #include "sys/process.h"
 #include "sys/tty.h"
@@ -173,6 +175,26 @@ static void give_up_rights(void)
         return;
 }
 
+/* Bytes between descriptors that are open, the terminal, and how viv-vmm has ended. */
+static const int own_calls[] = {SYS_read, SYS_write, SYS_readv, SYS_writev, SYS_sendto,
+        SYS_recvfrom, SYS_sendmsg, SYS_recvmsg, SYS_epoll_wait, SYS_epoll_pwait, SYS_epoll_ctl,
+        SYS_poll, SYS_ppoll, SYS_close, SYS_lseek, SYS_fcntl, SYS_ioctl, SYS_fstat, SYS_newfstatat,
+        SYS_waitid, SYS_clock_gettime, SYS_futex, SYS_brk, SYS_munmap, SYS_mremap, SYS_madvise,
+        SYS_rt_sigprocmask, SYS_rt_sigaction, SYS_rt_sigreturn, SYS_sigaltstack, SYS_getrandom,
+        SYS_restart_syscall, SYS_exit, SYS_exit_group};
+
+/* From here on a machine's agent is listened to. */
+static int confine(struct error *err)
+{
+    struct allowlist list;
+
+    allowlist_begin(&list);
+    allowlist_calls(&list, own_calls, ARRAY_SIZE(own_calls));
+    allowlist_memory(&list);
+    int r = ALLOWLIST_WITH_RUNTIME ? 0 : allowlist_enforce(&list, SECCOMP_RET_ERRNO | EPERM);
+    return r < 0 ? error_sys(err, -r, "give up system calls") : 0;
+}
+
 static int begin(struct shim *shim, int link, bool start, struct error *err)
 {
     struct carry_config config = {
@@ -239,6 +261,8 @@ int main(int argc, char **argv)
     }
     give_up_rights();
     int r = begin(&shim, link, argc > 4, &err);
+    if (r == 0)
+        r = confine(&err);
     if (r == 0 && !shim.err.errnum) /* else it was lost already */
         r = loop_run(shim.loop);
     if (r < 0) {

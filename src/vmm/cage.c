@@ -14,7 +14,6 @@
 #include "sys/process.h"
 
 #define MS_REC_PRIVATE (0x4000 | 0x40000) /* MS_REC | MS_PRIVATE: see sys/mount.h */
-#define ANY_FOLDER "/proc"                /* there on every Linux, and covered by the new root */
 
 /* ---- what stays in the root ---- */
 
@@ -82,7 +81,14 @@ static int put_folder(int root, const struct kept *kept, struct error *err)
 
 /* ---- the root ---- */
 
-static int make_root(int *ret, struct error *err)
+int cage_make_private(struct error *err)
+{
+    int r = sys_mount(NULL, "/", NULL, MS_REC_PRIVATE, NULL);
+
+    return r < 0 ? error_sys(err, -r, "make mounts private") : 0;
+}
+
+int cage_make_tmpfs(int *ret, struct error *err)
 {
     _cleanup_close_ int fs = sys_fsopen("tmpfs", FSOPEN_CLOEXEC);
     int r = fs;
@@ -95,7 +101,7 @@ static int make_root(int *ret, struct error *err)
         r = sys_fsmount(
                 fs, FSMOUNT_CLOEXEC, MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC);
     if (r < 0)
-        return error_sys(err, -r, "make an empty root");
+        return error_sys(err, -r, "make an empty tmpfs");
     *ret = r;
     return 0;
 }
@@ -120,18 +126,17 @@ static int leave_root(const struct proto_machine *machine, struct error *err)
 {
     _cleanup_(drop_kept) struct kept kept = {.tree = -1};
     _cleanup_close_ int root = -1;
-    int r = sys_mount(NULL, "/", NULL, MS_REC_PRIVATE, NULL);
+    int r = cage_make_private(err);
 
-    if (r < 0)
-        return error_sys(err, -r, "make mounts private");
-    r = keep_folder(machine, &kept, err);
     if (r == 0)
-        r = make_root(&root, err);
+        r = keep_folder(machine, &kept, err);
+    if (r == 0)
+        r = cage_make_tmpfs(&root, err);
     if (r == 0)
         r = put_folder(root, &kept, err);
     if (r < 0)
         return r;
-    r = sys_move_mount(root, "", AT_FDCWD, ANY_FOLDER, MOVE_MOUNT_F_EMPTY_PATH);
+    r = sys_move_mount(root, "", AT_FDCWD, CAGE_ANY_FOLDER, MOVE_MOUNT_F_EMPTY_PATH);
     return r < 0 ? error_sys(err, -r, "move_mount an empty root") : change_root(root, err);
 }
 

@@ -8,6 +8,14 @@
 #include "base/error.h"
 #include "proto/machine.h"
 
+#define CAGE_ANY_FOLDER "/proc" /* there on every Linux, and covered for a while */
+
+/* What happens to mounts from here on nobody else sees. Only in a mount namespace of its own. */
+int cage_make_private(struct error *err);
+
+/* A detached, empty tmpfs. */
+int cage_make_tmpfs(int *ret, struct error *err);
+
 /*
  * Enters it; the process has one thread yet. Without a cage in the description only new privileges
  * are given up. Where the machine has a vsock device with a path, that folder is left in the

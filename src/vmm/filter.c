@@ -1,27 +1,22 @@
 #include "vmm/filter.h"
 
 #include <errno.h>
-#include <linux/audit.h>
 #include <linux/capability.h>
 #include <linux/fs.h>
 #include <linux/if_tun.h>
 #include <linux/kvm.h>
-#include <linux/seccomp.h>
 #include <stdbool.h>
-#include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "sys/allowlist.h"
 #include "sys/creds.h"
-#include "sys/filter.h"
 
-#define CODE_MAX 512
 #define CALL_FCHMODAT2 452 /* Linux 6.6 */
 #define IOCTL_KIND(request) ((request)&0xff00U)
 
@@ -82,115 +77,58 @@ static const struct profile {
 
 /* ---- the filter ---- */
 
-struct code {
-    struct sock_filter lines[CODE_MAX];
-    unsigned short count;
-};
-
-static void add(struct code *code, uint16_t what, uint32_t k, uint8_t yes, uint8_t no)
+static void add_socket_rule(struct allowlist *list)
 {
-    if (code->count < CODE_MAX)
-        code->lines[code->count++] = (struct sock_filter){what, yes, no, k};
-}
-
-static void add_return(struct code *code, uint32_t what)
-{
-    add(code, BPF_RET | BPF_K, what, 0, 0);
-}
-
-static void add_calls(struct code *code, const int *calls, size_t count)
-{
-    for (size_t i = 0; i < count; i++) {
-        add(code, BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)calls[i], 0, 1);
-        add_return(code, SECCOMP_RET_ALLOW);
-    }
-}
-
-/* The low half: all arguments that are looked at are ints to the kernel. */
-static void add_load_argument(struct code *code, size_t index)
-{
-    size_t offset = offsetof(struct seccomp_data, args) + index * sizeof(uint64_t);
-
-    add(code, BPF_LD | BPF_W | BPF_ABS, (uint32_t)offset, 0, 0);
-}
-
-static void add_load_number(struct code *code)
-{
-    add(code, BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr), 0, 0);
-}
-
-/* Memory is never made executable. */
-static void add_memory_rule(struct code *code, int call)
-{
-    add(code, BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)call, 0, 4);
-    add_load_argument(code, 2);
-    add(code, BPF_JMP | BPF_JSET | BPF_K, PROT_EXEC, 1, 0);
-    add_return(code, SECCOMP_RET_ALLOW);
-    add_return(code, SECCOMP_RET_ERRNO | EPERM);
-}
-
-static void add_socket_rule(struct code *code)
-{
-    add(code, BPF_JMP | BPF_JEQ | BPF_K, SYS_socket, 0, 4);
-    add_load_argument(code, 0);
-    add(code, BPF_JMP | BPF_JEQ | BPF_K, AF_UNIX, 0, 1);
-    add_return(code, SECCOMP_RET_ALLOW);
-    add_return(code, SECCOMP_RET_ERRNO | EAFNOSUPPORT);
+    allowlist_add(list, BPF_JMP | BPF_JEQ | BPF_K, SYS_socket, 0, 4);
+    allowlist_load_argument(list, 0);
+    allowlist_add(list, BPF_JMP | BPF_JEQ | BPF_K, AF_UNIX, 0, 1);
+    allowlist_return(list, SECCOMP_RET_ALLOW);
+    allowlist_return(list, SECCOMP_RET_ERRNO | EAFNOSUPPORT);
 }
 
 /* Of the terminal's, tap's and file systems' requests none but the one that a driver's start makes:
  * among the others is one that types into a terminal. */
-static void add_ioctl_rule(struct code *code, const struct profile *profile)
+static void add_ioctl_rule(struct allowlist *list, const struct profile *profile)
 {
     if (!profile->kvm) { /* a worker tells the guest that it is done */
-        add(code, BPF_JMP | BPF_JEQ | BPF_K, SYS_ioctl, 0, 4);
-        add_load_argument(code, 1);
-        add(code, BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)KVM_SIGNAL_MSI, 0, 1);
-        add_return(code, SECCOMP_RET_ALLOW);
-        add_return(code, SECCOMP_RET_ERRNO | ENOTTY);
+        allowlist_add(list, BPF_JMP | BPF_JEQ | BPF_K, SYS_ioctl, 0, 4);
+        allowlist_load_argument(list, 1);
+        allowlist_add(list, BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)KVM_SIGNAL_MSI, 0, 1);
+        allowlist_return(list, SECCOMP_RET_ALLOW);
+        allowlist_return(list, SECCOMP_RET_ERRNO | ENOTTY);
         return;
     }
-    add(code, BPF_JMP | BPF_JEQ | BPF_K, SYS_ioctl, 0, profile->tap ? 7 : 5);
-    add_load_argument(code, 1);
+    allowlist_add(list, BPF_JMP | BPF_JEQ | BPF_K, SYS_ioctl, 0, profile->tap ? 7 : 5);
+    allowlist_load_argument(list, 1);
     if (profile->tap) {
-        add(code, BPF_JMP | BPF_JEQ | BPF_K, TUNSETOFFLOAD, 0, 1);
-        add_return(code, SECCOMP_RET_ALLOW);
+        allowlist_add(list, BPF_JMP | BPF_JEQ | BPF_K, TUNSETOFFLOAD, 0, 1);
+        allowlist_return(list, SECCOMP_RET_ALLOW);
     }
-    add(code, BPF_ALU | BPF_AND | BPF_K, 0xff00U, 0, 0);
-    add(code, BPF_JMP | BPF_JEQ | BPF_K, IOCTL_KIND(KVM_RUN), 0, 1);
-    add_return(code, SECCOMP_RET_ALLOW);
-    add_return(code, SECCOMP_RET_ERRNO | ENOTTY);
+    allowlist_add(list, BPF_ALU | BPF_AND | BPF_K, 0xff00U, 0, 0);
+    allowlist_add(list, BPF_JMP | BPF_JEQ | BPF_K, IOCTL_KIND(KVM_RUN), 0, 1);
+    allowlist_return(list, SECCOMP_RET_ALLOW);
+    allowlist_return(list, SECCOMP_RET_ERRNO | ENOTTY);
 }
 
-static void compile(const struct profile *profile, struct code *code)
+static int enforce(const struct profile *profile)
 {
-    add(code, BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, arch), 0, 0);
-    add(code, BPF_JMP | BPF_JEQ | BPF_K, AUDIT_ARCH_X86_64, 1, 0);
-    add_return(code, SECCOMP_RET_KILL_PROCESS);
-    add_load_number(code);
-    add_calls(code, common_calls, ARRAY_SIZE(common_calls));
-    add_calls(code, profile->calls, profile->count);
-    /* libc looks at a file of /proc when it trims a heap, and does without it */
-    add(code, BPF_JMP | BPF_JEQ | BPF_K, SYS_openat, 0, 1);
-    add_return(code, SECCOMP_RET_ERRNO | EPERM);
-    add_memory_rule(code, SYS_mmap);
-    add_memory_rule(code, SYS_mprotect);
-    if (profile->sockets)
-        add_socket_rule(code);
-    add_ioctl_rule(code, profile);
-    add_return(code, profile->otherwise);
-}
+    struct allowlist list;
 
-/* The sanitizers' runtime makes calls of its own, and looks at /proc. */
-#if defined(__SANITIZE_ADDRESS__)
-#define WITH_FILTERS 0
-#else
-#define WITH_FILTERS 1
-#endif
+    allowlist_begin(&list);
+    allowlist_calls(&list, common_calls, ARRAY_SIZE(common_calls));
+    allowlist_calls(&list, profile->calls, profile->count);
+    /* libc looks at a file of /proc when it trims a heap, and does without it */
+    allowlist_add(&list, BPF_JMP | BPF_JEQ | BPF_K, SYS_openat, 0, 1);
+    allowlist_return(&list, SECCOMP_RET_ERRNO | EPERM);
+    allowlist_memory(&list);
+    if (profile->sockets)
+        add_socket_rule(&list);
+    add_ioctl_rule(&list, profile);
+    return allowlist_enforce(&list, profile->otherwise);
+}
 
 void filter_confine(enum thread_kind kind)
 {
-    struct code code = {.count = 0};
     uint64_t effective, permitted, inheritable;
     int r = sys_capget(0, &effective, &permitted, &inheritable);
 
@@ -198,10 +136,8 @@ void filter_confine(enum thread_kind kind)
         uint64_t kept = permitted & profiles[kind].capabilities;
         r = sys_capset(kept, kept, 0);
     }
-    if (r == 0 && WITH_FILTERS) {
-        compile(&profiles[kind], &code);
-        r = sys_seccomp_filter(0, &(struct sock_fprog){code.count, code.lines});
-    }
+    if (r == 0 && !ALLOWLIST_WITH_RUNTIME)
+        r = enforce(&profiles[kind]);
     if (r == 0)
         return;
     fprintf(stderr, "viv-vmm: cannot confine a thread: %s\n", strerror(-r));

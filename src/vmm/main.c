@@ -18,6 +18,7 @@
 #include "vmm/cage.h"
 #include "vmm/control.h"
 #include "vmm/filter.h"
+#include "vmm/singles.h"
 
 #define DESCRIPTION_MAX ((size_t)1 << 20)
 
@@ -75,7 +76,7 @@ static int listen_to_signals(struct vmm *vmm, struct error *err)
     return r < 0 ? error_sys(err, -r, "signalfd") : 0;
 }
 
-static int run(struct vmm *vmm, const struct proto_machine *description, struct error *err)
+static int run(struct vmm *vmm, struct proto_machine *description, struct error *err)
 {
     struct machine_config config = {.description = description,
             .loop = vmm->loop,
@@ -90,7 +91,9 @@ static int run(struct vmm *vmm, const struct proto_machine *description, struct 
         return r;
     if (!str_equal(description->accel, config.accel->name))
         fprintf(stderr, "viv-vmm: %s\n", because);
-    r = machine_build(&config, &vmm->machine, err);
+    r = singles_gather(description, err);
+    if (r == 0)
+        r = machine_build(&config, &vmm->machine, err);
     if (r == 0)
         r = listen_to_signals(vmm, err);
     if (r == 0 && description->control_fd.set)

@@ -151,6 +151,8 @@ def no_network_namespaces():
 def test_a_host_that_refuses_namespaces_is_told():
     """The machine runs, with what needs none of them."""
     told = "viv-vmm runs without namespaces of its own, which this host refuses"
+    note = work() / "note"
+    note.write_text("well\n")
     with no_network_namespaces() as enter:
         with Background(*enter, *boot_arguments("echo booted; read x; echo end $x"),
                         stdin=subprocess.PIPE) as viv_boot:
@@ -165,8 +167,10 @@ def test_a_host_that_refuses_namespaces_is_told():
             viv_boot.process.stdin.flush()
             equal(viv_boot.wait(60), 0)
         done = run(*enter, program("viv"), "--root", pathlib.Path("run").resolve(), "run", "--rm",
-                   "--isolation", "vm", "--accel", "emu", "busybox", "echo", "well", timeout=150).ok()
+                   "--isolation", "vm", "--accel", "emu", "-v", f"{note}:/note", "busybox", "cat", "/note",
+                   timeout=150).ok()
         equal((done.out, done.err.count(told)), ("well\n", 1), str(done))
+        equal(list(pathlib.Path("/tmp").glob("viv-vmm-*")), [])
 
 
 @needs(root=True, programs=["ip"])

@@ -157,7 +157,7 @@ def test_bad_shares_say_what_to_do():
     for wrong, text in [({"tag": "x" * 37}, "1 to 35 bytes"),
                         ({"folder": {"path": "/nonexistent"}}, "open the shared folder /nonexistent"),
                         ({"folder": {"path": "/etc/passwd"}}, "ENOTDIR"),
-                        ({"cache": "some"}, "auto, always or never")]:
+                        ({"cache": "some"}, "auto, fresh, always or never")]:
         fails(run(program("viv-vmm"), describe("true", shares=[{**share("d"), **wrong}])), 1, text)
 
 

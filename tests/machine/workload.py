@@ -47,6 +47,9 @@ class Sandboxes:
     def inspect(self, name):
         return json.loads(self.viv("inspect", name).ok().out)[0]
 
+    def status_of(self, name):
+        return pathlib.Path(f"/proc/{self.inspect(name)['Pid']}/status").read_text()
+
     def end(self):
         names = [row.split()[0] for row in self.viv("ps", "-a").ok().lines()[1:]]
         if names:
@@ -215,6 +218,17 @@ def test_figures_and_processes():
     equal([row.split()[0] for row in rows[1:]], ["container", "vm"])
     equal([row["Isolation"] for row in json.loads(box.viv("inspect", "container", "vm").ok().out)],
           ["container", "vm"])
+    one, other = (box.viv("top", kind, "-o", "comm,args,nlwp,nice,tty").ok().lines() for kind in KINDS)
+    equal(other, one)
+    contains(one[1], "sleep 100000")
+    rows = [row.split() for row in box.viv("top", "vm", "pid", "ppid", "uid", "etime").ok().lines()[1:]]
+    check(all(int(row[0]) < 32768 and row[2] == "0" and row[3] < "01:00:00" for row in rows), str(rows))
+
+
+def test_who_stands_for_a_workload_on_the_host_can_do_nothing_else():
+    text = BOX["shared"].status_of("vm")
+    for line in ("CapEff:\t0000000000000000", "CapPrm:\t0000000000000000", "NoNewPrivs:\t1", "Seccomp:\t2"):
+        contains(text, line + "\n")
 
 
 def test_update():
@@ -287,6 +301,47 @@ def test_folders_and_files_of_the_host():
             contains(done.out, "Read-only file system")
             equal((folder / kind).read_text(), f"{kind}\n")
             equal(((folder / kind).stat().st_uid, (folder / kind).stat().st_gid), (7, 8))
+
+
+# What each prints with a single file of the host's at /one and, for reading, at /two.
+FILE_CASES = [("cat /one; echo $KIND >> /one; tail -n 1 /two", "{before}{kind}\n"),
+              ("echo x >> /two", "sh: can't create /two: Read-only file system\n"),
+              ("rm /one; mv /one /three", "rm: can't remove '/one': Resource busy\n"
+               "mv: can't rename '/one': Resource busy\n"),
+              ("chown 7:8 /one; chmod 640 /one; stat -c '%u %g %a' /two", "7 8 640\n"),
+              ("true > /one; cat /two; stat -c %s /one", "0\n")]
+
+
+def test_a_single_file_is_the_hosts_own():
+    """What either side writes the other one sees at once, and it is the file, not its name; nothing
+    else that is in its folder can be seen."""
+    folder = work() / "files"
+    folder.mkdir()
+    note = folder / "note"
+    with own_box() as box:
+        note.write_text("")
+        for kind in KINDS:
+            ids = ["--userns", "host"] if kind == "container" else []
+            box.start(kind, kind, *ids, "-e", f"KIND={kind}", "-v", f"{note}:/one", "-v",
+                      f"{note}:/two:ro")
+
+        def inside(kind, script):
+            done = box.viv("exec", kind, "sh", "-c", f"({script}) 2>&1; true").ok()
+            return done.out.replace("Device or resource busy", "Resource busy")
+        for kind in KINDS:
+            for other in KINDS:
+                note.write_text(f"of {kind}\n")
+                for script, wanted in FILE_CASES[:1]:
+                    equal(inside(other, script), wanted.format(before=f"of {kind}\n", kind=other))
+                equal(note.read_text(), f"of {kind}\n{other}\n")
+            for script, wanted in FILE_CASES[1:]:
+                equal(inside(kind, script), wanted, f"{kind}: {script}")
+            equal((note.stat().st_uid, note.stat().st_size), (7, 0))
+        (folder / "new").write_text("new\n")
+        with note.open("a") as old:
+            (folder / "new").rename(note)
+            old.write("old\n")
+        equal([inside(kind, "cat /one") for kind in KINDS], ["old\n"] * 2)
 
 
 def look_at_what_was_written(box):

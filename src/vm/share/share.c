@@ -29,6 +29,7 @@ double share_timeout(const struct share *share)
 {
     static const double seconds[] = {
             [SHARE_CACHE_AUTO] = 1,
+            [SHARE_CACHE_FRESH] = 0,
             [SHARE_CACHE_ALWAYS] = ALWAYS_SECONDS,
             [SHARE_CACHE_NEVER] = 0,
     };
@@ -365,6 +366,7 @@ int share_parse_cache(const char *name, enum share_cache *ret, struct error *err
 {
     static const char *const names[] = {
             [SHARE_CACHE_AUTO] = "auto",
+            [SHARE_CACHE_FRESH] = "fresh",
             [SHARE_CACHE_ALWAYS] = "always",
             [SHARE_CACHE_NEVER] = "never",
     };
@@ -374,7 +376,8 @@ int share_parse_cache(const char *name, enum share_cache *ret, struct error *err
             *ret = (enum share_cache)i;
             return 0;
         }
-    return error_set(err, EINVAL, "a share's cache is auto, always or never, not \"%s\"", name);
+    return error_set(
+            err, EINVAL, "a share's cache is auto, fresh, always or never, not \"%s\"", name);
 }
 
 /* Half of the descriptors that the process may have; the other half is for open files. */

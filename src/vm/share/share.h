@@ -24,6 +24,8 @@ struct share;
 enum share_cache {
     SHARE_CACHE_AUTO,   /* both sides change files: names and attributes are trusted for a second,
                            content is read anew when a file is opened, writes go through */
+    SHARE_CACHE_FRESH,  /* as AUTO, but names and attributes are asked for each time, so that what
+                           the  other side has written shows at once */
     SHARE_CACHE_ALWAYS, /* the guest alone changes files: it keeps what it has read, and gathers its
                            writes until it is asked to write them back */
     SHARE_CACHE_NEVER,  /* nothing is kept, every access comes here */
@@ -36,7 +38,7 @@ struct share_config {
     enum share_cache cache;
 };
 
-/* "auto", "always", "never"; NULL: auto. -EINVAL. */
+/* "auto", "fresh", "always", "never"; NULL: auto. -EINVAL. */
 int share_parse_cache(const char *name, enum share_cache *ret, struct error *err);
 
 /* A share of this folder; nothing is open in it. -ENOTDIR, -ENOMEM. */
