@@ -262,6 +262,26 @@ bool strv_contains(const struct strv *list, const char *word)
     return false;
 }
 
+size_t strv_find_variable(const struct strv *list, const char *entry)
+{
+    size_t length = strcspn(entry, "=");
+
+    for (size_t i = 0; i < list->count; i++)
+        if (strcspn(list->words[i], "=") == length && memcmp(list->words[i], entry, length) == 0)
+            return i;
+    return list->count;
+}
+
+void strv_set_variable(struct arena *arena, struct strv *list, const char *entry)
+{
+    size_t at = strv_find_variable(list, entry);
+
+    if (at < list->count)
+        list->words[at] = arena_strdup(arena, entry);
+    else
+        strv_add(arena, list, entry);
+}
+
 void strv_split(struct arena *arena, struct strv *list, const char *text, char separator)
 {
     while (*text) {

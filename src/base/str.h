@@ -61,6 +61,12 @@ void strv_add(struct arena *arena, struct strv *list, const char *word); /* copi
 bool strv_contains(const struct strv *list, const char *word);
 void strv_split(struct arena *arena, struct strv *list, const char *text, char separator);
 char *strv_join(struct arena *arena, const struct strv *list, const char *separator);
+
+/* A list of variables, "NAME=VALUE" or "NAME". Where that of an entry is, or the list's count;
+ * setting one, which keeps its place if it is there already. */
+size_t strv_find_variable(const struct strv *list, const char *entry);
+void strv_set_variable(struct arena *arena, struct strv *list, const char *entry);
+
 #define strv_foreach(word, list)                                                                   \
     for (size_t word##_index_ = 0;                                                                 \
             word##_index_ < (list)->count && ((word) = (list)->words[word##_index_], true);        \

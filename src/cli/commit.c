@@ -47,14 +47,15 @@ static struct json_object *words_from(const struct strv *words, size_t first)
     return list;
 }
 
-/* A terminal's type is nothing of the workload's. */
+/* A terminal's type and the host's name are nothing of the workload's. */
 static struct json_object *variables(const struct sandbox_meta *meta, const struct strv *env)
 {
     struct json_object *list = json_object_new_array();
     const char *variable;
 
     strv_foreach (variable, env) {
-        if (!meta->tty || !str_equal(variable, "TERM=xterm"))
+        if ((!meta->tty || !str_equal(variable, "TERM=xterm")) &&
+                !str_starts(variable, "HOSTNAME="))
             json_object_array_add(list, json_object_new_string(variable));
     }
     return list;

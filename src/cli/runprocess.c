@@ -35,28 +35,9 @@ static size_t name_length(const char *entry)
     return strcspn(entry, "=");
 }
 
-static size_t find_variable(const struct strv *env, const char *name, size_t length)
-{
-    for (size_t i = 0; i < env->count; i++)
-        if (name_length(env->words[i]) == length && memcmp(env->words[i], name, length) == 0)
-            return i;
-    return env->count;
-}
-
-/* Sets a variable; one of the same name changes its value and keeps its place. */
-static void set_variable(struct arena *arena, struct strv *env, const char *entry)
-{
-    size_t at = find_variable(env, entry, name_length(entry));
-
-    if (at < env->count)
-        env->words[at] = arena_strdup(arena, entry);
-    else
-        strv_add(arena, env, entry);
-}
-
 static void drop_variable(struct strv *env, const char *name)
 {
-    size_t at = find_variable(env, name, strlen(name));
+    size_t at = strv_find_variable(env, name);
 
     if (at == env->count)
         return;
@@ -84,9 +65,9 @@ static int add_variable(
     if (name_length(entry) == 0)
         return error_set(err, EINVAL, "%s \"%s\": the variable has no name", where, entry);
     if (strchr(entry, '='))
-        set_variable(build->arena, env, entry);
+        strv_set_variable(build->arena, env, entry);
     else if (own_variable(build->input, entry))
-        set_variable(build->arena, env, own_variable(build->input, entry));
+        strv_set_variable(build->arena, env, own_variable(build->input, entry));
     else
         drop_variable(env, entry);
     return 0;
@@ -130,11 +111,11 @@ static int apply_env(struct run_build *build, struct error *err)
     strv_foreach (name, &flags->unsetenv) {
         drop_variable(env, name);
     }
-    if (flags->tty && find_variable(env, "TERM", 4) == env->count)
+    if (flags->tty && strv_find_variable(env, "TERM") == env->count)
         strv_add(build->arena, env, "TERM=xterm");
     if (run_env_apply(build, err) < 0)
         return -EINVAL;
-    build->choices->env_has_home = find_variable(env, "HOME", 4) < env->count;
+    build->choices->env_has_home = strv_find_variable(env, "HOME") < env->count;
     return 0;
 }
 

@@ -25,23 +25,6 @@ struct executing {
     bool foreground;
 };
 
-/* Later values replace earlier ones of the same name. */
-static void merge_env(struct arena *arena, struct strv *env, const struct strv *more)
-{
-    const char *entry;
-
-    strv_foreach (entry, more) {
-        size_t name = strcspn(entry, "=") + 1;
-        size_t i = 0;
-        while (i < env->count && strncmp(env->words[i], entry, name) != 0)
-            i++;
-        if (i < env->count)
-            env->words[i] = arena_strdup(arena, entry);
-        else
-            strv_add(arena, env, entry);
-    }
-}
-
 static int look_up_user(struct executing *executing, struct error *err)
 {
     char path[64];
@@ -68,6 +51,7 @@ static int prepare_process(struct executing *executing, struct error *err)
 {
     struct arena *arena = executing->engine->arena;
     const struct engine_exec *exec = executing->exec;
+    const char *variable;
     int r = spec_load_at(
             executing->sandbox.container.dir_fd, "config.json", arena, &executing->spec, NULL, err);
 
@@ -79,7 +63,11 @@ static int prepare_process(struct executing *executing, struct error *err)
     process->consoleSize = NULL;
     if (exec->cwd)
         process->cwd = exec->cwd;
-    merge_env(arena, &process->env, &exec->env);
+    if (exec->tty && strv_find_variable(&process->env, "TERM") == process->env.count)
+        strv_add(arena, &process->env, "TERM=xterm");
+    strv_foreach (variable, &exec->env) {
+        strv_set_variable(arena, &process->env, variable);
+    }
     if (exec->privileged && process->capabilities) {
         struct strv all = {0};
         for (unsigned i = 0; i <= executing->engine->host.last_capability; i++)

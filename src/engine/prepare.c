@@ -216,6 +216,23 @@ static void fill_request(struct running *running)
     }
 }
 
+/* A host name of its own is the sandbox's name, if nothing else was asked for; the workload is told
+ * where it looks for it. */
+static void name_host(struct engine *engine, struct engine_run *run)
+{
+    struct spec *spec = run->spec;
+    const struct spec_namespace *names = spec_namespace_find(spec, "uts");
+
+    if (!names || !str_empty(names->path))
+        return;
+    if (str_empty(spec->hostname))
+        spec->hostname = run->meta.name;
+    if (spec->process && !run->meta.bundle &&
+            strv_find_variable(&spec->process->env, "HOSTNAME") == spec->process->env.count)
+        strv_add(engine->arena, &spec->process->env,
+                arena_printf(engine->arena, "HOSTNAME=%s", spec->hostname));
+}
+
 int running_prepare(struct running *running, bool take, struct error *err)
 {
     struct engine *engine = running->engine;
@@ -228,10 +245,7 @@ int running_prepare(struct running *running, bool take, struct error *err)
         r = volumes_mount(engine, &run->meta, run->spec, take, err);
     if (r == 0)
         r = joins_resolve(engine, &run->meta, run->spec, &joined, err);
-
-    const struct spec_namespace *names = spec_namespace_find(run->spec, "uts");
-    if (names && str_empty(names->path) && str_empty(run->spec->hostname))
-        run->spec->hostname = run->meta.name;
+    name_host(engine, run);
     if (r == 0)
         r = look_up_user(engine, run, err);
     if (r == 0)

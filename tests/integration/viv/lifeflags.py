@@ -223,11 +223,16 @@ def test_labels_and_variables_come_from_files():
         check({"A=file", "B=flag", "C=kept", "VIV_OWN=mine"} <= set(found), found)
         check(not any(line.startswith("VIV_OTHER") for line in found), found)
         fails(b.viv("exec", "--env-file", "no", "e", "env"), 125, "--env-file no")
+        term = lambda *flags: b.viv("exec", "-t", *flags, "e", "sh", "-c", "echo $TERM").ok().out.strip()
+        equal((term(), term("-e", "TERM=vt100")), ("xterm", "vt100"))
         equal(b.viv("run", "--rm", "--unsetenv", "PATH", "-e", "X=1", *b.flags(), "busybox",
                     "/bin/busybox", "env").ok().out.count("PATH="), 0)
         equal(sorted(line.split("=")[0] for line in b.viv(
             "run", "--rm", "--unsetenv-all", "-e", "X=1", *b.flags(), "busybox",
-            "/bin/busybox", "env").ok().lines()), ["HOME", "X"])
+            "/bin/busybox", "env").ok().lines()), ["HOME", "HOSTNAME", "X"])
+        equal(b.out("echo $HOSTNAME", "--name", "told"), "told")
+        equal(b.out("echo $HOSTNAME", "-h", "other"), "other")
+        equal(b.out("echo $HOSTNAME", "-e", "HOSTNAME=own"), "own")
 
 
 def test_hosts_can_be_left_alone():
