@@ -33,7 +33,7 @@ static const struct cli_command commands[] = {
         {"cp", "Sandboxes", "copy files into and out of a sandbox", cli_cp},
         {"top", "Sandboxes", "list the processes of a sandbox", cli_top},
         {"stats", "Sandboxes", "show what sandboxes use", cli_stats},
-        {"update", "Sandboxes", "change the limits of a running sandbox", cli_update},
+        {"update", "Sandboxes", "change the limits of sandboxes", cli_update},
         {"pause", "Sandboxes", "freeze sandboxes", cli_pause},
         {"unpause", "Sandboxes", "let frozen sandboxes go on", cli_unpause},
         {"kill", "Sandboxes", "send sandboxes a signal", cli_kill},

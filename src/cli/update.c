@@ -1,4 +1,5 @@
-/* update: other limits for sandboxes that run. */
+/* update: other limits for sandboxes. */
+#include "container/update.h"
 #include "cli/command.h"
 #include "cli/devices.h"
 #include "cli/runbuild.h"
@@ -28,6 +29,20 @@ static int set_policy(const struct updating *updating, struct sandbox *sandbox, 
     return sandbox_meta_save(sandbox->record_fd, &sandbox->meta, true, err);
 }
 
+/* At once where it runs, and for each start that is to come. */
+static int set_limits(
+        const struct updating *updating, const struct sandbox *sandbox, struct error *err)
+{
+    bool runs = sandbox->status == SPEC_RUNNING || sandbox->status == SPEC_PAUSED;
+    int r = 0;
+
+    if (runs || !sandbox->kept)
+        r = workload_update(&sandbox->container, updating->resources, err);
+    if (r == 0 && sandbox->kept)
+        r = container_remember_resources(sandbox->record_fd, updating->resources, true, err);
+    return r;
+}
+
 static int each_update(struct engine *engine, const char *name, void *data, struct error *err)
 {
     const struct updating *updating = data;
@@ -36,8 +51,8 @@ static int each_update(struct engine *engine, const char *name, void *data, stru
 
     if (r < 0)
         return r;
-    if (updating->limits || !updating->restart)
-        r = workload_update(&sandbox.container, updating->resources, err);
+    if (updating->limits)
+        r = set_limits(updating, &sandbox, err);
     if (r == 0 && updating->restart)
         r = set_policy(updating, &sandbox, err);
     return r < 0 ? error_prefix(err, "sandbox \"%s\"", sandbox.meta.name) : 0;
@@ -47,9 +62,9 @@ int cli_update(struct cli *cli, int argc, char **argv, struct error *err)
 {
     static const struct option_command command = {.name = "viv update",
             .usage = "SANDBOX…",
-            .about = "Changes the limits of sandboxes that run, and the restart policy of any. "
-                     "What is "
-                     "not named stays as it is.",
+            .about = "Changes the limits of sandboxes, at once and for each start that is to come, "
+                     "and "
+                     "their restart policy. What is not named stays as it is.",
             .least = 1,
             .most = SIZE_MAX,
             .tables = {&run_resources_table, &life_table}};
@@ -73,5 +88,7 @@ int cli_update(struct cli *cli, int argc, char **argv, struct error *err)
     _cleanup_json_ struct json_object *said =
             record_write(&spec_resources_record, updating.resources);
     updating.limits = json_object_object_length(said) > 0;
+    if (r == 0 && !updating.limits && !updating.restart)
+        r = error_set(err, EINVAL, "update: name a limit, or --restart; see 'viv update --help'");
     return r < 0 ? r : cli_each(cli, &names, each_update, &updating, err);
 }

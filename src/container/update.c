@@ -29,18 +29,18 @@ static struct json_object *member(struct json_object *object, const char *key)
     return found;
 }
 
-static int remember(const struct container *container, const struct spec_resources *resources,
-        struct error *err)
+int container_remember_resources(
+        int dir_fd, const struct spec_resources *resources, bool durable, struct error *err)
 {
     _cleanup_json_ struct json_object *config = NULL;
     _cleanup_json_ struct json_object *change = record_write(&spec_resources_record, resources);
-    int r = json_parse_file_at(container->dir_fd, "config.json", &config, err);
+    int r = json_parse_file_at(dir_fd, "config.json", &config, err);
 
     if (r < 0)
         return r;
     merge(member(member(config, "linux"), "resources"), change);
     const char *text = json_text(config);
-    r = io_replace_file_at(container->dir_fd, "config.json", text, strlen(text), 0600, false);
+    r = io_replace_file_at(dir_fd, "config.json", text, strlen(text), 0600, durable);
     return r < 0 ? error_sys(err, -r, "write config.json") : 0;
 }
 
@@ -53,7 +53,7 @@ int container_update(const struct container *container, const struct spec_resour
         return error_set(err, ESRCH, "container not running");
     build_limits(container->arena, resources, resources->devices.count > 0, &limits);
     int r = cgroup_update(&container->state.cgroup, &limits, "", err);
-    return r < 0 ? r : remember(container, resources, err);
+    return r < 0 ? r : container_remember_resources(container->dir_fd, resources, false, err);
 }
 
 int container_update_resctrl(

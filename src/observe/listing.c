@@ -8,8 +8,10 @@
 #include "engine/health.h"
 #include "engine/snapshot.h"
 #include "engine/volumes.h"
+#include "observe/dockerview.h"
 #include "observe/filter.h"
 #include "observe/format.h"
+#include "observe/named.h"
 #include "observe/networks.h"
 #include "observe/sizes.h"
 #include "observe/table.h"
@@ -81,25 +83,6 @@ static const char *cut_command(struct arena *arena, const struct strv *command, 
     return arena_printf(arena, "\"%.*s…\"", SHORT_COMMAND - 1, text);
 }
 
-static struct json_object *labels_json(const struct sandbox *sandbox)
-{
-    struct json_object *labels = json_object_new_object();
-
-    for (size_t i = 0; i < sandbox->meta.labels.count; i++)
-        json_add_str(
-                labels, sandbox->meta.labels.items[i].key, sandbox->meta.labels.items[i].value);
-    return labels;
-}
-
-static struct json_object *words_json(const struct strv *words)
-{
-    struct json_object *array = json_object_new_array();
-
-    for (size_t i = 0; i < words->count; i++)
-        json_object_array_add(array, json_object_new_string(words->words[i]));
-    return array;
-}
-
 static int pid_of(const struct sandbox *sandbox)
 {
     return sandbox->status == SPEC_STOPPED ? 0 : sandbox->container.state.pid;
@@ -120,7 +103,7 @@ static struct json_object *common_json(struct arena *arena, const struct sandbox
     json_object_object_add(row, "Pid", json_object_new_int(pid_of(sandbox)));
     json_add_str(row, "Created", sandbox->meta.created ? sandbox->meta.created : "");
     json_add_str(row, "CreatedAt", sandbox->meta.created ? sandbox->meta.created : "");
-    json_object_object_add(row, "Labels", labels_json(sandbox));
+    json_object_object_add(row, "Labels", named_pairs_json(&sandbox->meta.labels));
     if (sandbox->life.ended && sandbox->status == SPEC_STOPPED)
         json_object_object_add(row, "ExitCode", json_object_new_int(sandbox->life.code));
     return row;
@@ -155,8 +138,8 @@ static void add_places(
         strv_add(arena, &volumes, meta->volumes.items[i].name);
     json_object_object_add(row, "LocalVolumes", json_object_new_int((int)volumes.count));
     if (json) {
-        json_object_object_add(row, "Networks", words_json(&networks));
-        json_object_object_add(row, "Mounts", words_json(&volumes));
+        json_object_object_add(row, "Networks", dockerview_words(&networks, 0));
+        json_object_object_add(row, "Mounts", dockerview_words(&volumes, 0));
     } else {
         json_add_str(row, "Networks", strv_join(arena, &networks, ","));
         json_add_str(row, "Mounts", strv_join(arena, &volumes, ","));
@@ -176,7 +159,7 @@ static struct json_object *row_json(
     add_places(arena, meta, row, json);
     json_add_str(row, "Ports", networks_ports_text(engine, sandbox));
     if (json) {
-        json_object_object_add(row, "Command", words_json(&meta->command));
+        json_object_object_add(row, "Command", dockerview_words(&meta->command, 0));
         return row;
     }
     json_add_str(row, "Command", cut_command(arena, &meta->command, choice->whole));
@@ -355,27 +338,6 @@ static struct json_object *cgroup_json(const struct cgroup_saved *saved)
     return paths;
 }
 
-/* What Docker keeps apart as the host's part of the configuration. */
-static struct json_object *host_json(const struct sandbox *sandbox)
-{
-    const struct sandbox_meta *meta = &sandbox->meta;
-    struct json_object *host = json_object_new_object();
-    struct json_object *restart = json_object_new_object();
-    struct json_object *log = json_object_new_object();
-    struct json_object *options = json_object_new_object();
-
-    json_add_str(restart, "Name", meta->restart ? meta->restart : "no");
-    json_object_object_add(restart, "MaximumRetryCount", json_object_new_int(meta->restart_max));
-    for (size_t i = 0; i < meta->log_options.count; i++)
-        json_add_str(options, meta->log_options.items[i].key, meta->log_options.items[i].value);
-    json_add_str(log, "Type", meta->log ? meta->log : "json-file");
-    json_object_object_add(log, "Config", options);
-    json_object_object_add(host, "AutoRemove", json_object_new_boolean(meta->remove));
-    json_object_object_add(host, "RestartPolicy", restart);
-    json_object_object_add(host, "LogConfig", log);
-    return host;
-}
-
 /* What is no directory of the user's: volumes are told already, the rest is ours. */
 static bool is_own_mount(const struct sandbox *sandbox, const char *destination)
 {
@@ -388,6 +350,18 @@ static bool is_own_mount(const struct sandbox *sandbox, const char *destination)
         if (str_equal(sandbox->meta.volumes.items[i].destination, destination))
             return true;
     return !destination || str_starts(destination, "/dev/");
+}
+
+static bool is_writable(struct json_object *mount)
+{
+    struct json_object *options = json_get(mount, "options");
+
+    for (size_t i = 0; options && i < json_object_array_length(options); i++) {
+        const char *option = json_object_get_string(json_object_array_get_idx(options, i));
+        if (str_equal(option, "ro") || str_equal(option, "rro"))
+            return false;
+    }
+    return true;
 }
 
 /* The volumes, and the user's directories of the host, as Docker tells them. */
@@ -424,6 +398,7 @@ static struct json_object *mounts_json(
         json_add_str(mount, "Type", "bind");
         json_add_str(mount, "Source", json_get_str(item, "source"));
         json_add_str(mount, "Destination", destination);
+        json_object_object_add(mount, "RW", json_object_new_boolean(is_writable(item)));
         json_object_array_add(mounts, mount);
     }
     return mounts;
@@ -454,22 +429,27 @@ int listing_inspect(struct engine *engine, const char *name, bool sizes, struct 
     if (r < 0)
         return r;
     struct json_object *object = common_json(engine->arena, &sandbox);
-    json_object_object_add(object, "Command", words_json(&sandbox.meta.command));
+    json_object_object_add(object, "Command", dockerview_words(&sandbox.meta.command, 0));
     struct json_object *state = state_json(&sandbox);
     json_object_object_add(state, "Health", health_json(engine->arena, &sandbox));
     json_object_object_add(object, "State", state);
     json_add_str(object, "Path", sandbox.meta.command.count ? sandbox.meta.command.words[0] : "");
-    json_object_object_add(object, "Mounts", mounts_json(engine, &sandbox, config));
+    json_object_object_add(object, "Args", dockerview_words(&sandbox.meta.command, 1));
+    json_add_str(object, "ImageName", sandbox.meta.image ? sandbox.meta.image : "");
+    struct json_object *mounts = mounts_json(engine, &sandbox, config);
+    json_object_object_add(object, "Mounts", mounts);
     if (sizes)
         add_sizes(engine, &sandbox, object);
     json_object_object_add(object, "RestartCount", json_object_new_int(sandbox.life.restarts));
     add_snapshot(engine->arena, &sandbox, object);
-    json_object_object_add(object, "HostConfig", host_json(&sandbox));
+    json_object_object_add(
+            object, "HostConfig", dockerview_host(engine->arena, &sandbox, config, mounts));
     json_add_str(object, "StopSignal", sandbox.meta.stop_signal);
     json_add_str(object, "Bundle", sandbox.container.state.bundle);
     json_add_str(object, "Rootfs", sandbox.container.state.rootfs);
     json_object_object_add(object, "NetworkSettings", networks_of_json(engine, &sandbox));
     json_object_object_add(object, "Cgroups", cgroup_json(&sandbox.container.state.cgroup));
+    dockerview_add_config(&sandbox, config);
     json_object_object_add(object, "Config", config);
     *ret = object;
     return 0;

@@ -132,6 +132,15 @@ def test_update_changes_it_while_it_runs():
             _, unified = group(b, name, controller)
             file, wanted = new if unified else old
             equal(value(b, name, controller, file), wanted, f"update {words}")
+        b.viv("update", "-m", "48m", name).ok()
+        b.viv("restart", "-t", "0", name).ok()
+        equal(value(b, name, "memory", "memory.limit_in_bytes", "memory.max"), str(48 << 20))
+        b.viv("stop", "-t", "0", name).ok()
+        b.viv("update", "-m", "40m", name).ok()
+        equal(b.inspect(name)["HostConfig"]["Memory"], 40 << 20)
+        b.viv("start", name).ok()
+        equal(value(b, name, "memory", "memory.limit_in_bytes", "memory.max"), str(40 << 20))
+        fails(b.viv("update", name), 125, "name a limit")
 
 
 def resources(b, limits, *command):

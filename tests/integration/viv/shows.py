@@ -83,6 +83,23 @@ def test_inspect_finds_other_kinds():
         b.viv("volume", "rm", volume).ok()
 
 
+def test_members_are_found_by_other_names():
+    with box() as b:
+        b.viv("create", "--name", "c", *b.flags("-m", "64m", "--cpus", "1.5", "-v", f"{work()}:/d:ro",
+              "-v", "data:/v", "-e", "A=1", "-w", "/tmp", "-l", "k=v", "--network", "none",
+              "--entrypoint", "sh"), "busybox", "-c", "true").ok()
+        for template, wanted in (
+                ("{{.Config.Image}} {{.Config.WorkingDir}} {{.Config.Labels.k}}", "busybox /tmp v"),
+                ("{{.Config.Entrypoint}} {{.Config.Cmd}} {{.Path}} {{.Args}}", "[sh] [-c true] sh [-c true]"),
+                ("{{index .Config.Env 1}} {{.Config.Tty}}", "A=1 false"),
+                ("{{.HostConfig.Memory}} {{.HostConfig.NanoCpus}}", f"{64 << 20} 1500000000"),
+                ("{{.HostConfig.NetworkMode}} {{.HostConfig.Privileged}}", "none false"),
+                ("{{.HostConfig.Binds}}", f"[data:/v {work()}:/d:ro]"),
+                ("{{(index .Mounts 1).RW}}", "false"),
+                ("{{.HostConfig.PidsLimit}}", "0")):
+            equal(b.viv("inspect", "-f", template, "c").ok().out.strip(), wanted)
+
+
 def test_use_is_formatted():
     with box() as b:
         b.start("--memory", "64m", name="used")
