@@ -325,6 +325,16 @@ static bool runs(const struct sandbox *sandbox)
     return sandbox->container.dir_fd >= 0 && sandbox->status != SPEC_STOPPED;
 }
 
+/* What stands for a machine on the host is in the host's own network namespace. */
+static int refuse_running_machine(const struct sandbox *sandbox, struct error *err)
+{
+    if (str_equal(sandbox->meta.isolation, "container") || !runs(sandbox))
+        return 0;
+    return error_set(err, EOPNOTSUPP,
+            "sandbox \"%s\" is a machine: it joins and leaves networks while it is stopped",
+            sandbox->meta.name);
+}
+
 int sandbox_connect(
         struct engine *engine, const char *name, const struct net_join *join, struct error *err)
 {
@@ -340,9 +350,9 @@ int sandbox_connect(
                 "sandbox \"%s\" was made without a network of its own: connect joins further ones "
                 "to those that it has",
                 name);
-    if (!str_equal(sandbox.meta.isolation, "container") && runs(&sandbox))
-        return error_set(err, EOPNOTSUPP,
-                "sandbox \"%s\" is a machine: it joins networks when it starts", name);
+    r = refuse_running_machine(&sandbox, err);
+    if (r < 0)
+        return r;
     if (has_join(request, join->network))
         return error_set(
                 err, EEXIST, "sandbox \"%s\" is on network \"%s\" already", name, join->network);
@@ -442,6 +452,9 @@ int sandbox_disconnect(
         return r;
     if (!has_join(&sandbox.meta.network, network))
         return error_set(err, ENOENT, "sandbox \"%s\" is not on network \"%s\"", name, network);
+    r = refuse_running_machine(&sandbox, err);
+    if (r < 0)
+        return r;
     r = engine_networks(engine, false, &joining.networks, err);
     _cleanup_networks_ struct networks opened = joining.networks;
     if (r == 0 && runs(&sandbox)) {

@@ -11,6 +11,7 @@
 #include "engine/vm.h"
 #include "engine/vm_boot.h"
 #include "engine/vm_socket.h"
+#include "engine/vm_spec.h"
 #include "spec/check.h"
 
 bool vm_is(const struct container *container)
@@ -158,7 +159,9 @@ int workload_update(const struct container *container, const struct spec_resourc
 {
     if (!vm_is(container))
         return container_update(container, resources, err);
-    _cleanup_json_ struct json_object *json = record_write(&spec_resources_record, resources);
+    struct spec_resources inner = *resources;
+    vm_drop_host_cpus(&inner);
+    _cleanup_json_ struct json_object *json = record_write(&spec_resources_record, &inner);
     struct agent_call call = {.verb = "update", .resources = json_text(json)};
     struct spec_resources outer = outer_limits(resources);
     int r = vm_call(container, &call, NULL, err);

@@ -1,9 +1,11 @@
 #include "engine/vm_spec.h"
 
 #include <fcntl.h>
+#include <stdio.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "base/cleanup.h"
 #include "base/install.h"
 #include "base/path.h"
 #include "engine/machine.h"
@@ -117,6 +119,33 @@ void vm_keep_open_files(struct arena *arena, struct spec_process *process)
     limit->soft = own.rlim_cur < limit->hard ? own.rlim_cur : limit->hard;
 }
 
+void vm_drop_host_cpus(struct spec_resources *resources)
+{
+    resources->cpu.cpus = resources->cpu.mems = NULL;
+}
+
+/* Namespaces of the host that a workload asks to be in: the guest's kernel has others. */
+static void tell_host_namespaces(struct vm *vm)
+{
+    static const char *const types[] = {"pid", "ipc", "uts"};
+    struct strv *warnings = &vm->making->built.warnings;
+    struct spec *spec = &vm->guest_spec;
+
+    if (!spec_namespace_find(spec, "network"))
+        strv_add(vm->arena, warnings,
+                "the host's network is not a machine's: it has a network of its own, in which "
+                "there "
+                "is the loopback alone (--network NAME gives it more)");
+    for (size_t i = 0; i < ARRAY_SIZE(types); i++)
+        if (!spec_namespace_find(spec, types[i]))
+            strv_add(vm->arena, warnings,
+                    arena_printf(vm->arena,
+                            "the host's %s namespace is not a machine's: the workload is in that "
+                            "of "
+                            "the machine's own kernel",
+                            types[i]));
+}
+
 static int make_guest_spec(struct vm *vm, struct error *err)
 {
     struct spec *spec = &vm->guest_spec;
@@ -128,7 +157,9 @@ static int make_guest_spec(struct vm *vm, struct error *err)
         r = vm_translate_mounts(vm, err);
     if (r < 0)
         return r;
+    tell_host_namespaces(vm);
     drop_user_namespace(spec);
+    vm_drop_host_cpus(&spec->linux.resources);
     spec->linux.cgroupsPath = NULL;
     spec->hooks = (__typeof__(spec->hooks)){.startContainer = spec->hooks.startContainer};
     spec->root->path = CONTAINER_GUEST_ROOT;
@@ -156,14 +187,34 @@ static uint64_t memory_of(const struct spec_resources *resources)
     return (uint64_t)((wanted + 2 * MIB - 1) / (2 * MIB) * (2 * MIB));
 }
 
+/* How many CPUs a list names ("0-3,7"), which was checked before. */
+static int64_t count_cpus(const char *list)
+{
+    int64_t count = 0;
+    unsigned first, last;
+    int used = 0;
+
+    for (; list && sscanf(list, "%u%n", &first, &used) == 1; list += *list == ',') {
+        list += used;
+        last = first;
+        if (sscanf(list, "-%u%n", &last, &used) == 1)
+            list += used;
+        count += last >= first ? (int64_t)last - first + 1 : 0;
+    }
+    return count;
+}
+
+/* Enough for the CPU time that it may have, or for the host's CPUs that it may run on. */
 static uint32_t cpus_of(const struct spec_resources *resources)
 {
     const struct opt_i64 *quota = &resources->cpu.quota;
     int64_t period = resources->cpu.period.set ? (int64_t)resources->cpu.period.value : 100000;
+    int64_t cpus = count_cpus(resources->cpu.cpus);
 
-    if (!quota->set || quota->value <= 0 || period <= 0)
+    if (quota->set && quota->value > 0 && period > 0)
+        cpus = (quota->value + period - 1) / period;
+    if (cpus < 1)
         return 1;
-    int64_t cpus = (quota->value + period - 1) / period;
     return cpus > PROTO_CPUS_MAX ? PROTO_CPUS_MAX : (uint32_t)cpus;
 }
 

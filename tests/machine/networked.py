@@ -31,6 +31,9 @@ def test_a_machine_beside_a_container():
         equal(inside("wget", "-qO-", f"http://{OUTSIDE}/"), HERE)
         contains(inside("ip", "-o", "addr", "show", "eth0"), h.address(machine))
         contains(inside("cat", "/etc/hosts"), f"{h.address(machine)}\t{machine}")
+        h.viv("network", "create", "further").ok()
+        for words in (["connect", "further"], ["disconnect", "bridge"]):
+            fails(h.viv("network", *words, machine), 125, "joins and leaves networks while it is stopped")
         # another goes on from the first one's template, with an address of its own
         second = h.start("--network", "bridge", "--tmpfs", "/www", *VM, script=SERVE % "80")
         eventually(lambda: h.viv("exec", container, "wget", "-qO-", f"http://{second}/").out.strip()

@@ -233,7 +233,7 @@ def test_who_stands_for_a_workload_on_the_host_can_do_nothing_else():
 
 def test_update():
     for kind in KINDS:
-        BOX["shared"].viv("update", "--pids-limit", "33", kind).ok()
+        BOX["shared"].viv("update", "--pids-limit", "33", "--cpuset-cpus", "0", kind).ok()
     equal(BOX["shared"].viv("exec", "vm", "cat", "/sys/fs/cgroup/pids.max").ok().out, "33\n")
     fails(BOX["shared"].viv("update", "--memory", "4g", "vm"), 1, "cannot grow while it runs")
 
@@ -254,11 +254,12 @@ RUN = ["-h", "inside", "--domainname", "d1", "-e", "A=x y", "-w", "/var", "-u", 
        "--group-add", "55", "--umask", "0027", "--ulimit", "nofile=77:88", "--oom-score-adj", "321",
        "--shm-size", "3m", "--read-only", "--tmpfs", "/mnt:size=1m", "--cap-drop", "ALL",
        "--cap-add", "NET_RAW", "--security-opt", "no-new-privileges", "--init", "--sysctl",
-       "net.ipv4.ip_default_ttl=77", "--device", "/dev/full:/dev/fuller:r", "--network", "none"]
+       "net.ipv4.ip_default_ttl=77", "--device", "/dev/full:/dev/fuller:r", "--network", "none",
+       "--cpuset-cpus", "0"]
 RUN_SCRIPT = """hostname; cat /proc/sys/kernel/domainname; echo $A; pwd; id; umask; ulimit -n
 cat /proc/self/oom_score_adj; df -k /dev/shm /mnt | awk '{print $2}'; touch /x
 awk '/Cap|NoNew|Seccomp:/{print $2}' /proc/self/status; cat /proc/sys/net/ipv4/ip_default_ttl
-test -c /dev/fuller && echo device; md5sum; echo problem >&2; exit 3"""
+test -c /dev/fuller && echo device; nproc; md5sum; echo problem >&2; exit 3"""
 
 
 def test_the_flags_of_run():
@@ -456,6 +457,13 @@ def test_what_a_machine_cannot_have():
                 (["--kernel", "/etc"], "not a folder for machines"),
                 (["--network", f"ns:/proc/{os.getpid()}/ns/net"], "cannot join the network namespace")]:
             fails(box.run("vm", "--rm", *flags, "busybox", "true"), 125, text)
+
+
+def test_what_is_the_hosts_alone_is_told():
+    modes = [word for kind in ("network", "pid", "ipc", "uts") for word in (f"--{kind}", "host")]
+    with own_box() as box:
+        done = box.run("vm", "--rm", *modes, "busybox", "true").ok()
+    equal(done.err.count("is not a machine's: "), 4, str(done))
 
 
 def test_what_needs_the_hosts_own_processes_is_refused():
