@@ -161,7 +161,30 @@ int io_make_dirs_at(int dirfd, const char *path, mode_t mode)
     return mkdirat(dirfd, path, mode) == 0 || errno == EEXIST ? 0 : -errno;
 }
 
-static int remove_entries(DIR *dir)
+/* Folders that are deeper are first moved up to the top: whoever made the tree may have nested it
+ * as deep as there are descriptors, or there is stack. */
+#define REMOVE_DEPTH_MAX 256
+
+struct removal {
+    int top_fd;
+    unsigned moved;
+};
+
+static int remove_at(struct removal *removal, int dirfd, const char *path, unsigned depth);
+
+static int move_up(struct removal *removal, int dirfd, const char *name)
+{
+    char fresh[32];
+    int r;
+
+    do {
+        snprintf(fresh, sizeof(fresh), ".deep-%u", removal->moved++);
+        r = renameat2(dirfd, name, removal->top_fd, fresh, RENAME_NOREPLACE);
+    } while (r < 0 && errno == EEXIST);
+    return r < 0 ? -errno : 0;
+}
+
+static int remove_entries(struct removal *removal, DIR *dir, unsigned depth)
 {
     struct dirent *entry;
     int result = 0;
@@ -169,19 +192,34 @@ static int remove_entries(DIR *dir)
     while ((entry = readdir(dir))) {
         if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
             continue;
-        int r = io_remove_tree_at(dirfd(dir), entry->d_name);
+        int r = remove_at(removal, dirfd(dir), entry->d_name, depth + 1);
         if (r < 0 && result == 0)
             result = r;
     }
     return result;
 }
 
-int io_remove_tree_at(int dirfd, const char *path)
+static int remove_folder(struct removal *removal, DIR *dir, unsigned depth)
+{
+    unsigned moved = removal->moved;
+    int result = remove_entries(removal, dir, depth);
+
+    while (depth == 0 && result == 0 && removal->moved != moved) {
+        moved = removal->moved;
+        rewinddir(dir);
+        result = remove_entries(removal, dir, depth);
+    }
+    return result;
+}
+
+static int remove_at(struct removal *removal, int dirfd, const char *path, unsigned depth)
 {
     if (unlinkat(dirfd, path, 0) == 0 || errno == ENOENT)
         return 0;
     if (errno != EISDIR && errno != EPERM)
         return -errno;
+    if (depth == REMOVE_DEPTH_MAX)
+        return move_up(removal, dirfd, path);
     int fd = openat(dirfd, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (fd < 0)
         return -errno;
@@ -190,10 +228,19 @@ int io_remove_tree_at(int dirfd, const char *path)
         close(fd);
         return -ENOMEM;
     }
-    int result = remove_entries(dir);
+    if (depth == 0)
+        removal->top_fd = fd;
+    int result = remove_folder(removal, dir, depth);
     if (unlinkat(dirfd, path, AT_REMOVEDIR) < 0 && errno != ENOENT && result == 0)
         result = -errno;
     return result;
+}
+
+int io_remove_tree_at(int dirfd, const char *path)
+{
+    struct removal removal = {.top_fd = -1};
+
+    return remove_at(&removal, dirfd, path, 0);
 }
 
 int io_send_fds(int sock, const void *data, size_t length, const int *fds, size_t count)

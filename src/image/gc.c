@@ -86,7 +86,10 @@ int gc_mark(struct image_store *store, const struct catalog *catalog, struct are
     return mark_roots(store, arena, live, err);
 }
 
-uint64_t gc_disk_usage(int dirfd, const char *path)
+/* What is nested deeper is not counted: whoever made the tree may have used up our stack. */
+#define USAGE_DEPTH_MAX 1024
+
+static uint64_t usage_below(int dirfd, const char *path, unsigned depth)
 {
     struct stat st;
     struct dirent *entry;
@@ -96,12 +99,19 @@ uint64_t gc_disk_usage(int dirfd, const char *path)
     uint64_t bytes = (uint64_t)st.st_blocks * 512;
     if (!S_ISDIR(st.st_mode))
         return st.st_nlink > 1 ? bytes / st.st_nlink : bytes;
+    if (depth == USAGE_DEPTH_MAX)
+        return bytes;
     int fd = openat(dirfd, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     _cleanup_closedir_ DIR *dir = fd < 0 ? NULL : fdopendir(fd);
     while (dir && (entry = readdir(dir)))
         if (!str_equal(entry->d_name, ".") && !str_equal(entry->d_name, ".."))
-            bytes += gc_disk_usage(fd, entry->d_name);
+            bytes += usage_below(fd, entry->d_name, depth + 1);
     return bytes;
+}
+
+uint64_t gc_disk_usage(int dirfd, const char *path)
+{
+    return usage_below(dirfd, path, 0);
 }
 
 /* Which entries of a folder stay; `algorithm`: what makes their names digests again. Counting what

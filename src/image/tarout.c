@@ -22,6 +22,7 @@
 #define CHUNK ((size_t)256 << 10)
 #define XATTR_MAX ((size_t)64 << 10)
 #define DEPTH_MAX 1024
+#define PATH_SIZE 8192
 #define BLOCK 512
 #define LINK_BUCKETS 4096
 #define OCTAL_MAX(digits) ((UINT64_C(1) << (3 * (digits))) - 1)
@@ -375,11 +376,15 @@ int tarout_add_codec(struct tarout *out, const char *path, struct codec_reader *
 /* --- Trees
  * ---------------------------------------------------------------------------------------- */
 
+/* The paths and targets are here and not in the functions, which call each other for each level of
+ * a tree that a sandbox has nested as deep as it likes. */
 struct tree {
     struct tarout *out;
     bool layer;
     bool live; /* of a sandbox that may be running: with mounts of the kernel's in it */
     unsigned depth;
+    char path[PATH_SIZE]; /* of the entry at hand */
+    char target[4096];
 };
 
 /* Stretches of data in a file with holes. */
@@ -548,7 +553,7 @@ static char type_letter(mode_t mode)
     return '\0';
 }
 
-static int add_tree(struct tree *tree, int dirfd, const char *prefix, struct error *err);
+static int add_tree(struct tree *tree, int dirfd, size_t prefix, struct error *err);
 
 /* What is there is the kernel's answer to whoever asks, and no file to be kept. */
 static bool is_kernels(int fd)
@@ -567,39 +572,52 @@ static bool is_kernels(int fd)
     return false;
 }
 
+/* Puts a name below the path, which is so long; its new length. */
+static int enter_name(struct tree *tree, size_t length, const char *mark, const char *name)
+{
+    int added = snprintf(
+            tree->path + length, PATH_SIZE - length, "%s%s%s", length ? "/" : "", mark, name);
+
+    return added >= (int)(PATH_SIZE - length) - 1 /* a folder's slash */
+                   ? -ENAMETOOLONG
+                   : (int)length + added;
+}
+
 /* The node is let go of: a deep tree would take two descriptors for each level otherwise. */
 static int put_folder(
-        struct tree *tree, struct item *item, int *node, const char *path, struct error *err)
+        struct tree *tree, struct item *item, int *node, size_t length, struct error *err)
 {
     _cleanup_close_ int fd = openat(*node, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
-    int r = fd < 0 ? error_sys(err, errno, "open \"%s\"", path) : put_header(tree->out, item, err);
+    if (fd < 0)
+        return error_sys(err, errno, "open \"%s\"", tree->path);
+    memcpy(tree->path + length, "/", 2);
+    int r = put_header(tree->out, item, err);
+    tree->path[length] = '\0';
     cleanup_close(node);
     if (r < 0 || (tree->live && is_kernels(fd)))
         return r;
-    return add_tree(tree, fd, path, err);
+    return add_tree(tree, fd, length, err);
 }
 
 static int put_other(
         struct tree *tree, struct item *item, int node, const struct stat *st, struct error *err)
 {
-    char target[4096];
-
     if (S_ISLNK(st->st_mode)) {
-        ssize_t length = readlinkat(node, "", target, sizeof(target) - 1);
+        ssize_t length = readlinkat(node, "", tree->target, sizeof(tree->target) - 1);
         if (length < 0)
             return error_sys(err, errno, "read the link \"%s\"", item->path);
-        target[length] = '\0';
-        item->link = target;
+        tree->target[length] = '\0';
+        item->link = tree->target;
     }
     return put_header(tree->out, item, err);
 }
 
+/* By the tree's path, which is so long. */
 static int add_node(
-        struct tree *tree, int *node, const char *path, const struct stat *st, struct error *err)
+        struct tree *tree, int *node, size_t length, const struct stat *st, struct error *err)
 {
-    char slash[8200];
-    struct item item = {.path = path,
+    struct item item = {.path = tree->path,
             .type = type_letter(st->st_mode),
             .mode = st->st_mode,
             .uid = st->st_uid,
@@ -607,7 +625,7 @@ static int add_node(
             .mtime = st->st_mtim,
             .device = st->st_rdev};
 
-    item.link = earlier_name(tree->out, st, path);
+    item.link = earlier_name(tree->out, st, tree->path);
     if (item.link) {
         item.type = '1';
         return put_header(tree->out, &item, err);
@@ -621,30 +639,29 @@ static int add_node(
         return put_file(tree, &item, *node, st, err);
     if (!S_ISDIR(st->st_mode))
         return put_other(tree, &item, *node, st, err);
-    snprintf(slash, sizeof(slash), "%s/", path);
-    item.path = slash;
-    return put_folder(tree, &item, node, path, err);
+    return put_folder(tree, &item, node, length, err);
 }
 
 /* Found once by its name; from then on it is its descriptor, whatever the name stands for. */
 static int add_child(
-        struct tree *tree, int dirfd, const char *name, const char *prefix, struct error *err)
+        struct tree *tree, int dirfd, const char *name, size_t prefix, struct error *err)
 {
-    char path[8192];
     struct stat st;
 
     _cleanup_close_ int node = openat(dirfd, name, O_PATH | O_NOFOLLOW | O_CLOEXEC);
     if (node < 0 || fstat(node, &st) < 0)
-        return errno == ENOENT ? 0 : error_sys(err, errno, "open \"%s/%s\"", prefix, name);
+        return errno == ENOENT
+                       ? 0
+                       : error_sys(err, errno, "open \"%.*s/%s\"", (int)prefix, tree->path, name);
     bool whiteout = tree->layer && tarout_is_whiteout(&st);
-    if (snprintf(path, sizeof(path), "%s%s%s%s", prefix, *prefix ? "/" : "", whiteout ? ".wh." : "",
-                name) >= (int)sizeof(path))
-        return error_set(err, ENAMETOOLONG, "\"%s/%s\" is too long", prefix, name);
+    int length = enter_name(tree, prefix, whiteout ? ".wh." : "", name);
+    if (length < 0)
+        return error_set(err, -length, "\"%.*s/%s\" is too long", (int)prefix, tree->path, name);
     if (whiteout)
-        return tarout_add_text(tree->out, path, "", 0, err);
+        return tarout_add_text(tree->out, tree->path, "", 0, err);
     if (S_ISSOCK(st.st_mode))
         return 0;
-    return add_node(tree, &node, path, &st, err);
+    return add_node(tree, &node, (size_t)length, &st, err);
 }
 
 static int compare(const void *a, const void *b)
@@ -668,22 +685,22 @@ static int list_names(int dirfd, struct arena *arena, struct strv *names, struct
     return 0;
 }
 
-static int add_tree(struct tree *tree, int dirfd, const char *prefix, struct error *err)
+/* What is in a folder, whose path is the tree's up to that length. */
+static int add_tree(struct tree *tree, int dirfd, size_t prefix, struct error *err)
 {
     _cleanup_arena_ struct arena arena = {0};
     struct strv names = {0};
-    char opaque[8192];
 
     if (tree->depth == DEPTH_MAX)
         return error_set(err, ELOOP, "folders are nested more than %d deep", DEPTH_MAX);
     tree->depth++;
     int r = list_names(dirfd, &arena, &names, err);
     if (r == 0 && tree->layer && tarout_is_opaque(dirfd) &&
-            snprintf(opaque, sizeof(opaque), "%s%s.wh..wh..opq", prefix, *prefix ? "/" : "") <
-                    (int)sizeof(opaque))
-        r = tarout_add_text(tree->out, opaque, "", 0, err);
+            enter_name(tree, prefix, ".wh.", ".wh..opq") > 0)
+        r = tarout_add_text(tree->out, tree->path, "", 0, err);
     for (size_t i = 0; i < names.count && r == 0; i++)
         r = add_child(tree, dirfd, names.words[i], prefix, err);
+    tree->path[prefix] = '\0';
     tree->depth--;
     return r;
 }
@@ -692,7 +709,7 @@ int tarout_add_tree(struct tarout *out, int dirfd, bool layer, struct error *err
 {
     struct tree tree = {.out = out, .layer = layer};
 
-    return add_tree(&tree, dirfd, "", err);
+    return add_tree(&tree, dirfd, 0, err);
 }
 
 int tarout_add_node(struct tarout *out, int fd, const char *as, struct error *err)
@@ -709,8 +726,11 @@ int tarout_add_node(struct tarout *out, int fd, const char *as, struct error *er
                 "be copied: read it inside, with `viv exec`");
     if (S_ISSOCK(st.st_mode))
         return error_set(err, EOPNOTSUPP, "it is a socket, which cannot be copied");
-    if (*as)
-        return add_node(&tree, &node, as, &st, err);
+    if (*as) {
+        int length = enter_name(&tree, 0, "", as);
+        return length < 0 ? error_set(err, -length, "\"%s\" is too long", as)
+                          : add_node(&tree, &node, (size_t)length, &st, err);
+    }
     _cleanup_close_ int folder = openat(node, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    return folder < 0 ? error_sys(err, errno, "open the folder") : add_tree(&tree, folder, "", err);
+    return folder < 0 ? error_sys(err, errno, "open the folder") : add_tree(&tree, folder, 0, err);
 }

@@ -1,7 +1,10 @@
 """Known escapes from other runtimes, replayed through viv; each fails if it succeeds. What happens
 below, with exchanged links and forged procfs, is in the unit tests of rootfs."""
+import contextlib
+import io
 import os
 import pathlib
+import tarfile
 import threading
 
 from lib import *
@@ -112,3 +115,25 @@ def test_cve_2021_30465_links_that_are_exchanged_while_mounts_are_made():
     finally:
         over.set()
         swapper.join()
+
+
+def test_a_tree_as_deep_as_it_likes():
+    """What a workload nests deeper than we have stack or descriptors is told, and can be removed."""
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w") as out:
+        folder = tarfile.TarInfo("d/" * 1200)
+        folder.type, folder.mode = tarfile.DIRTYPE, 0o755
+        out.addfile(folder)
+    images = pathlib.Path(os.environ["VIV_DATA_ROOT"], "images")
+    out = work() / "out"
+    with box() as b, contextlib.ExitStack() as after:
+        name = b.start()
+        after.callback(run, "rm", "-rf", out, images / "tmp")  # too deep for the tests' own removal
+        b.viv("cp", "-", f"{name}:/tmp", stdin=packed.getvalue()).ok()
+        for args in (["diff", name], ["export", "-o", work() / "x.tar", name],
+                     ["cp", f"{name}:/tmp/d", out]):
+            fails(b.viv(*args), 125, "nested more than 1024 deep")
+        run("rm", "-rf", out).ok()
+        b.viv("cp", f"{name}:/tmp/{'d/' * 600}", out).ok()
+        run("prlimit", "--nofile=400", program("viv"), "--root", b.store, "rm", "-f", name).ok()
+        equal(list(images.glob("tmp/*/upper/tmp")) + list(images.glob("roots/*")), [])
