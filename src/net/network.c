@@ -363,10 +363,12 @@ static int choose_interface(const struct taken *taken, struct network *network, 
 {
     const char *said = network->network_interface;
 
-    if (said && (!*said || strlen(said) >= IFNAMSIZ || strpbrk(said, "/ \t\n\"\\:%") ||
+    if (said && (!*said || strlen(said) >= IFNAMSIZ || strpbrk(said, "/ \t\n\"\\:%*") ||
                         str_equal(said, ".") || str_equal(said, "..")))
-        return error_set(err, EINVAL, "interface \"%.32s\": a name has 1 to %d characters", said,
-                IFNAMSIZ - 1);
+        return error_set(err, EINVAL,
+                "interface \"%.32s\": a name has 1 to %d characters, no blanks and none of "
+                "/ \" \\ : %% *",
+                said, IFNAMSIZ - 1);
     if (said && interface_taken(taken, said))
         return error_set(
                 err, EEXIST, "there is a network interface %s already; choose another name", said);

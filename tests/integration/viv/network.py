@@ -310,6 +310,7 @@ def test_bad_input():
                 ([*create, "host"], 125, "has a meaning of its own"),
                 ([*create, "-o", "mtu=1", "x"], 125, "write mtu=BYTES"),
                 ([*create, "--interface-name", "up0", "x"], 125, "a network interface up0 already"),
+                ([*create, "--interface-name", "up*", "x"], 125, "none of"),
                 (["network", "rm", "nosuch"], 1, 'no network "nosuch"'),
                 (["network", "inspect", "nosuch"], 125, 'no network "nosuch"'),
                 (["network", "connect", "tiny", "nosuch"], 125, 'no such sandbox: "nosuch"'),
