@@ -193,6 +193,26 @@ int cli_each(
     return status;
 }
 
+/* What Docker and Podman have by other names, or not at all. */
+static const char *elsewhere(const char *name)
+{
+    static const struct {
+        const char *name, *instead;
+    } others[] = {
+            {"build", "images are built by others: `buildah bud -t NAME .`, `buildah push NAME "
+                      "oci-archive:NAME.tar:NAME`, `viv load -i NAME.tar`; or change a sandbox and "
+                      "`viv commit` it"},
+            {"info", "`viv check` tells what this host can do, `viv system df` what is stored"},
+            {"compose", "sandboxes of one network find each other by name: `viv network create`, "
+                        "and `viv run --network NAME` for each"},
+    };
+
+    for (size_t i = 0; i < ARRAY_SIZE(others); i++)
+        if (str_equal(name, others[i].name))
+            return others[i].instead;
+    return NULL;
+}
+
 static const struct cli_command *find_command(
         const struct cli_group *group, const char *name, struct error *err)
 {
@@ -202,6 +222,11 @@ static const struct cli_command *find_command(
         names[i] = group->commands[i].name;
         if (str_equal(names[i], name) || (str_equal(names[i], "ls") && str_equal(name, "list")))
             return &group->commands[i];
+    }
+    const char *instead = group->commands == commands ? elsewhere(name) : NULL;
+    if (instead) {
+        error_set(err, EINVAL, "there is no command \"%s\": %s", name, instead);
+        return NULL;
     }
     const char *closest = str_closest(name, names, group->count);
     error_set(err, EINVAL, "unknown command \"%s\"%s%s%s; `%s --help` lists them", name,

@@ -127,14 +127,17 @@ static int load_by_digest(struct loading *l, const struct manifest *manifest,
 /* --- OCI layouts
  * ---------------------------------------------------------------------------------- */
 
-/* The image's own name if it is a full one, else one made of the source's file name and its tag. */
+/* The image's own name if it is one, a bare word being a tag: that of a name made of the source's.
+ */
 static char *layout_name(struct loading *l, const char *inside)
 {
     struct reference name;
     const char *base = path_base(l->bundle->source);
     char *lower = arena_strdup(l->arena, base);
 
-    if (inside && reference_parse(inside, l->arena, &name, NULL) == 0 && name.domain) {
+    if (inside && strpbrk(inside, ":/") && reference_parse(inside, l->arena, &name, NULL) == 0) {
+        if (!name.domain)
+            name.domain = "localhost";
         name = reference_complete(&name, l->arena);
         return reference_text(&name, l->arena);
     }

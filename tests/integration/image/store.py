@@ -53,6 +53,13 @@ def test_save_and_load_every_kind():
         equal(other("pull", f"{transport}:{path}").ok().out.strip(), image, form)
 
 
+def test_names_that_others_give():
+    """A bare word is a tag, as skopeo has it; Buildah and Podman write a name with its tag."""
+    for inside, wanted in (("mine:1", r"localhost/mine:1"), ("team/app", r"localhost/team/app:latest"),
+                           ("quay.example/a:3", r"quay\.example/a:3"), ("1.2", r"localhost/l-?\S*:1\.2")):
+        matches(loaded(name=inside)("list").ok().out, rf"\s{wanted}\s")
+
+
 def test_archives_that_skopeo_wrote():
     store = loaded()
     image = store("list").ok().out.split()[0]

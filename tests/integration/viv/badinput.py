@@ -131,6 +131,12 @@ def test_flags():
                 equal((done.status, said(done)), (status, message), f"viv run {flags}")
 
 
+def test_commands_of_others():
+    fails(viv("build", "."), 125, 'there is no command "build": images are built by others: `buildah bud')
+    fails(viv("image", "build"), 125, 'unknown command "build"')
+    fails(viv("strat"), 125, 'did you mean "start"?')
+
+
 def test_configurations():
     with box() as b:
         for content, message in CONFIGS:
