@@ -256,7 +256,8 @@ static int plug_in(struct joining *joining, struct error *err)
         return sock;
     int r = net_make_pair(&pair, joining->pid, err);
     if (r == 0 && (lease->rate_in || lease->rate_out))
-        r = shape_add(here, lease->device, lease->rate_in, lease->rate_out, err);
+        r = shape_add(
+                here, lease->device, &(struct shape){lease->rate_in, lease->rate_out, false}, err);
     note_routes(joining, routed);
     sandbox_fill_inside(&joining->network, lease, routed, &inside);
     return r < 0 ? r : link_configure(sock, &inside, err);

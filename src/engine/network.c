@@ -611,7 +611,8 @@ static int open_tap(struct sandbox_networks *all, size_t index, int *ret_fd, str
     int r = link_join_bridge(sock, lease->device, attached->network.network_interface,
             attached->network.options.mtu, err);
     if (r == 0 && (lease->rate_in || lease->rate_out))
-        r = shape_add(sock, lease->device, lease->rate_in, lease->rate_out, err);
+        r = shape_add(
+                sock, lease->device, &(struct shape){lease->rate_in, lease->rate_out, false}, err);
     if (r == 0 && lease->ports.count)
         r = net_load_ports(&ports, true, err);
     if (r == 0)

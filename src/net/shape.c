@@ -14,6 +14,7 @@
 #define RATE_MOST 1e12
 #define BURST_LEAST 16384u
 #define QUEUE_LEAST 65536u
+#define QUEUE_PATIENT (8u << 20) /* above the largest window that Linux gives by itself, 6 MiB */
 
 int shape_parse_rate(const char *text, uint64_t *ret_bits, struct error *err)
 {
@@ -54,7 +55,7 @@ static uint32_t at_least(uint64_t bytes, uint32_t least)
 
 /* A token bucket of 20 milliseconds, behind it a queue of a tenth of a second: long enough for TCP
  * to fill it, short enough to keep answers quick. */
-static int add_bucket(int sock, int index, uint64_t bits)
+static int add_bucket(int sock, int index, uint64_t bits, bool patient)
 {
     const struct tcmsg header = {
             .tcm_ifindex = index, .tcm_parent = TC_H_ROOT, .tcm_handle = 0x10000};
@@ -63,7 +64,7 @@ static int add_bucket(int sock, int index, uint64_t bits)
     struct tc_tbf_qopt options = {
             .rate = {.linklayer = TC_LINKLAYER_ETHERNET,
                     .rate = bytes > UINT32_MAX ? UINT32_MAX : (uint32_t)bytes},
-            .limit = at_least(bytes / 10 + burst, QUEUE_LEAST),
+            .limit = at_least(bytes / 10 + burst, patient ? QUEUE_PATIENT : QUEUE_LEAST),
     };
     struct netlink_request request;
 
@@ -78,7 +79,8 @@ static int add_bucket(int sock, int index, uint64_t bits)
     return netlink_send(sock, &request);
 }
 
-static int limit_sending(int sock, const char *device, int index, uint64_t bits, struct error *err)
+static int limit_sending(
+        int sock, const char *device, int index, const struct shape *shape, struct error *err)
 {
     _cleanup_arena_ struct arena arena = {0};
     const char *name = shape_ifb(&arena, device);
@@ -87,27 +89,27 @@ static int limit_sending(int sock, const char *device, int index, uint64_t bits,
     if (r < 0)
         return r;
     int ifb = link_find(sock, name, NULL);
-    r = ifb < 0 ? ifb : add_bucket(sock, ifb, bits);
+    r = ifb < 0 ? ifb : add_bucket(sock, ifb, shape->out, shape->patient);
     if (r == 0)
         r = redirect_add(sock, index, ifb, REDIRECT_FIRST);
     if (r < 0)
         link_remove(sock, name, NULL);
     return r < 0 ? error_sys(err, -r, "limit what %s sends to %" PRIu64 " bits a second", device,
-                           bits)
+                           shape->out)
                  : 0;
 }
 
-int shape_add(int sock, const char *device, uint64_t in, uint64_t out, struct error *err)
+int shape_add(int sock, const char *device, const struct shape *shape, struct error *err)
 {
     int index = link_find(sock, device, NULL);
 
     if (index < 0)
         return error_sys(err, -index, "look at the interface %s", device);
-    int r = in ? add_bucket(sock, index, in) : 0;
+    int r = shape->in ? add_bucket(sock, index, shape->in, false) : 0;
     if (r < 0)
         return error_sys_hint(err, -r, r == -ENOENT ? "this kernel lacks sch_tbf" : NULL,
-                "limit what %s receives to %" PRIu64 " bits a second", device, in);
-    return out ? limit_sending(sock, device, index, out, err) : 0;
+                "limit what %s receives to %" PRIu64 " bits a second", device, shape->in);
+    return shape->out ? limit_sending(sock, device, index, shape, err) : 0;
 }
 
 int shape_remove(int sock, const char *device, struct error *err)

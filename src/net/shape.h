@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/arena.h"
@@ -14,8 +15,11 @@
  * with the error filled. */
 int shape_parse_rate(const char *text, uint64_t *ret_bits, struct error *err);
 
-/* Bits a second; 0: no limit that way. `in` is towards the sandbox. */
-int shape_add(int sock, const char *device, uint64_t in, uint64_t out, struct error *err);
+struct shape {
+    uint64_t in, out; /* bits a second, `in` towards the sandbox; 0: no limit that way */
+    bool patient; /* so much may wait that a sender's window fits: it repeats slowly what is lost */
+};
+int shape_add(int sock, const char *device, const struct shape *shape, struct error *err);
 
 /* Takes away what outlives the device itself: the ifb. */
 int shape_remove(int sock, const char *device, struct error *err);

@@ -466,15 +466,20 @@ void net_add_pair(struct plan *plan, const struct net_pair_args *args, const cha
 
 /* ---- rates ----------------------------------------------------------------------------------- */
 
-static int shape_apply(const struct step *step, struct plan_run *run, struct error *err)
+static int add_shape(const struct net_lease *lease, bool patient, struct error *err)
 {
-    const struct net_lease *lease = step->args;
+    const struct shape shape = {lease->rate_in, lease->rate_out, patient};
     _cleanup_close_ int sock = netlink_open();
 
-    (void)run;
     if (sock < 0)
         return error_sys(err, -sock, "open a netlink socket");
-    return shape_add(sock, lease->device, lease->rate_in, lease->rate_out, err);
+    return shape_add(sock, lease->device, &shape, err);
+}
+
+static int shape_apply(const struct step *step, struct plan_run *run, struct error *err)
+{
+    (void)run;
+    return add_shape(step->args, false, err);
 }
 
 static int shape_undo(const struct step *step, struct plan_run *run, struct error *err)
@@ -519,6 +524,13 @@ void net_add_shape(struct plan *plan, const struct net_lease *lease, const char 
     plan_add(plan, STEP_HOST, &shape_ops, because, lease);
 }
 
+/* pasta is the sender of what comes in, by a TCP of its own that repeats slowly what is dropped. */
+static int shape_inside_apply(const struct step *step, struct plan_run *run, struct error *err)
+{
+    (void)run;
+    return add_shape(step->args, true, err);
+}
+
 static void shape_inside_describe(const struct step *step, struct step_text *text)
 {
     describe_shape(step->args, text);
@@ -528,7 +540,7 @@ static void shape_inside_describe(const struct step *step, struct step_text *tex
 }
 
 static const struct step_ops shape_inside_ops = {
-        "shape", "tc-tbf(8)", shape_apply, NULL, shape_inside_describe, NULL};
+        "shape", "tc-tbf(8)", shape_inside_apply, NULL, shape_inside_describe, NULL};
 
 void net_add_shape_inside(struct plan *plan, const struct net_lease *lease, const char *because)
 {

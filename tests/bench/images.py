@@ -32,6 +32,7 @@ def measure(who, found):
                     timed([*argv, "run", "--rm", "--network", "none", *words]))
     for _ in range(3):
         for name, argv in who.items():
+            os.sync()  # what another has just written is not waited for here
             times.setdefault(("rmi", name), []).append(timed([*argv, "rmi", DEBIAN]))
             load(argv, found["debian"][name])
     return times

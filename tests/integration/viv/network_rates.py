@@ -53,3 +53,26 @@ def test_rates():
                      0.9 * wanted, 1.1 * wanted)
         free = h.start("--network", "bridge")
         attempts(lambda: rate(measured(h.stack, inside_of(h.pid(free)), h.address(free), "5203")), 2 * IN, 1e15)
+
+
+@private("mnt", "net")
+@needs(root=True, programs=["iperf3", "pasta", "newuidmap"])
+def test_rates_of_an_ordinary_user():
+    """By pasta, on the sandbox's own interface, which the workload cannot change."""
+    own_files("vivtest:700000:65536\n")
+    open_tun()
+    with contextlib.ExitStack() as stack:
+        outside = cable(stack)
+        as_them("run", "-d", "--name", "r1", "--network", "pasta", "--network-rate-in", "40mbit",
+                "--network-rate-out", "20m", "-p", "5201:5201", "busybox", "sleep", "1000").ok()
+        try:
+            inside = inside_of(as_them("inspect", "-f", "{{.State.Pid}}", "r1").ok().out.strip())
+            for way, wanted in (((), IN), (("-R",), OUT)):
+                attempts(lambda w=way: rate(measured(stack, inside, "192.0.2.1", "5201", *w,
+                                                     outside=outside)) * FRAME,
+                         0.9 * wanted, 1.1 * wanted)
+            check(as_them("exec", "r1", "ip", "link", "set", "eth0", "down").status != 0)
+        finally:
+            as_them("rm", "-f", "r1").ok()
+    fails(as_them("run", "--rm", "--network", "pasta", "-p", "80", "--ip", "10.1.1.1", "busybox", "true"),
+          125, "--ip: --network pasta has nothing")
