@@ -42,7 +42,7 @@ RUNNING = [
     ["exec", "--no-new-privs", NAME, "/bin/grep", "NoNewPrivs", "/proc/self/status"],
     ["exec", "--additional-gids", "7", NAME, "/bin/id", "-G"],
     ["exec", "--detach", NAME, "/bin/true"], ["update", "--resources", "/no/such", NAME],
-    ["ps", NAME, "-o", "comm,pid"], ["kill", NAME, "TERM"], ["kill", NAME, "SIGKILL"],
+    ["ps", NAME, "-o", "pid,comm"], ["kill", NAME, "TERM"], ["kill", NAME, "SIGKILL"],
     ["kill", NAME, "NOSUCH"], ["kill", NAME, "99"],
 ]
 ALONE_ONES = [
