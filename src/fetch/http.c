@@ -60,6 +60,9 @@ static void copy_value(const char *value, char *to, size_t size)
 
     if (length >= size)
         return; /* longer than anything honest */
+    for (size_t i = 0; i < length; i++)
+        if ((value[i] < ' ' && value[i] != '\t') || value[i] > '~')
+            return; /* and so is this: it would go on to a terminal, or into a message */
     memcpy(to, value, length);
     to[length] = '\0';
 }
@@ -300,7 +303,13 @@ void http_reason(const struct http *http, char *text, size_t size)
     if (!message)
         return;
     snprintf(text, size < 300 ? size : 300, "%s", message);
-    for (char *c = text; *c; c++)
-        if ((unsigned char)*c < ' ' || *c == 127) /* a server must not write to the terminal */
-            *c = ' ';
+    size_t length = strlen(text);
+    if (message[length]) { /* no part of a character */
+        while (length && (text[length - 1] & 0xc0) == 0x80)
+            length--;
+        if (length && (text[length - 1] & 0xc0) == 0xc0)
+            length--;
+        text[length] = '\0';
+    }
+    str_tame(text, ""); /* a server must not write to the terminal */
 }

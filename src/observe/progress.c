@@ -5,6 +5,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/str.h"
 #include "observe/style.h"
 #include "observe/table.h"
 
@@ -127,9 +128,13 @@ static void draw(struct progress *progress)
 
 /* ---- what happens ---------------------------------------------------------------------------- */
 
+/* It can have the words of a registry in it. */
 static void tell(struct progress *progress, const char *text)
 {
-    fprintf(progress->out, "%s%s\n", progress->drawn ? "\r\033[K" : "", text);
+    char *tame = arena_strdup(&progress->arena, text);
+
+    str_tame(tame, "");
+    fprintf(progress->out, "%s%s\n", progress->drawn ? "\r\033[K" : "", tame);
     progress->drawn = 0; /* the bars go on below */
 }
 

@@ -94,6 +94,7 @@ class Proxy:
     lie       blobs have one bit flipped
     redirect  blobs come from another path, which refuses an Authorization header
     thief     that other path wants a login, at a token server of its own
+    refusal   (realm, body): all requests are refused so, and sent to that token server
     replies   {path: (content type, bytes)} of its own
     stall     blobs wait for this threading.Event
     """
@@ -101,7 +102,7 @@ class Proxy:
     def __init__(self, upstream=None, **spoil):
         self.upstream = upstream
         self.spoil = {"token": None, "busy": 0, "cut": [], "lie": False, "redirect": False,
-                      "thief": False, "replies": {}, "stall": None, **spoil}
+                      "thief": False, "refusal": None, "replies": {}, "stall": None, **spoil}
         self.log = []
         self.server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), self.handler())
         self.server.daemon_threads = True
@@ -150,6 +151,10 @@ class Proxy:
                 return True
 
             def login(self):
+                if proxy.spoil["refusal"]:
+                    realm, text = proxy.spoil["refusal"]
+                    self.answer(401, text, [("WWW-Authenticate", f'Bearer realm="{realm}"')])
+                    return True
                 if not proxy.spoil["token"] or self.path.startswith("/moved/"):
                     return False
                 if self.path.startswith("/token"):

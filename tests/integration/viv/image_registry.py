@@ -31,6 +31,19 @@ def others():
         yield podman, buildah
 
 
+def test_a_mirror_does_not_talk_to_the_terminal():
+    """What it answers is told on the way to the next place, and is no escape."""
+    said = json.dumps({"errors": [{"message": "no\033]0;x\007\u009b31m\u202e" + 200 * "é"}]}).encode()
+    with Registry() as registry, box() as b, \
+            Proxy(refusal=("ftp://\033]0;x\007\x9b31m", said)) as mirror:
+        name = pushed(registry.host)
+        registries_conf(conf=f'[[registry]]\nlocation = "{registry.host}"\ninsecure = true\n'
+                             f'[[registry.mirror]]\nlocation = "{mirror.host}"\ninsecure = true\n')
+        done = b.viv("pull", name).ok()
+        contains(done.err, "(401: no?]0;x??31m?éé")
+        equal([c for c in done.err if c in "\033\007\u009b\u202e\ufffd"], [])
+
+
 @needs(root=True, programs=["skopeo", "buildah", "podman"])
 def test_what_others_wrote_and_read():
     """skopeo, buildah and podman push; viv pulls, runs and pushes; skopeo and podman pull that."""
