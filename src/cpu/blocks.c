@@ -177,7 +177,10 @@ static void watch_lines(struct cpu *cpu, uint64_t gpa, unsigned size)
     const struct slot *slot = space_find(cpu->config.space, gpa);
     if (!slot)
         return;
-    uint64_t before = atomic_fetch_or(slot_lines(slot, gpa), line_mask(gpa, size));
+    uint64_t mask = line_mask(gpa, size), before = atomic_load(slot_lines(slot, gpa));
+    if ((before & mask) == mask)
+        return;
+    before = atomic_fetch_or(slot_lines(slot, gpa), mask);
     if (before)
         return;
     mmu_protect_frame(cpu, gpa);
@@ -210,16 +213,33 @@ void blocks_take_posted(struct cpu *cpu)
 
 /* ------------------------------------------------------------------ decoding a block */
 
-/* The page's part of the code, copied so that it cannot change while it is decoded. */
+#define LENGTH_MAX 15u
+#define SOURCE_MAX (BLOCK_OPS_MAX * LENGTH_MAX)
+#define SOURCE_STEP 64u
+
+/* The page's part of the code, copied so that it cannot change while it is decoded; a step at a
+ * time, since most blocks are short. */
 struct source {
-    uint8_t bytes[BLOCK_OPS_MAX * 15 + 16];
-    unsigned count;
+    uint8_t bytes[SOURCE_MAX + LENGTH_MAX];
+    const uint8_t *from;
+    unsigned count, end; /* bytes copied, and that there may be */
 };
+
+static void read_on(struct source *source)
+{
+    unsigned more = source->end - source->count;
+    if (more > SOURCE_STEP)
+        more = SOURCE_STEP;
+    memcpy(source->bytes + source->count, source->from + source->count, more);
+    source->count += more;
+}
 
 static void take_source(struct source *source, const uint8_t *page, unsigned off, unsigned most)
 {
-    source->count = 4096 - off < most ? 4096 - off : most;
-    memcpy(source->bytes, page + off, source->count);
+    source->from = page + off;
+    source->end = PAGE_BYTES - off < most ? (unsigned)PAGE_BYTES - off : most;
+    source->count = 0;
+    read_on(source);
 }
 
 static void place(struct op *op, unsigned off, unsigned count)
@@ -262,9 +282,9 @@ static unsigned decode_crossing(struct cpu *cpu, uint64_t linear, struct source 
     const struct itlb_entry *entry = next_page(cpu, linear);
     *ret_second = entry->gpa;
     watch_lines(cpu, entry->gpa, 16);
-    memcpy(source->bytes + source->count, entry->host, 15);
-    unsigned length =
-            cpu_decode(source->bytes, source->count + 15, (enum cpu_mode)cpu->mode, op, &decoded);
+    memcpy(source->bytes + source->count, entry->host, LENGTH_MAX);
+    unsigned length = cpu_decode(
+            source->bytes, source->count + LENGTH_MAX, (enum cpu_mode)cpu->mode, op, &decoded);
     place(op, (unsigned)(linear & 4095), 1);
     return length;
 }
@@ -281,6 +301,8 @@ static unsigned decode_run(struct cpu *cpu, uint64_t linear, struct source *sour
     unsigned at = 0, count = 0, first = (unsigned)(linear & 4095);
     while (count < most) {
         struct decoded decoded;
+        if (source->count - at < LENGTH_MAX && source->count < source->end)
+            read_on(source);
         unsigned length = cpu_decode(source->bytes + at, source->count - at,
                 (enum cpu_mode)cpu->mode, &ops[count], &decoded);
         if (!length && !count) {
@@ -319,7 +341,7 @@ static unsigned decode_stable(struct cpu *cpu, uint64_t linear, const struct itl
     watch_lines(cpu, gpa, 1);
     do {
         *ret_second = 0;
-        take_source(&source, host, off, BLOCK_OPS_MAX * 15);
+        take_source(&source, host, off, SOURCE_MAX);
         count = decode_run(
                 cpu, linear, &source, BLOCK_OPS_MAX, cpu->code->draft, ret_bytes, ret_second);
         inside = bytes_in_first(linear, *ret_bytes);
@@ -402,7 +424,7 @@ const struct op *blocks_single(struct cpu *cpu, uint64_t linear)
     struct source source;
     unsigned bytes;
     uint64_t second;
-    take_source(&source, entry->host, (unsigned)(linear & 4095), 15);
+    take_source(&source, entry->host, (unsigned)(linear & 4095), LENGTH_MAX);
     decode_run(cpu, linear, &source, 1, cpu->code->single, &bytes, &second);
     return cpu->code->single;
 }

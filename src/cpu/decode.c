@@ -13,45 +13,11 @@ static uint64_t undefined_key(const struct decoded *decoded)
            (uint64_t)decoded->prefix << 8 | decoded->code;
 }
 
-/* ------------------------------------------------------------------ index of all tables */
-
 static const struct opcode_list *const modules[] = {&alu_opcodes, &shift_opcodes, &muldiv_opcodes,
         &bits_opcodes, &move_opcodes, &stack_opcodes, &branch_opcodes, &string_opcodes,
         &atomic_opcodes, &system_opcodes, &segment_opcodes, &port_opcodes, &decimal_opcodes,
         &far_opcodes, &descriptor_opcodes, &sse_opcodes, &sse_move_opcodes, &sse_imm_opcodes,
         &sse_convert_opcodes, &mmx_opcodes, &x87_opcodes, &fxsave_opcodes};
-
-#define OPCODES_MAX 2048u
-
-/* Entries of one code are a chain, in the order of the tables. */
-static const struct opcode *entries[OPCODES_MAX];
-static uint16_t chain_next[OPCODES_MAX];
-static uint16_t chain_first[MAP_COUNT][256];
-static unsigned entry_count = 1; /* 0 ends a chain */
-static pthread_once_t index_once = PTHREAD_ONCE_INIT;
-
-static void index_code(const struct opcode *opcode, unsigned code)
-{
-    uint16_t *link = &chain_first[opcode->map][code];
-    if (entry_count >= OPCODES_MAX)
-        return;
-    while (*link)
-        link = &chain_next[*link];
-    entries[entry_count] = opcode;
-    *link = (uint16_t)entry_count++;
-}
-
-static void index_all(void)
-{
-    for (size_t m = 0; m < ARRAY_SIZE(modules); m++) {
-        for (size_t i = 0; i < modules[m]->count; i++) {
-            const struct opcode *opcode = &modules[m]->list[i];
-            unsigned span = opcode->span ? opcode->span : 1;
-            for (unsigned code = opcode->code; code < opcode->code + span; code++)
-                index_code(opcode, code);
-        }
-    }
-}
 
 /* ------------------------------------------------------------------ forms */
 
@@ -105,10 +71,94 @@ static const struct form_info forms[FORM_COUNT] = {
         [FORM_PW] = {1, KIND_MMX, KIND_XMM, IMM_NO},
 };
 
+/* ------------------------------------------------------------------ index of all tables */
+
+/* What an opcode asks of the encoding, in the form that it is compared in: bits of enum situation,
+ * of which none may be there, and of the prefixes, of which one must be. */
+struct candidate {
+    const struct opcode *opcode;
+    uint8_t prefixes, refuses, ext;
+    bool modrm;
+};
+
+enum situation { IN_64 = 1, NOT_IN_64 = 2, WITH_REG = 4, WITH_MEM = 8 };
+
+#define ANY_PREFIX 0xffu
+/* For opcodes that ignore F2 and F3 beside 66: what there is without them. */
+#define PLAIN_PREFIX(rule) (0x20u << ((rule) == PREFIX_66))
+
+#define CANDIDATES_MAX 2048u
+
+/* Those of one code stand side by side, in the order of the tables. */
+static struct candidate candidates[CANDIDATES_MAX];
+static struct {
+    uint16_t first, count;
+} by_code[MAP_COUNT][256];
+static pthread_once_t index_once = PTHREAD_ONCE_INIT;
+
+static struct candidate candidate_of(const struct opcode *opcode)
+{
+    struct candidate candidate = {
+            .opcode = opcode, .ext = opcode->ext, .modrm = forms[opcode->form].modrm};
+
+    candidate.prefixes = opcode->prefix == PREFIX_ANY ? ANY_PREFIX : 1u << opcode->prefix;
+    if (opcode->attr & AT_NO66F)
+        candidate.prefixes |= PLAIN_PREFIX(opcode->prefix);
+    if (opcode->attr & AT_NO64)
+        candidate.refuses |= IN_64;
+    if (opcode->attr & AT_ONLY64)
+        candidate.refuses |= NOT_IN_64;
+    if (candidate.modrm && opcode->form != FORM_CR && (opcode->attr & AT_MEM))
+        candidate.refuses |= WITH_REG;
+    if (candidate.modrm && opcode->form != FORM_CR && (opcode->attr & AT_REG))
+        candidate.refuses |= WITH_MEM;
+    return candidate;
+}
+
+static void for_all_codes(void (*visit)(const struct opcode *opcode, unsigned code))
+{
+    for (size_t m = 0; m < ARRAY_SIZE(modules); m++) {
+        for (size_t i = 0; i < modules[m]->count; i++) {
+            const struct opcode *opcode = &modules[m]->list[i];
+            unsigned span = opcode->span ? opcode->span : 1;
+            for (unsigned code = opcode->code; code < opcode->code + span; code++)
+                visit(opcode, code);
+        }
+    }
+}
+
+static void count_code(const struct opcode *opcode, unsigned code)
+{
+    by_code[opcode->map][code].count++;
+}
+
+static void index_code(const struct opcode *opcode, unsigned code)
+{
+    unsigned at = by_code[opcode->map][code].first + by_code[opcode->map][code].count++;
+    if (at < CANDIDATES_MAX)
+        candidates[at] = candidate_of(opcode);
+}
+
+static void index_all(void)
+{
+    unsigned first = 0;
+    for_all_codes(count_code);
+    for (unsigned map = 0; map < MAP_COUNT; map++) {
+        for (unsigned code = 0; code < 256; code++) {
+            by_code[map][code].first = (uint16_t)first;
+            first += by_code[map][code].count;
+            by_code[map][code].count = 0;
+        }
+    }
+    for_all_codes(index_code);
+}
+
 /* ------------------------------------------------------------------ reading bytes */
 
+#define LENGTH_MAX 15u
+
 struct reader {
-    const uint8_t *bytes;
+    uint8_t bytes[LENGTH_MAX + 8 + 1]; /* whole words can be taken from each place */
     unsigned at, available;
     bool more; /* ran out of bytes */
     enum cpu_mode mode;
@@ -120,14 +170,14 @@ struct reader {
 
 static uint64_t take(struct reader *reader, unsigned size)
 {
-    uint64_t value = 0;
+    uint64_t value;
     if (reader->at + size > reader->available) {
         reader->more = true;
         return 0;
     }
-    memcpy(&value, reader->bytes + reader->at, size);
+    memcpy(&value, reader->bytes + reader->at, sizeof(value));
     reader->at += size;
-    return value;
+    return size < 8 ? value & ((UINT64_C(1) << (size * 8)) - 1) : value;
 }
 
 static uint64_t take_signed(struct reader *reader, unsigned size)
@@ -385,37 +435,28 @@ static bool extension_matches(const struct reader *reader, uint8_t ext)
     return reg + 1 == ext;
 }
 
-static bool matches(const struct reader *reader, const struct opcode *opcode)
-{
-    bool is_64 = reader->mode == MODE_64, is_reg = reader->modrm >= 0xc0;
-    if (opcode->prefix != PREFIX_ANY && opcode->prefix != mandatory_prefix(reader, false) &&
-            !((opcode->attr & AT_NO66F) && opcode->prefix == mandatory_prefix(reader, true)))
-        return false;
-    if ((opcode->attr & (is_64 ? AT_NO64 : AT_ONLY64)))
-        return false;
-    if (!forms[opcode->form].modrm)
-        return true;
-    if (opcode->form != FORM_CR && (opcode->attr & (is_reg ? AT_MEM : AT_REG)))
-        return false;
-    return extension_matches(reader, opcode->ext);
-}
-
 /* The ModRM byte is looked at ahead of being taken. */
 static const struct opcode *choose(struct reader *reader, unsigned map, uint8_t code)
 {
-    unsigned first = chain_first[map][code];
-    if (!first)
+    const struct candidate *at = &candidates[by_code[map][code].first];
+    const struct candidate *end = at + by_code[map][code].count;
+    unsigned prefixes =
+            1u << mandatory_prefix(reader, false) | PLAIN_PREFIX(mandatory_prefix(reader, true));
+    unsigned situation = reader->mode == MODE_64 ? IN_64 : NOT_IN_64;
+    if (at == end)
         return NULL;
-    if (forms[entries[first]->form].modrm) {
+    if (at->modrm) {
         if (reader->at >= reader->available) {
             reader->more = true;
             return NULL;
         }
         reader->modrm = reader->bytes[reader->at];
+        situation |= reader->modrm >= 0xc0 ? WITH_REG : WITH_MEM;
     }
-    for (unsigned i = first; i; i = chain_next[i])
-        if (matches(reader, entries[i]))
-            return entries[i];
+    for (; at < end; at++)
+        if ((at->prefixes & prefixes) && !(at->refuses & situation) &&
+                (!at->modrm || extension_matches(reader, at->ext)))
+            return at->opcode;
     return NULL;
 }
 
@@ -517,10 +558,10 @@ static void fill(struct reader *reader, const struct opcode *opcode, struct op *
 
 static unsigned finish(struct reader *reader, struct op *op, struct decoded *ret)
 {
-    if (reader->at > 15 || (reader->more && reader->available >= 15)) {
+    if (reader->at > LENGTH_MAX || (reader->more && reader->available >= LENGTH_MAX)) {
         ret->too_long = true;
         ret->opcode = NULL;
-        reader->at = 15;
+        reader->at = LENGTH_MAX;
     } else if (reader->more) {
         return 0;
     }
@@ -536,8 +577,12 @@ static unsigned finish(struct reader *reader, struct op *op, struct decoded *ret
 unsigned cpu_decode(const uint8_t *bytes, unsigned available, enum cpu_mode mode, struct op *op,
         struct decoded *ret)
 {
-    struct reader reader = {.bytes = bytes, .mode = mode, .segment = SEG_NONE};
-    reader.available = available < 15 ? available : 15;
+    struct reader reader = {.mode = mode, .segment = SEG_NONE};
+    reader.available = available < LENGTH_MAX ? available : LENGTH_MAX;
+    if (available > LENGTH_MAX)
+        memcpy(reader.bytes, bytes, LENGTH_MAX + 1);
+    else
+        memcpy(reader.bytes, bytes, reader.available);
     pthread_once(&index_once, index_all);
     *op = (struct op){.base = REG_ZERO * 8, .index = REG_ZERO * 8, .seg = CPU_DS};
     *ret = (struct decoded){0};

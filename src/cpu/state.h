@@ -86,6 +86,8 @@ struct tlb {
     unsigned used_count;
 };
 
+#define WRITTEN_WORDS 64u
+
 #define ITLB_ENTRIES 256u
 struct itlb_entry {
     uint64_t tag; /* linear page */
@@ -269,6 +271,7 @@ struct cpu {
     struct jump_entry jump[JUMP_ENTRIES];
     struct itlb_entry itlb[ITLB_ENTRIES];
     struct tlb tlbs[TLB_KINDS];
+    uint64_t written[WRITTEN_WORDS]; /* see tlb.c */
     struct cpu_stats stats;
     struct cpu_unknown unknown[CPU_UNKNOWN_MAX];
     struct op *chain_from; /* a branch whose target in the same page is looked for */

@@ -1,5 +1,7 @@
 #include "cpu/tlb.h"
 
+#include <string.h>
+
 #include "cpu/space.h"
 
 static const struct tlb_entry no_entry = {.read = TLB_NEVER, .write = TLB_NEVER};
@@ -17,6 +19,23 @@ static void tlb_clear(struct tlb *tlb, bool keep_global)
             *entry = no_entry;
     }
     tlb->used_count = kept;
+}
+
+/* Which frames have been writable through a TLB since it was empty, by a hash: most that turn out
+ * to be code never were. */
+static unsigned written_bit(uint64_t gpa)
+{
+    return (unsigned)(gpa >> PAGE_BITS) % (WRITTEN_WORDS * 64);
+}
+
+static bool may_be_written(const struct cpu *cpu, uint64_t gpa)
+{
+    return cpu->written[written_bit(gpa) / 64] >> (written_bit(gpa) % 64) & 1;
+}
+
+static void note_written(struct cpu *cpu, uint64_t gpa)
+{
+    cpu->written[written_bit(gpa) / 64] |= UINT64_C(1) << (written_bit(gpa) % 64);
 }
 
 static void forget_user_jumps(struct cpu *cpu)
@@ -43,6 +62,8 @@ static void flush(struct cpu *cpu, bool keep_global)
 {
     for (unsigned i = 0; i < TLB_KINDS; i++)
         tlb_clear(&cpu->tlbs[i], keep_global);
+    if (!keep_global)
+        memset(cpu->written, 0, sizeof(cpu->written));
     for (unsigned i = 0; i < ITLB_ENTRIES; i++)
         if (!keep_global || !cpu->itlb[i].global)
             cpu->itlb[i].tag = TLB_NEVER;
@@ -107,7 +128,7 @@ static bool protect_entry(struct tlb_entry *entry, uintptr_t host)
 bool mmu_protect_frame(struct cpu *cpu, uint64_t gpa)
 {
     const struct slot *slot = space_find(cpu->config.space, gpa);
-    if (!slot)
+    if (!slot || !may_be_written(cpu, gpa))
         return false;
     uintptr_t host = (uintptr_t)slot_host(slot, gpa & PAGE_MASK);
     bool found = false;
@@ -171,6 +192,8 @@ void tlb_fill(struct cpu *cpu, uint64_t linear, const struct walk *walk, const s
     entry->listed = true;
     entry->read = page;
     entry->write = writable ? page : TLB_NEVER;
+    if (writable)
+        note_written(cpu, walk->gpa);
     entry->addend = (uintptr_t)slot_host(slot, walk->gpa & PAGE_MASK) - page;
     entry->global = walk->global;
 }
