@@ -226,7 +226,7 @@ static int add_leaf(struct builder *b, const char *path, bool unified, int slot,
     if (there || (b->scoped && unified))
         add_open(b, path, unified, slot);
     else
-        add_mkdir(b, path, unified, slot)->may_exist = b->scoped;
+        add_mkdir(b, path, unified, slot)->may_exist = b->scoped || b->layout->foreign;
     return 0;
 }
 

@@ -63,8 +63,9 @@ struct container_request {
     bool no_new_keyring;
     bool notify; /* make the folder of container/notify.h */
     unsigned preserve_fds;
-    bool own_null;       /* streams that are the host's /dev/null become the container's */
-    struct strv streams; /* outside_stream_names() of whoever makes it; empty: not told */
+    const char *config_text; /* spec as text, if there is one: kept beside the state */
+    bool own_null;           /* streams that are the host's /dev/null become the container's */
+    struct strv streams;     /* outside_stream_names() of whoever makes it; empty: not told */
     const struct seccomp_filter *seccomp; /* compiled from spec->linux.seccomp; NULL: none */
     bool unmasked_devices;                /* privileged: no device rules of our own */
 

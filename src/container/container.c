@@ -216,13 +216,25 @@ int container_plan(
     return r;
 }
 
-int container_save_config(int dir_fd, const char *id, const struct spec *spec, struct error *err)
+static int write_config(int dir_fd, const char *id, const char *text, struct error *err)
 {
-    _cleanup_json_ struct json_object *json = spec_write(spec);
-    const char *text = json_text(json);
     int r = io_replace_file_at(dir_fd, "config.json", text, strlen(text), 0600, false);
 
     return r < 0 ? error_sys(err, -r, "write config.json of %s", id) : 0;
+}
+
+int container_save_config(int dir_fd, const char *id, const struct spec *spec, struct error *err)
+{
+    _cleanup_json_ struct json_object *json = spec_write(spec);
+
+    return write_config(dir_fd, id, json_text(json), err);
+}
+
+static int keep_config(const struct container_request *request, struct error *err)
+{
+    if (request->config_text)
+        return write_config(request->dir_fd, request->id, request->config_text, err);
+    return container_save_config(request->dir_fd, request->id, request->spec, err);
 }
 
 static int plan_container(void *data, struct container_request *request,
@@ -235,20 +247,14 @@ static int plan_container(void *data, struct container_request *request,
 int container_make_in(struct container_request *request, const struct container_apply *apply,
         struct container_making *ret, struct error *err)
 {
-    static const struct container_planner planner = {.plan = plan_container};
-
-    return container_make_by(&planner, request, apply, ret, err);
-}
-
-int container_make_by(const struct container_planner *planner, struct container_request *request,
-        const struct container_apply *apply, struct container_making *ret, struct error *err)
-{
+    static const struct container_planner own = {.plan = plan_container};
+    const struct container_planner *planner = apply->planner ? apply->planner : &own;
     int r = planner->plan(planner->data, request, ret, err);
 
     if (r == 0)
         r = container_state_save(request->dir_fd, &ret->state, err);
     if (r == 0)
-        r = container_save_config(request->dir_fd, request->id, request->spec, err);
+        r = keep_config(request, err);
     if (r < 0)
         return r;
     plan_run_init(&ret->run, &ret->plan);

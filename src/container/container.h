@@ -49,11 +49,14 @@ struct container_making {
     struct container_state state;
 };
 
+struct container_planner;
+
 /* How a plan is to be applied. */
 struct container_apply {
     const struct plan_watch *watch;
     struct plan_faults faults;
     int slow_fd; /* as in plan/run.h */
+    const struct container_planner *planner; /* NULL: container_plan() makes it */
 };
 
 /*
@@ -76,22 +79,19 @@ int container_save_config(int dir_fd, const char *id, const struct spec *spec, s
 int container_plan(
         struct container_request *request, struct container_making *ret, struct error *err);
 
-/* Another way to make one (a machine): what stands in for container_plan(), and what is done with
- * the run before it is applied. */
+/* Another way to make one (a machine, or a machine's workload): what stands in for
+ * container_plan(), and what is done with the run before it is applied. */
 struct container_planner {
     int (*plan)(void *data, struct container_request *request, struct container_making *ret,
             struct error *err);
     int (*prepare)(void *data, struct plan_run *run, struct error *err);
     void *data;
 };
-int container_make_by(const struct container_planner *planner, struct container_request *request,
-        const struct container_apply *apply, struct container_making *ret, struct error *err);
-
 /* The start of a plan of one's own: an empty one, and the state of what is being made. */
 void container_plan_begin(struct container_request *request, struct container_making *ret);
 
 /* Runs the poststart hooks of a container whose workload runs; when one of them fails, the workload
- * is killed. For who has made it by container_make_by() without a wait. */
+ * is killed. For who has made it by container_make_in() without a wait. */
 int container_poststart(const struct container *container, struct error *err);
 
 /* Opens the gate of a created container and runs the poststart hooks. When one of them fails, the

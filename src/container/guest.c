@@ -24,7 +24,7 @@ void container_guest_request(
             .id = guest->id,
             .dir_fd = -1,
             .cgroup_manager = CGROUP_MANAGER_FS,
-            .default_cgroup = "/workload",
+            .default_cgroup = CONTAINER_GUEST_CGROUP,
             .cgroup_strict = true,
             .cgroup_delegate = guest->delegate,
             .wait_for_start = guest->wait_for_start,

@@ -8,6 +8,7 @@
 #include "container/build.h"
 
 #define CONTAINER_GUEST_ROOT "/run/viv/root"     /* the workload's root file system */
+#define CONTAINER_GUEST_CGROUP "/workload"       /* its group; the agent makes it beforehand */
 #define CONTAINER_GUEST_SHARES "/run/viv/shares" /* folders of the host, by number */
 
 struct container_guest {

@@ -206,9 +206,11 @@ int vm_make(struct container_request *request, const struct vm_config *config,
 {
     struct vm *vm = arena_new(request->arena, struct vm);
     struct container_planner planner = {plan_machine, prepare_run, vm};
+    struct container_apply machine = *apply;
 
     vm->config = config;
-    return container_make_by(&planner, request, apply, ret, err);
+    machine.planner = &planner;
+    return container_make_in(request, &machine, ret, err);
 }
 
 struct agent_exit vm_read_end(int status_fd)

@@ -32,6 +32,7 @@ int vm_network_describe(struct vm *vm, struct error *err)
     if (count > VM_NETWORKS_MAX)
         return error_set(
                 err, E2BIG, "--network: a machine is on %d networks at most", VM_NETWORKS_MAX);
+    vm_join_first_network(&vm->guest_spec);
     if (!count)
         return 0;
     machine->nets.items = arena_new_array(vm->arena, struct proto_net, count);
@@ -39,7 +40,6 @@ int vm_network_describe(struct vm *vm, struct error *err)
     for (size_t i = 0; i < count; i++)
         machine->nets.items[i] = (struct proto_net){
                 .mac = vm_network_device(vm->arena, i), .mtu = interfaces[i].mtu};
-    vm_join_first_network(&vm->guest_spec);
     return 0;
 }
 

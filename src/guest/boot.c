@@ -3,6 +3,7 @@
 #include <dirent.h>
 #include <fcntl.h>
 #include <linux/random.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
@@ -16,11 +17,15 @@
 #include "base/cleanup.h"
 #include "base/io.h"
 #include "base/str.h"
+#include "container/guest.h"
+#include "guest/net.h"
 #include "sys/mount.h"
 
 #define NEW_ROOT "/run"
 #define MODULES "/modules"
 #define MODULES_MAX 256
+#define CGROUPS "/sys/fs/cgroup"
+#define HEAP (512 << 10)
 
 #define MS_MOVE 8192 /* <sys/mount.h> cannot be included beside <linux/mount.h> */
 #define MS_NOSUID 2
@@ -35,7 +40,7 @@ static const struct {
         {"/dev", "devtmpfs", MS_NOSUID, "mode=0755"},
         {"/proc", "proc", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL},
         {"/sys", "sysfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL},
-        {"/sys/fs/cgroup", "cgroup2", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL},
+        {CGROUPS, "cgroup2", MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL},
         {"/run", "tmpfs", MS_NOSUID | MS_NODEV, "mode=0755"},
 };
 
@@ -109,13 +114,24 @@ static int load_modules(int folder, struct error *err)
     return 0;
 }
 
+/* The heap keeps what it has once had, and has enough for a workload's configuration and plan. */
+static void warm_heap(void)
+{
+    mallopt(M_TRIM_THRESHOLD, 4 * HEAP);
+    mallopt(M_TOP_PAD, HEAP);
+    free(malloc(1));
+}
+
 /* What every workload's start comes to, done once, before the machine is kept as a template: its
- * controllers are enabled, and the pages of this program are there. Each is faster for it, and
- * nothing depends on it. */
+ * controllers are enabled, its group is there, the loopback is up, and so are the pages of this
+ * program. Each is faster for it, and nothing depends on it. */
 static void warm_up(void)
 {
-    (void)io_write_file_at(AT_FDCWD, "/sys/fs/cgroup/cgroup.subtree_control",
+    (void)io_write_file_at(AT_FDCWD, CGROUPS "/cgroup.subtree_control",
             "+cpu +cpuset +memory +io +pids +hugetlb +rdma +misc");
+    (void)mkdir(CGROUPS CONTAINER_GUEST_CGROUP, 0755);
+    (void)guest_set_up_loopback(NULL);
+    warm_heap();
     if (mlockall(MCL_CURRENT) == 0)
         (void)munlockall();
 }

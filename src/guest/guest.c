@@ -58,69 +58,26 @@ static int make_request(struct guest *guest, const struct agent_create *create,
     if (r < 0)
         return r;
     container_guest_request(&guest->arena, &agreed, ret);
+    ret->config_text = create->config;
     guest->host = *ret->host;
+    ret->host = &guest->host;
     return security_self_identify(&guest->host.self, err);
 }
 
 /* What is about to be applied has to be what the host has shown. */
-static int compare_plans(struct container_request *request, const char *digest, struct error *err)
+static int compare_plans(const struct plan *plan, const char *digest, struct error *err)
 {
-    struct container_making making;
     char own[CONTAINER_DIGEST_SIZE];
 
     if (!digest)
         return 0;
-    int r = container_plan(request, &making, err);
-    if (r < 0)
-        return r;
-    container_plan_digest(&making.plan, 0, making.plan.count, own);
+    container_plan_digest(plan, 0, plan->count, own);
     if (str_equal(own, digest))
         return 0;
     return error_set(err, EINVAL,
             "the machine's agent would do something else than the host has worked out (%s, not "
             "%s): viv and its guest folder are of different versions; build or install both anew",
             own, digest);
-}
-
-static int make_streams(struct guest_process *process, bool interactive, struct error *err)
-{
-    enum streams_kind kind = process->terminal ? STREAMS_TERMINAL : STREAMS_PIPES;
-
-    return streams_open(kind, interactive, &process->streams, err);
-}
-
-/* Of what the plan opened only the pidfd is needed from here on; the gate's other end shows its end
- * when nobody else holds it. */
-static void keep_pidfd(struct plan_run *run)
-{
-    int pidfd = take_fd(&run->child_pidfd);
-
-    plan_run_end(run);
-    run->child_pidfd = pidfd;
-}
-
-static int make(struct guest *guest, struct container_request *request, bool interactive,
-        struct guest_process *ret, struct error *err)
-{
-    static const struct container_apply apply;
-
-    ret->terminal = guest->spec.process->terminal;
-    request->host = &guest->host;
-    int r = make_streams(ret, interactive, err);
-    if (r < 0)
-        return r;
-    r = streams_swap_in(&ret->streams, err);
-    request->console_fd = ret->streams.console_peer;
-    if (r == 0)
-        r = container_make(&guest->store, request, &apply, &ret->making, err);
-    streams_swap_out(&ret->streams);
-    if (r == 0)
-        r = streams_settle(&ret->streams, err);
-    if (r == 0)
-        keep_pidfd(&ret->making.run);
-    else
-        streams_close(&ret->streams);
-    return r;
 }
 
 /* Whether the workload is in the network namespace that the agent is in. */
@@ -145,6 +102,66 @@ static int prepare_guest(
     return r == 0 && is_in_first_network(&guest->spec) ? guest_set_up_loopback(err) : r;
 }
 
+/* What is asked for, and the guest as it is found. */
+struct made {
+    const struct guest *guest;
+    const struct agent_create *create;
+};
+
+/* Compared before there is anything that the host does not see. */
+static int plan_guest(void *data, struct container_request *request, struct container_making *ret,
+        struct error *err)
+{
+    const struct made *made = data;
+    int r = container_plan(request, ret, err);
+
+    if (r == 0)
+        r = compare_plans(&ret->plan, made->create->digest, err);
+    return r == 0 ? prepare_guest(made->guest, made->create, err) : r;
+}
+
+static int make_streams(struct guest_process *process, bool interactive, struct error *err)
+{
+    enum streams_kind kind = process->terminal ? STREAMS_TERMINAL : STREAMS_PIPES;
+
+    return streams_open(kind, interactive, &process->streams, err);
+}
+
+/* Of what the plan opened only the pidfd is needed from here on; the gate's other end shows its end
+ * when nobody else holds it. */
+static void keep_pidfd(struct plan_run *run)
+{
+    int pidfd = take_fd(&run->child_pidfd);
+
+    plan_run_end(run);
+    run->child_pidfd = pidfd;
+}
+
+static int make(struct guest *guest, const struct agent_create *create,
+        struct container_request *request, struct guest_process *ret, struct error *err)
+{
+    struct made made = {guest, create};
+    struct container_planner planner = {.plan = plan_guest, .data = &made};
+    struct container_apply apply = {.planner = &planner};
+
+    ret->terminal = guest->spec.process->terminal;
+    int r = make_streams(ret, create->interactive, err);
+    if (r < 0)
+        return r;
+    r = streams_swap_in(&ret->streams, err);
+    request->console_fd = ret->streams.console_peer;
+    if (r == 0)
+        r = container_make(&guest->store, request, &apply, &ret->making, err);
+    streams_swap_out(&ret->streams);
+    if (r == 0)
+        r = streams_settle(&ret->streams, err);
+    if (r == 0)
+        keep_pidfd(&ret->making.run);
+    else
+        streams_close(&ret->streams);
+    return r;
+}
+
 int guest_create(struct guest *guest, const struct agent_create *create, struct guest_process *ret,
         struct error *err)
 {
@@ -153,12 +170,8 @@ int guest_create(struct guest *guest, const struct agent_create *create, struct 
     if (guest->made)
         return error_set(err, EEXIST, "the machine has its workload already");
     int r = make_request(guest, create, &request, err);
-    if (r == 0) /* before there is anything that the host does not see */
-        r = compare_plans(&request, create->digest, err);
     if (r == 0)
-        r = prepare_guest(guest, create, err);
-    if (r == 0)
-        r = make(guest, &request, create->interactive, ret, err);
+        r = make(guest, create, &request, ret, err);
     if (r == 0)
         r = container_open(&guest->store, create->id, &guest->arena, &guest->workload, err);
     guest->made = r == 0;
