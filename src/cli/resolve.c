@@ -296,6 +296,7 @@ static void fill_meta(struct cli *cli, const struct spec *spec, const struct run
     meta->labels = choices->labels;
     meta->isolation = choices->vm ? "vm" : "container";
     meta->accel = choices->accel;
+    meta->portable = choices->portable;
     meta->kernel = choices->kernel;
     meta->stop_signal = choices->stop_signal
                                 ? arena_strdup(cli->arena, signal_name(choices->stop_signal))

@@ -35,6 +35,8 @@ static const struct option_row rows[] = {
                 "On the host's kernel, or in a machine of its own"),
         RUN_ROW(0, "accel", OPTION_CHOICE, accel, "auto|kvm|emu",
                 "what runs the CPUs of a machine (auto)"),
+        RUN_ROW(0, "portable", OPTION_FLAG, portable, NULL,
+                "show a machine only CPU features that kvm and emu both have"),
         RUN_ROW(0, "kernel", OPTION_TEXT, kernel, "DIR",
                 "boot this kernel: a folder with vmlinuz, initramfs and facts.json"),
         RUN_ROW(0, "rootfs", OPTION_TEXT, rootfs, "DIR",
@@ -233,6 +235,7 @@ static int apply_sandbox(struct run_build *build, struct error *err)
     choices->tty = flags->tty;
     choices->vm = str_equal(flags->isolation, "vm");
     choices->accel = flags->accel;
+    choices->portable = flags->portable;
     choices->kernel = flags->kernel;
     choices->init = flags->init;
     choices->stop_timeout = flags->stop_timeout;

@@ -29,6 +29,7 @@ struct run_flags {
     const char *detach_keys;
     const char *isolation;
     const char *accel;
+    bool portable;
     const char *kernel;
     const char *rootfs;
     const char *bundle;
@@ -259,6 +260,7 @@ struct run_choices {
     const char *detach_keys; /* the bytes themselves; "": none */
     bool vm;                 /* --isolation vm */
     const char *accel;       /* of it; NULL: auto */
+    bool portable;           /* it shows only CPU features that all accelerators have */
     const char *kernel;      /* of it: a folder; NULL: the built-in one */
     struct record_map labels;
     int stop_signal;

@@ -72,6 +72,7 @@ static const struct field meta_fields[] = {
         FIELD_OF(struct sandbox_meta, volumes, "volumes", FIELD_LIST, &volume_record),
         FIELD_OF(struct sandbox_meta, network, "network", FIELD_RECORD, &net_request_record),
         FIELD(struct sandbox_meta, accel, FIELD_STR),
+        FIELD(struct sandbox_meta, portable, FIELD_BOOL),
         FIELD(struct sandbox_meta, kernel, FIELD_STR),
 };
 static const struct record meta_record = RECORD(struct sandbox_meta, meta_fields);

@@ -72,6 +72,7 @@ struct sandbox_meta {
 
     /* of a machine */
     const char *accel;  /* "auto", "kvm", "emu"; NULL: auto */
+    bool portable;      /* only CPU features that all accelerators have */
     const char *kernel; /* a folder; NULL: the one that came with viv */
 };
 

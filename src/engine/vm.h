@@ -33,6 +33,7 @@ struct vm_going_on {
 
 struct vm_config {
     const char *accel;     /* "auto", "kvm", "emu"; NULL: auto */
+    bool portable;         /* its guest is shown only CPU features that kvm and emu both have */
     const char *kernel;    /* a folder like share/viv/guest; NULL: that one */
     const char *root;      /* an erofs image, the root below an overlay; with root_fd its name */
     int root_fd;           /* the image, opened; -1: by its path */

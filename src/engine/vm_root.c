@@ -219,6 +219,7 @@ int vm_configure(struct engine *engine, const struct engine_run *run, bool take,
 {
     *ret = (struct vm_config){
             .accel = run->meta.accel,
+            .portable = run->meta.portable,
             .kernel = run->meta.kernel,
             .root_fd = -1,
             .templates = path_join(engine->arena, engine->data_root, "templates"),

@@ -225,6 +225,7 @@ static int make_machine(struct vm *vm, struct error *err)
 
     machine->name = vm->request->id;
     machine->accel = vm->config->accel;
+    machine->portable = vm->config->portable;
     machine->cpus = cpus_of(resources);
     machine->memory = memory_of(resources);
     machine->append = COMMAND_LINE;

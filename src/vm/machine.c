@@ -127,6 +127,8 @@ static int choose_features(struct machine *machine, struct error *err)
     if (r == 0 && machine->snapshot_fd >= 0) {
         machine->features = machine->snapshot.features;
         r = features_check(&machine->features, &offered, err);
+        if (r < 0)
+            error_append(err, "; one that is started with --portable goes on under kvm and emu");
         return r < 0 ? error_prefix(err, "%s", machine->snapshot.name) : 0;
     }
     machine->features = offered;

@@ -63,3 +63,39 @@ def test_auto_takes_kvm():
                    "/sys/devices/system/clocksource/clocksource0/current_clocksource").ok()
     equal(done.out, "1\nkvm-clock\n")
     box.end()
+
+
+def counted(box):
+    return [int(line) for line in box.viv("logs", "p").ok().out.split()]
+
+
+def goes_on(box, accel):
+    """Its life under an accelerator, after a snapshot of the one before: it counts on."""
+    box.viv("snapshot", "--stop", "p").ok()
+    before = len(counted(box))
+    box.viv("restore", "--accel", accel, "p").ok()
+    eventually(lambda: len(counted(box)) >= before + 5, 100)
+
+
+def test_a_portable_one_goes_on_under_either_accelerator():
+    """One whose guest was shown what KVM has is refused, and can still go on as it was."""
+    box = InRig()
+    script = "i=0; while :; do i=$((i + 1)); echo $i; usleep 100000; done"
+    try:
+        box.start("vm", "p", "--portable", script=script)
+        eventually(lambda: counted(box), 100)
+        goes_on(box, "emu")
+        goes_on(box, "kvm")
+        numbers = counted(box)
+        equal(numbers, list(range(1, len(numbers) + 1)))
+        lacks(box.viv("exec", "p", "cat", "/proc/cpuinfo").ok().out, " avx")
+        box.viv("rm", "-f", "p").ok()
+        box.start("vm", "p", script=script)
+        eventually(lambda: counted(box), 100)
+        box.viv("snapshot", "--stop", "p").ok()
+        refused = box.viv("restore", "--accel", "emu", "p")
+        fails(refused, 125, "CPU features that are not here: ")
+        contains(refused.err, "one that is started with --portable")
+        box.viv("restore", "--accel", "kvm", "p").ok()
+    finally:
+        box.end()
