@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "base/checksum.h"
+#include "container/plan-sources.h"
 
 void container_guest_request(
         struct arena *arena, const struct container_guest *guest, struct container_request *ret)
@@ -32,6 +33,15 @@ void container_guest_request(
             .seccomp = guest->seccomp,
             .unmasked_devices = guest->unmasked_devices,
     };
+}
+
+/* scripts/guest-image looks for it in the agent. */
+#define MARK "viv-plan-sources:"
+static const char sources[] __attribute__((used)) = MARK PLAN_SOURCES;
+
+const char *container_plan_sources(void)
+{
+    return sources + strlen(MARK);
 }
 
 static uint64_t add_text(uint64_t hash, const char *text)

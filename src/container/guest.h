@@ -25,6 +25,10 @@ struct container_guest {
 void container_guest_request(
         struct arena *arena, const struct container_guest *guest, struct container_request *ret);
 
+/* What names the sources that plans are worked out by: an agent of the same ones makes the same
+ * plan. */
+const char *container_plan_sources(void);
+
 #define CONTAINER_DIGEST_SIZE 17
 
 /* A digest (XXH64, hexadecimal) of what steps [from, to) say that they do. It finds versions that

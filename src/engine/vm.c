@@ -64,7 +64,8 @@ static int add_guest(struct vm *vm, struct error *err)
     int r = container_plan(&request, &making, err);
     if (r < 0)
         return r;
-    container_plan_digest(&making.plan, 0, making.plan.count, vm->digest);
+    if (!vm->agent_plans_alike)
+        container_plan_digest(&making.plan, 0, making.plan.count, vm->digest);
     vm->guest_from = plan->count;
     for (size_t i = 0; i < making.plan.count; i++)
         plan_add(plan, STEP_GUEST, making.plan.steps[i].ops, making.plan.steps[i].because,

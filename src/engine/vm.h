@@ -68,6 +68,7 @@ struct vm {
     struct proto_machine machine;
     RECORD_LIST(struct vm_file) files;
     size_t guest_from, guest_to; /* steps of the guest */
+    bool agent_plans_alike;      /* the agent is of the same sources: it need not compare plans */
     char digest[CONTAINER_DIGEST_SIZE];
 
     const char *shim, *vmm; /* the programs */

@@ -32,11 +32,13 @@
 struct facts {
     const char *release;
     uint32_t last_capability;
+    const char *plan_sources; /* of the agent; NULL: not told */
 };
 
 static const struct field facts_fields[] = {
         FIELD_REQUIRED(struct facts, release, FIELD_STR),
         FIELD_ROW(struct facts, last_capability, "lastCapability", FIELD_U32, FIELD_MUST, NULL),
+        FIELD_AS(struct facts, plan_sources, "planSources", FIELD_STR),
 };
 static const struct record facts_record = RECORD(struct facts, facts_fields);
 
@@ -78,6 +80,7 @@ static int read_kernel(struct vm *vm, struct error *err)
     if (r < 0)
         return r;
     vm->guest.last_capability = facts.last_capability;
+    vm->agent_plans_alike = str_equal(facts.plan_sources, container_plan_sources());
     vm->machine.kernel.path = path_join(vm->arena, folder, "vmlinuz");
     vm->machine.initrd.path = path_join(vm->arena, folder, "initramfs");
     return 0;

@@ -305,7 +305,7 @@ static int put_create(struct vm *vm, struct buf *out, struct error *err)
     struct agent_create create = {
             .id = vm->guest.id,
             .config = json_text(config),
-            .digest = vm->digest,
+            .digest = vm->agent_plans_alike ? NULL : vm->digest,
             .filter = vm_filter(&arena, vm->guest.seccomp, &filter),
             .root = "disk",
             .root_size = root_size(vm),

@@ -478,6 +478,23 @@ def test_what_needs_the_hosts_own_processes_is_refused():
     box.viv("rm", "-f", "passes").ok()
 
 
+def test_an_agent_of_other_sources_compares_its_plan():
+    folder = work() / "other"
+    folder.mkdir()
+    guest = pathlib.Path(image()).parent / "guest"
+    for name in ("initramfs", "vmlinuz"):
+        (folder / name).symlink_to(guest / name)
+    facts = json.loads((guest / "facts.json").read_text())
+    facts["planSources"] = "of another version"
+    with own_box() as box:
+        (folder / "facts.json").write_text(json.dumps(facts))
+        box.run("vm", "--rm", "--kernel", folder, "busybox", "true").ok()
+        facts["lastCapability"] -= 1
+        (folder / "facts.json").write_text(json.dumps(facts))
+        fails(box.run("vm", "--rm", "--kernel", folder, "--cap-add", "ALL", "busybox", "true"), 125,
+              "the machine's agent would do something else than the host has worked out")
+
+
 def test_a_kernel_of_the_wrong_kind():
     folder = work() / "kernel"
     folder.mkdir()
