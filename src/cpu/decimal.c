@@ -102,10 +102,10 @@ HANDLER(bound)
     unsigned bytes = 1u << op->size, shift = 64 - bytes * 8;
     uint64_t linear = ea(cpu, op);
     int64_t index = (int64_t)(reg_get(cpu, op->reg, op->size) << shift);
-    int64_t low = (int64_t)(mem_load_value(cpu, op, linear, bytes) << shift);
-    int64_t high = (int64_t)(mem_load_value(cpu, op, linear + bytes, bytes) << shift);
     cpu->op = op;
-    if (index < low || index > high)
+    if (index < (int64_t)(mem_load_value(cpu, op, linear, bytes) << shift))
+        cpu_fault(cpu, VEC_BR); /* the upper limit is not looked at then */
+    if (index > (int64_t)(mem_load_value(cpu, op, linear + bytes, bytes) << shift))
         cpu_fault(cpu, VEC_BR);
     return op + 1;
 }
@@ -116,13 +116,14 @@ HANDLER(arpl)
     cpu->op = op;
     if (!cpu_protected(cpu))
         cpu_fault(cpu, VEC_UD);
-    any16 *target = is_mem ? mem_modify(cpu, op, ea(cpu, op), 2) : &REG16(cpu, op->rm);
-    uint16_t rpl = REG16(cpu, op->reg) & 3;
-    bool lower = (*target & 3) < rpl;
-    if (lower)
-        *target = (uint16_t)((*target & ~3) | rpl);
-    if (is_mem)
-        mem_done(cpu);
+    uint64_t linear = is_mem ? ea(cpu, op) : 0;
+    uint16_t target = is_mem ? load16(cpu, op, linear) : REG16(cpu, op->rm);
+    uint16_t rpl = REG16(cpu, op->reg) & 3, raised = (uint16_t)((target & ~3) | rpl);
+    bool lower = (target & 3) < rpl;
+    if (lower && is_mem) /* what is not to be changed is not written */
+        store16(cpu, op, linear, raised);
+    else if (lower)
+        REG16(cpu, op->rm) = raised;
     flags_set_bit(cpu, RAW_ZF, lower);
     return op + 1;
 }

@@ -21,5 +21,8 @@ bool choices_trap(
 /* Whether an MMX store that faulted has put the x87 registers into MMX's state already. */
 bool choices_mmx_state(const struct test_case *test, const struct result *native);
 
+/* Whether general registers may be loaded in part before the fault that the host met. */
+bool choices_registers(const struct test_case *test, const struct result *native);
+
 /* Bits of RCX, RSI and RDI that the case defines. */
 uint64_t choices_string_registers(const struct test_case *test);

@@ -38,16 +38,17 @@ static void make_tables(void)
     set_entry(4, CONST_AT, 12, CONST_AT | PTE_RO_USER);
 }
 
-static struct cpu_segment flat(uint16_t selector, bool is_code)
+static struct cpu_segment flat(uint16_t selector)
 {
+    bool is_code = selector != FLAT_DATA, is_64 = selector == CODE_64;
     return (struct cpu_segment){.limit = 0xffffffff,
             .selector = selector,
             .type = is_code ? 11 : 3,
             .present = 1,
             .dpl = 3,
-            .db = !is_code,
+            .db = !is_64,
             .s = 1,
-            .l = is_code,
+            .l = is_64,
             .g = 1};
 }
 
@@ -75,7 +76,7 @@ void emulate_setup(void)
         fail(&err);
     cpu_get_state(cpu, &fresh);
     for (unsigned i = 0; i < CPU_SEGMENTS; i++)
-        fresh.segment[i] = flat(i == CPU_CS ? 0x33 : 0x2b, i == CPU_CS);
+        fresh.segment[i] = flat(FLAT_DATA);
     fresh.cr0 = 0x80050033;
     fresh.cr3 = TABLES_AT;
     fresh.cr4 = 0x6a0;
@@ -113,6 +114,7 @@ void emulate_run(const struct test_case *test, struct result *ret)
     memcpy(data + (MIDDLE_AT - DATA_AT), test->window, MIDDLE_BYTES);
     memcpy(data + (END_AT - DATA_AT), test->window + MIDDLE_BYTES, END_BYTES);
     memcpy(state.gpr, test->in.gpr, sizeof(state.gpr));
+    state.segment[CPU_CS] = flat(test->is_32 ? CODE_32 : CODE_64);
     state.rflags = test->in.flags;
     set_fx(&state, test->in.fx);
     cpu_set_state(cpu, &state);

@@ -110,16 +110,16 @@ static void edge_extended(struct random *random, uint8_t *value)
 static const struct opcode_list *const modules[] = {&alu_opcodes, &shift_opcodes, &muldiv_opcodes,
         &bits_opcodes, &move_opcodes, &stack_opcodes, &branch_opcodes, &string_opcodes,
         &atomic_opcodes, &system_opcodes, &sse_opcodes, &sse_move_opcodes, &sse_imm_opcodes,
-        &sse_convert_opcodes, &mmx_opcodes, &x87_opcodes, &fxsave_opcodes};
+        &sse_convert_opcodes, &mmx_opcodes, &x87_opcodes, &fxsave_opcodes, &decimal_opcodes};
 
-/* Not for user mode, or different on every run, or not 64-bit. */
+/* Not for user mode, or different on every run. */
 static bool left_out(const struct opcode *opcode)
 {
     static const char *const names[] = {"ins", "outs", "cli", "sti", "hlt", "cpuid", "rdtsc",
             "rdtscp", "rdpmc", "rdmsr", "wrmsr", "rdrand", "invd", "wbinvd", "clts", "invlpg",
             "lmsw", "smsw", "swapgs", "stac", "clac", "rdfsbase", "rdgsbase", "wrfsbase",
             "wrgsbase", "popf", "pushf", "ud0"};
-    if (opcode->attr & AT_NO64 || opcode->form == FORM_CR)
+    if (opcode->form == FORM_CR)
         return true;
     for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
         if (strcmp(opcode->name, names[i]) == 0)
@@ -197,7 +197,10 @@ static void put_prefixes(struct builder *builder)
     const struct opcode *opcode = builder->opcode;
     struct random *random = builder->random;
     bool sized = opcode->size == SIZE_V || opcode->size == SIZE_D64;
-    if (chance(random, 24))
+    bool is_32 = builder->test->is_32;
+    if (is_32 && (opcode->attr & AT_END)) /* a branch to the first 64 KiB */
+        sized = false;
+    if (!is_32 && chance(random, 24))
         builder->addr32 = true;
     if (builder->addr32)
         put(builder, 0x67);
@@ -211,7 +214,7 @@ static void put_prefixes(struct builder *builder)
         put(builder, 0x66);
     if ((opcode->attr & AT_LOCK) && chance(random, 4))
         put(builder, 0xf0);
-    builder->has_rex = chance(random, 2);
+    builder->has_rex = !is_32 && chance(random, 2);
     builder->rex = builder->has_rex ? (unsigned)below(random, 16) : 0;
     if (builder->has_rex)
         put(builder, 0x40 | builder->rex);
@@ -334,6 +337,8 @@ static void aim_branches(struct builder *builder)
         memcpy(test->window + i, &pad, 8);
     if (is_ret)
         test->in.gpr[CPU_RSP] &= ~7ull;
+    if (is_ret && test->is_32) /* other memory holds no pad, but what is an address there as well */
+        test->in.gpr[CPU_RSP] = MIDDLE_AT + below(builder->random, MIDDLE_BYTES / 8) * 8;
     if (!indirect)
         return;
     const uint8_t *modrm = test->code + test->length - 1;
@@ -368,7 +373,7 @@ static void put_immediate(struct builder *builder)
     else if (opcode->form == FORM_MOFFS)
         value = target_address(builder);
     memcpy(test->code + start, &value, 8);
-    unsigned length = cpu_decode(test->code, 15, MODE_64, &op, &decoded);
+    unsigned length = cpu_decode(test->code, 15, test->is_32 ? MODE_32 : MODE_64, &op, &decoded);
     test->length = length > start ? length : start;
 }
 
@@ -416,6 +421,20 @@ static void fill_registers(struct random *random, struct test_case *test)
     }
 }
 
+/* Registers have 32 bits there; what the upper halves come to is not defined. */
+static void cut_registers(struct test_case *test)
+{
+    for (unsigned i = 0; i < 8; i++)
+        test->in.gpr[i] = (uint32_t)test->in.gpr[i];
+}
+
+static bool in_32_bit_code(struct random *random, const struct opcode *opcode)
+{
+    if (opcode->attr & AT_NO64)
+        return true;
+    return !(opcode->attr & AT_ONLY64) && chance(random, 4);
+}
+
 void generate_case(struct random *random, size_t form, struct test_case *ret)
 {
     struct builder builder = {.random = random, .test = ret};
@@ -423,7 +442,10 @@ void generate_case(struct random *random, size_t form, struct test_case *ret)
     builder.opcode = all_forms[form];
     memset(ret, 0, offsetof(struct test_case, in));
     ret->name = builder.opcode->name;
+    ret->is_32 = in_32_bit_code(random, builder.opcode);
     fill_registers(random, ret);
+    if (ret->is_32)
+        cut_registers(ret);
     set_implicit(&builder);
     put_prefixes(&builder);
     put_opcode(&builder);
@@ -431,4 +453,6 @@ void generate_case(struct random *random, size_t form, struct test_case *ret)
         put_modrm(&builder);
     put_immediate(&builder);
     aim_branches(&builder);
+    if (ret->is_32)
+        cut_registers(ret);
 }

@@ -23,6 +23,10 @@ static int trap_vector;
 static uint32_t trap_error;
 static uint64_t trap_cr2;
 
+extern struct {
+    uint32_t offset;
+    uint16_t code;
+} __attribute__((packed)) native_slot;
 extern const char native_first_exit[], native_second_exit[], native_fault_exit[];
 void native_enter(void);
 
@@ -48,7 +52,7 @@ __asm__(".text\n"
         "mov in+64, %r8; mov in+72, %r9; mov in+80, %r10; mov in+88, %r11\n"
         "mov in+96, %r12; mov in+104, %r13; mov in+112, %r14; mov in+120, %r15\n"
         "mov in+32, %rsp\n"
-        "jmp *native_slot(%rip)\n"
+        "ljmp *native_slot(%rip)\n"
         ".globl native_second_exit\n"
         "native_second_exit:\n"
         "movq $1, second\n"
@@ -72,8 +76,11 @@ __asm__(".text\n"
         "pop %r15; pop %r14; pop %r13; pop %r12; pop %rbp; pop %rbx\n"
         "ret\n"
         ".section .rodata\n"
-        "native_slot: .quad 0x10000000\n"
         "native_mxcsr: .long 0x1f80\n"
+        ".data\n"
+        ".globl native_slot\n"
+        "native_slot: .long 0x10000000\n"
+        "native_code: .word 0x33\n"
         ".text\n");
 
 static const int greg_of[16] = {REG_RAX, REG_RCX, REG_RDX, REG_RBX, REG_RSP, REG_RBP, REG_RSI,
@@ -97,6 +104,7 @@ static void on_trap(int signal_number, siginfo_t *info, void *context)
     trap_cr2 = (uint64_t)gregs[REG_CR2];
     trapped = 1;
     gregs[REG_RIP] = (greg_t)(uintptr_t)native_fault_exit;
+    gregs[REG_CSGSFS] = (gregs[REG_CSGSFS] & ~0xffff) | CODE_64;
     gregs[REG_RSP] = (greg_t)AREA->rsp;
 }
 
@@ -107,6 +115,40 @@ static void map_at(uint64_t at, size_t bytes, int protection)
     if (got != (void *)at) {
         perror("map the pages of a case");
         exit(2);
+    }
+}
+
+/* jmp *[absolute address] */
+static void put_pad(uint8_t *at, const void *pointer)
+{
+    uint32_t address = (uint32_t)(uintptr_t)pointer;
+    at[0] = 0xff;
+    at[1] = 0x24;
+    at[2] = 0x25;
+    memcpy(at + 3, &address, 4);
+}
+
+/* Where pads of 32-bit code go to leave it: behind all cases. */
+#define GATE(number) ((uint8_t *)CODE_AT + 256 + (number)*8)
+
+/* jmp CODE_64:address */
+static void put_far_pad(uint8_t *at, const uint8_t *gate)
+{
+    uint32_t address = (uint32_t)(uintptr_t)gate;
+    uint16_t selector = CODE_64;
+    at[0] = 0xea;
+    memcpy(at + 1, &address, 4);
+    memcpy(at + 5, &selector, 2);
+}
+
+static void put_pads(const struct test_case *test, uint8_t *at)
+{
+    if (test->is_32) {
+        put_far_pad(at, GATE(0));
+        put_far_pad(at + PAD_BYTES, GATE(1));
+    } else {
+        put_pad(at, &AREA->first_exit);
+        put_pad(at + PAD_BYTES, &AREA->second_exit);
     }
 }
 
@@ -123,6 +165,9 @@ void native_setup(void)
     for (unsigned i = 0; i < 4096; i++)
         ((uint8_t *)CONST_AT)[i] = const_byte(i);
     mprotect((void *)CONST_AT, 4096, PROT_READ);
+    put_pad(GATE(0), &AREA->first_exit);
+    put_pad(GATE(1), &AREA->second_exit);
+    __asm__ volatile("mov %0, %%ds; mov %0, %%es" ::"r"(FLAT_DATA)); /* 64-bit code needs none */
     sigaltstack(&stack, NULL);
     for (unsigned i = 0; i < sizeof(signals) / sizeof(signals[0]); i++)
         sigaction(signals[i], &action, NULL);
@@ -130,22 +175,12 @@ void native_setup(void)
     AREA->second_exit = (uint64_t)(uintptr_t)native_second_exit;
 }
 
-/* jmp *[absolute address] */
-static void put_pad(uint8_t *at, const void *pointer)
-{
-    uint32_t address = (uint32_t)(uintptr_t)pointer;
-    at[0] = 0xff;
-    at[1] = 0x24;
-    at[2] = 0x25;
-    memcpy(at + 3, &address, 4);
-}
-
 void native_run(const struct test_case *test, struct result *ret)
 {
     uint8_t *code = (uint8_t *)CODE_AT;
     memcpy(code, test->code, test->length);
-    put_pad(code + test->length, &AREA->first_exit);
-    put_pad(code + test->length + PAD_BYTES, &AREA->second_exit);
+    put_pads(test, code + test->length);
+    native_slot.code = test->is_32 ? CODE_32 : CODE_64;
     memcpy((void *)MIDDLE_AT, test->window, MIDDLE_BYTES);
     memcpy((void *)END_AT, test->window + MIDDLE_BYTES, END_BYTES);
     AREA->in = test->in;

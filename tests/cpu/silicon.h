@@ -1,7 +1,8 @@
 /*
- * The CPU against silicon: random cases of every instruction form, done by the host's processor in
- * a child process (native.c) and by our CPU (emulate.c), and compared (silicon.c). Both see the
- * same user-mode address space: a code page, and a few data pages with a hole after them.
+ * The CPU against silicon: random cases of every instruction form, in 64-bit and in 32-bit code,
+ * done by the host's processor in a child process (native.c) and by our CPU (emulate.c), and
+ * compared (silicon.c). Both see the same user-mode address space: a code page, and a few data
+ * pages with a hole after them.
  */
 #pragma once
 
@@ -15,6 +16,10 @@
 #define HOLE_AT (DATA_AT + 0x2000)
 #define CONST_AT (DATA_AT + 0x3000)
 #define DATA_BYTES 0x4000u
+
+#define CODE_32 0x23 /* selectors as Linux has them */
+#define CODE_64 0x33
+#define FLAT_DATA 0x2b
 
 #define PAD_BYTES 7u /* of one landing pad: the second is where branches go */
 
@@ -33,6 +38,7 @@ struct registers {
 
 struct test_case {
     const char *name;
+    bool is_32; /* in a 32-bit code segment of long mode */
     uint8_t code[32];
     unsigned length;
     struct registers in;
