@@ -230,6 +230,29 @@ static void add_part(struct plan *plan, const struct step_ops *ops, const char *
     plan_add(plan, STEP_MACHINE, ops, because, part);
 }
 
+static void add_shared(struct plan *plan, const char *because, const char *path, const char *why)
+{
+    add_part(plan, &file_ops, because,
+            arena_printf(plan->arena,
+                    "open_tree(AT_FDCWD, %s, OPEN_TREE_CLONE|OPEN_TREE_CLOEXEC|AT_RECURSIVE)",
+                    step_quote(plan->arena, path)),
+            why);
+}
+
+static void add_share(struct plan *plan, const struct proto_share *share)
+{
+    if (str_equal(share->tag, VM_UPPER_TAG))
+        add_shared(plan, "/root/path", share->folder.path,
+                "What the workload changes of its root: shared with the guest, and kept.");
+    else if (share->folder.path)
+        add_shared(plan, "/mounts", share->folder.path,
+                "A folder of the host, which the guest mounts by virtio-fs.");
+    for (size_t i = 0; i < share->files.count; i++)
+        add_shared(plan, "/mounts", share->files.items[i].file.path,
+                "A single file of the host: the guest mounts a folder in which there is nothing "
+                "but such files.");
+}
+
 void vm_steps_machine(struct plan *plan, struct vm *vm)
 {
     const struct proto_machine *machine = &vm->machine;
@@ -256,11 +279,8 @@ void vm_steps_machine(struct plan *plan, struct vm *vm)
                 arena_printf(arena, "openat(AT_FDCWD, %s, O_RDONLY|O_CLOEXEC)",
                         step_quote(arena, machine->disks.items[i].file.path)),
                 "The root file system, as a disk that the guest cannot write to.");
-    if (vm->config->upper)
-        add_part(plan, &file_ops, "/root/path",
-                arena_printf(arena, "open_tree(AT_FDCWD, %s, OPEN_TREE_CLONE|OPEN_TREE_CLOEXEC)",
-                        step_quote(arena, vm->config->upper)),
-                "What the workload changes of its root: shared with the guest, and kept.");
+    for (size_t i = 0; i < machine->shares.count; i++)
+        add_share(plan, &machine->shares.items[i]);
     add_part(plan, &socket_ops, "", "a virtio socket device, context id 3",
             "The only way between host and guest: a stream for the agent.");
 }

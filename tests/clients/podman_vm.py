@@ -37,9 +37,12 @@ def test_a_container_in_a_machine():
 
 def test_a_life_in_the_background():
     name = unique("c")
-    podman("run", "-d", "--name", name, "--network", "none", "bb:1", "sh", "-c",
+    note = work() / "note"
+    note.write_text("of the host\n")
+    podman("run", "-d", "--name", name, "--network", "none", "-v", f"{note}:/note", "bb:1", "sh", "-c",
            "trap 'exit 3' TERM; echo begun; while :; do sleep 0.1; done").ok()
-    equal(podman("exec", name, "sh", "-c", "id -u; exit 4").status, 4)
+    done = podman("exec", name, "sh", "-c", "id -u; cat /note; echo of the guest >> /note; exit 4")
+    equal((done.status, done.out, note.read_text()), (4, "0\nof the host\n", "of the host\nof the guest\n"))
     eventually(lambda: podman("logs", name).out == "begun\n", 20)
     podman("stop", "-t", "20", name).ok()
     equal(podman("inspect", "--format", "{{.State.ExitCode}}", name).ok().out, "3\n")

@@ -444,7 +444,10 @@ def test_an_ordinary_user():
 
 def test_explain_shows_both_halves():
     with own_box() as box:
-        done = box.viv("explain", "--isolation", "vm", "--memory", "64m", "busybox").ok()
+        done = box.viv("explain", "--isolation", "vm", "--memory", "64m", "-v", "/etc/passwd:/x", "-v",
+                       "/etc:/y", "busybox").ok()
+        for path in ("/etc/passwd", "/etc"):
+            contains(done.out, f'open_tree(AT_FDCWD, "{path}", OPEN_TREE_CLONE|')
         for step in ("host    mkdir", "child   viv-vmm", "machine memory", "guest   mount",
                      "guest   mask", "guest   seccomp", "child   execve"):
             matches(done.out, rf"(?m)^ +\d+  {step} ")
