@@ -155,6 +155,12 @@ def test_credential_helper():
         store = Store(proxy.host)
         store.auth.write_text(json.dumps({"credHelpers": {proxy.host: "test"}}))
         check_busybox(store, store("pull", f"{proxy.host}/lib/bb:1", env=env))
+        # one for all registries, and the one registry's own before it
+        for kept in ({"credsStore": "test"},
+                     {"credsStore": "none", "credHelpers": {proxy.host: "test"}}):
+            other = Store(proxy.host)
+            other.auth.write_text(json.dumps(kept))
+            check_busybox(other, other("pull", f"{proxy.host}/lib/bb:1", env=env))
         helper.write_text("#!/bin/sh\necho the keychain is locked\nexit 1\n")
         fails(store("pull", f"{proxy.host}/lib/bb:1", env=env), 1,
               "docker-credential-test get failed: the keychain is locked")
