@@ -22,7 +22,7 @@ test:
 	@scripts/packages build check test
 	@tests/run
 
-# Of what needs neither a container engine nor a rig, all that is done in a few minutes; see tests/run.
+# All that needs no container engine, no rig and no machine, which is a host of its own too.
 check:
 	@scripts/packages build check
 	@tests/run --check

@@ -17,6 +17,7 @@ from lib import *
 from source import ROOT, includes, resolve, sample
 
 TIMEOUT = 900
+LONG = True  # until its results are kept
 CACHE = ROOT / "tests/.cache/gates"
 WARNING = re.compile(r"^(?P<path>[^:\s][^:\n]*):(?P<line>\d+):(?:\d+:)? "
                      r"(?:warning|error|style|performance|portability): "

@@ -12,7 +12,8 @@ A file starts with `from lib import *` (as in tests/integration/lib/self.py, whi
     TIMEOUT = 60          # seconds on a quiet machine for each test of this file (60 if not given)
     ALONE = True          # no other test runs meanwhile (for what is measured, or machine-wide)
     BUILDS = ["plain"]    # which builds it runs on (both if not given): "plain", "asan"
-    RIG = "v2"            # it needs this running rig and talks to it: left out of `make check`
+    LONG = True           # left out of `make check`
+    RIG = "v2"            # it needs this running rig and talks to it; not in `make check` either
     ALSO_IN = ["v2"]      # it runs here, and once more inside each of these rigs; "v2 plain": one build
     ONLY_IN = ["v1"]      # the same, but not here
 
