@@ -51,10 +51,13 @@ class Sandboxes:
         return pathlib.Path(f"/proc/{self.inspect(name)['Pid']}/status").read_text()
 
     def end(self):
+        self.remove()
+        self.look()
+
+    def remove(self):
         names = [row.split()[0] for row in self.viv("ps", "-a").ok().lines()[1:]]
         if names:
             self.viv("rm", "-f", *names).ok()
-        self.look()
 
     def look(self):
         """Nothing is left behind."""
@@ -74,18 +77,24 @@ MAKE = [Sandboxes]  # where they are: tests of other hosts put a class of their 
 def shared():
     box = MAKE[0]()
     BOX["shared"] = box
-    for kind in KINDS:
-        box.start(kind, kind, "-e", "A=outer", "-w", "/tmp", "--pids-limit", "90",
-                  "--tmpfs", "/scratch:size=64m")
-    yield
-    box.end()
+    try:
+        for kind in KINDS:
+            box.start(kind, kind, "-e", "A=outer", "-w", "/tmp", "--pids-limit", "90",
+                      "--tmpfs", "/scratch:size=64m")
+        yield
+    finally:
+        box.remove()
+    box.look()
 
 
 @contextlib.contextmanager
 def own_box():
     box = MAKE[0]()
-    yield box
-    box.end()
+    try:
+        yield box
+    finally:
+        box.remove()
+    box.look()
 
 
 def both(*args, flags=(), **more):

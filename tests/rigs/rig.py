@@ -348,6 +348,7 @@ def start(kind, owner=0):
             return
         end_processes(folder)
         folder.mkdir(mode=0o700)
+        (folder / "owner").write_text(str(owner))
         begin = time.monotonic()
         helper = virtiofsd(folder)
         log = open(folder / "qemu.log", "wb")  # pylint: disable=consider-using-with
@@ -362,7 +363,6 @@ def start(kind, owner=0):
             helper.wait()
             raise
         took = time.monotonic() - begin
-        (folder / "owner").write_text(str(owner))
         shutil.copy(CACHE / "root.stamp", folder / "root.stamp")
         (folder / "boot").write_text(f"{took:.1f}")
         print(f"-- rig {kind}: booted in {took:.1f} s (what it needs was built in {seconds:.1f} s)",
