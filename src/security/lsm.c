@@ -1,6 +1,8 @@
 #include "security/lsm.h"
 
+#include <fcntl.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/str.h"
 #include "plan/run.h"
@@ -13,10 +15,11 @@ struct label_args {
     const char *text;   /* what is written */
 };
 
-static int refused(const struct label_args *args, int errnum, struct error *err)
+/* Both a kernel without the module and one that does not know the profile say ENOENT. */
+static int refused(const struct label_args *args, int proc_fd, int errnum, struct error *err)
 {
     error_sys(err, errnum, "write \"%s\" to /proc/%s", args->text, args->path);
-    if (errnum == ENOENT && strstr(args->path, "apparmor"))
+    if (errnum == ENOENT && faccessat(proc_fd, args->path, F_OK, 0) < 0)
         return error_append(err, "; this kernel runs without AppArmor: leave the profile out "
                                  "(--security-opt apparmor=unconfined)");
     if (errnum == ENOENT)
@@ -34,7 +37,7 @@ static int label_apply(const struct step *step, struct plan_run *run, struct err
     const struct label_args *args = step->args;
 
     int r = sys_proc_write(run->fds[args->proc_slot], args->path, args->text);
-    return r < 0 ? refused(args, -r, err) : 0;
+    return r < 0 ? refused(args, run->fds[args->proc_slot], -r, err) : 0;
 }
 
 static void label_describe(const struct step *step, struct step_text *text)

@@ -206,7 +206,7 @@ def private_tmp(folder):
 
 
 def customize(root):
-    """Version 3 of what is added to the packages: the agent, modules, the user, quiet services."""
+    """Version 4 of what is added to the packages: the agent, modules, the user, quiet services."""
     sbin = root / "usr/local/sbin"
     call("gcc", "-std=gnu17", "-O2", "-static", "-o", sbin / "rig-agent", HERE / "agent.c")
     for kind in ("v1", "v2"):
@@ -222,6 +222,7 @@ def customize(root):
          "podman-auto-update.timer", "podman-auto-update.service", "podman-restart.service",
          "podman-clean-transient.service", "systemd-update-utmp-runlevel.service",
          "systemd-pcrphase.service", "systemd-pcrphase-sysinit.service", "tmp.mount",
+         "apparmor.service",
          *(f"modprobe@{name}.service" for name in
            ("dm_mod", "efi_pstore", "loop", "fuse", "configfs", "drm")))
     call("chroot", root, "systemctl", "set-default", "multi-user.target")
