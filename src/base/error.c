@@ -48,6 +48,13 @@ int error_sys_hint(struct error *err, int errnum, const char *hint, const char *
     return -errnum;
 }
 
+const char *error_room(int errnum)
+{
+    return errnum == ENOSPC || errnum == EDQUOT
+                   ? "the file system is full: make room there, then try again"
+                   : NULL;
+}
+
 int error_prefix(struct error *err, const char *format, ...)
 {
     char context[ERROR_TEXT_MAX / 2];

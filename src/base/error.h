@@ -42,6 +42,10 @@ int error_sys(struct error *err, int errnum, const char *format, ...)
 int error_sys_hint(struct error *err, int errnum, const char *hint, const char *format, ...)
         __attribute__((format(printf, 4, 5)));
 
+/* The hint for a file that could not be written: what to do where a disk is full, NULL for all
+ * else. */
+const char *error_room(int errnum);
+
 /* Puts "<context>: " in front of the text. Returns -err->errnum. */
 int error_prefix(struct error *err, const char *format, ...) __attribute__((format(printf, 2, 3)));
 

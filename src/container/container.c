@@ -220,7 +220,7 @@ static int write_config(int dir_fd, const char *id, const char *text, struct err
 {
     int r = io_replace_file_at(dir_fd, "config.json", text, strlen(text), 0600, false);
 
-    return r < 0 ? error_sys(err, -r, "write config.json of %s", id) : 0;
+    return r < 0 ? error_sys_hint(err, -r, error_room(-r), "write config.json of %s", id) : 0;
 }
 
 int container_save_config(int dir_fd, const char *id, const struct spec *spec, struct error *err)

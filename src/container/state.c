@@ -82,7 +82,7 @@ int container_state_save(int dir_fd, const struct container_state *state, struct
     int r = io_replace_file_at(dir_fd, NAME, text, strlen(text), 0600, false);
     if (r == 0)
         save_glance(dir_fd, state);
-    return r < 0 ? error_sys(err, -r, "write " NAME " of %s", state->id) : 0;
+    return r < 0 ? error_sys_hint(err, -r, error_room(-r), "write " NAME " of %s", state->id) : 0;
 }
 
 int container_state_parse(const char *text, size_t length, struct arena *arena,

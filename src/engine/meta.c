@@ -99,7 +99,7 @@ static int save(int dir_fd, const char *name, const struct record *record, const
 {
     int r = recordfile_save(dir_fd, name, record, from, kind);
 
-    return r < 0 ? error_sys(err, -r, "write %s", name) : 0;
+    return r < 0 ? error_sys_hint(err, -r, error_room(-r), "write %s", name) : 0;
 }
 
 int sandbox_meta_save(int dir_fd, const struct sandbox_meta *meta, bool durable, struct error *err)

@@ -65,7 +65,7 @@ static int write_description(
     _cleanup_json_ struct json_object *json = record_write(&proto_machine_record, &kept);
     const char *text = json_text_pretty(json);
     int r = io_replace_file_at(AT_FDCWD, path, text, strlen(text), 0600, false);
-    return r < 0 ? error_sys(err, -r, "write %s", path) : 0;
+    return r < 0 ? error_sys_hint(err, -r, error_room(-r), "write %s", path) : 0;
 }
 
 /* Through the folder's descriptor, since a socket's address is short. */

@@ -69,7 +69,7 @@ static int write_record(int record_fd, const struct engine_run *run, struct erro
     int r = io_replace_file_at(record_fd, "config.json", text, strlen(text), 0600, true);
 
     if (r < 0)
-        return error_sys(err, -r, "write config.json of %s", run->meta.name);
+        return error_sys_hint(err, -r, error_room(-r), "write config.json of %s", run->meta.name);
     return sandbox_meta_save(record_fd, &run->meta, true, err);
 }
 

@@ -226,7 +226,8 @@ def test_a_full_disk():
                 pass
         done = b.run("--name", "full", "busybox", "true")
         equal(done.status, 125)
-        matches(said(done), rf"^(make {b.store}/full|write .*): ENOSPC: No space left on device")
+        matches(said(done), rf"^(make {b.store}/full|write .*): ENOSPC: No space left on device; "
+                            "the file system is full: make room there, then try again$")
         (b.store / "fill").unlink()
         b.run("--name", "full", "busybox", "true").ok()
         run("umount", b.store).ok()
