@@ -262,11 +262,11 @@ def test_frozen():
 
 
 @contextlib.contextmanager
-def loop_device():
-    """A block device of our own, 16 MB."""
+def loop_device(size=16 << 20):
+    """A block device of our own."""
     backing = work() / "disk"
     with open(backing, "wb") as out:
-        out.truncate(16 << 20)
+        out.truncate(size)
     device = run("losetup", "--show", "-f", "--direct-io=on", backing)
     if device.status:
         device = run("losetup", "--show", "-f", backing).ok()
