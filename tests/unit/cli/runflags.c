@@ -412,8 +412,8 @@ static const struct bad_row bad_cases[] = {
         {"--ipc ns: img", "--ipc ns:: write an absolute path, as in ns:/run/netns/a"},
         {"--userns auto:size=0 img",
                 "--userns auto:size=0: write how many ids, as in auto:size=65536"},
-        {"--userns mine img", "--userns \"mine\": write auto, auto:size=N, keep-id, host, ns:PATH "
-                              "or container:NAME"},
+        {"--userns mine img",
+                "--userns \"mine\": write auto, auto:size=N, host, ns:PATH or container:NAME"},
         {"--userns host --uidmap 0:1:1 img",
                 "--uidmap and --gidmap say what --userns host would: give one or the other"},
         {"--uidmap 0 img", "--uidmap 0: write the first id inside, the first on the host, and how "
