@@ -338,6 +338,24 @@ static int kill_all(const struct cgroup_saved *saved)
     return result;
 }
 
+static int move_to(const char *dir, pid_t pid, struct error *err)
+{
+    char text[16];
+
+    snprintf(text, sizeof(text), "%d", pid);
+    int r = write_file(dir, "cgroup.procs", text);
+    return r < 0 ? error_sys(err, -r, "move process %d to the cgroup %s", pid, dir) : 0;
+}
+
+int cgroup_move(const struct cgroup_saved *saved, pid_t pid, struct error *err)
+{
+    int r = saved->unified ? move_to(saved->unified, pid, err) : 0;
+
+    for (size_t i = 0; i < saved->v1.count && r == 0; i++)
+        r = move_to(saved->v1.items[i].path, pid, err);
+    return r;
+}
+
 int cgroup_kill(const struct cgroup_saved *saved, int signal, struct error *err)
 {
     _cleanup_arena_ struct arena arena = {0};

@@ -19,6 +19,9 @@
 int cgroup_update(const struct cgroup_saved *saved, const struct cgroup_limits *limits,
         const char *pointer, struct error *err);
 
+/* Moves a process with its threads into the group, wherever it is. */
+int cgroup_move(const struct cgroup_saved *saved, pid_t pid, struct error *err);
+
 /* Freezes or thaws all processes of the group and waits for it, at most `timeout_ms`; -ETIMEDOUT
  * when the kernel did not get all of them to stop, and the group is thawed again. */
 int cgroup_freeze(const struct cgroup_saved *saved, unsigned timeout_ms, struct error *err);

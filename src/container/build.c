@@ -78,16 +78,25 @@ static int prepare_cgroup(struct build *build, struct error *err)
             request->arena, &request->spec->annotations, &build->cgroup.systemd.properties, err);
 }
 
-static int prepare(struct build *build, struct error *err)
+static int prepare_namespaces(struct build *build, struct error *err)
 {
-    const struct container_request *request = build->request;
-    const struct spec *spec = request->spec;
-    int r = build_namespaces(request, &build->namespaces, err);
+    int r = build_namespaces(build->request, &build->namespaces, err);
 
     if (r < 0)
         return r;
     build->new_userns = has(build, NS_USER, NS_NEW);
-    build_id_maps(request, &build->id_maps);
+    build_id_maps(build->request, &build->id_maps);
+    return 0;
+}
+
+static int prepare(struct build *build, struct error *err)
+{
+    const struct container_request *request = build->request;
+    const struct spec *spec = request->spec;
+    int r = prepare_namespaces(build, err);
+
+    if (r < 0)
+        return r;
     r = build_security(request->arena, spec->process, &spec->linux, request->host,
             !has(build, NS_USER, NS_HOST), &build->security, &build->built->warnings, err);
     if (r < 0)
@@ -395,4 +404,21 @@ int container_build(const struct container_request *request, struct plan *plan,
     if (r == 0)
         r = add_root(&build, err);
     return r < 0 ? r : add_workload(&build, err);
+}
+
+int container_build_group(const struct container_request *request, struct plan *plan,
+        struct container_built *ret, struct error *err)
+{
+    const struct cgroup_layout *layout = request->host->cgroups;
+    struct build build = {.request = request, .plan = plan, .built = ret};
+
+    *ret = (struct container_built){.console_slot = -1};
+    int r = prepare_namespaces(&build, err);
+    if (r == 0)
+        r = prepare_cgroup(&build, err);
+    if (r == 0)
+        r = cgroup_steps_create(plan, layout, &build.cgroup, &ret->cgroup, err);
+    if (r == 0 && request->cgroup_manager == CGROUP_MANAGER_SYSTEMD)
+        r = cgroup_steps_attach(plan, layout, &build.cgroup, &ret->cgroup, err);
+    return r;
 }

@@ -86,6 +86,11 @@ struct container_built {
 int container_build(const struct container_request *request, struct plan *plan,
         struct container_built *ret, struct error *err);
 
+/* Appends what makes its control group alone, for a container whose processes are made by CRIU: all
+ * in the host's place but, on v1, a scope's process's own entering. */
+int container_build_group(const struct container_request *request, struct plan *plan,
+        struct container_built *ret, struct error *err);
+
 /* Mappings of a configuration, as maps of ids; in the arena. */
 struct id_maps container_id_maps(struct arena *arena, const struct spec_id_mappings *from);
 

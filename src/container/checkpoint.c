@@ -1,83 +1,110 @@
 #include "container/checkpoint.h"
 
 #include <fcntl.h>
-#include <signal.h>
-#include <stdio.h>
-#include <sys/stat.h>
+#include <sched.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/io.h"
-#include "base/path.h"
-#include "cgroup/group.h"
-#include "container/annotations.h"
-#include "container/build_parts.h"
-#include "container/criu.h"
 #include "container/external.h"
-#include "container/outside.h"
 #include "spec/check.h"
-#include "sys/process.h"
 
-#define STATE "viv-state.json"
-#define CONFIG "viv-config.json"
-#define PLACE "criu-root"
-#define PIDFILE "criu.pid"
 #define CONFIG_FILE "/etc/criu/runc.conf"
 
-/* What dump and restore share. */
-static void add_common(
-        struct arena *arena, const struct checkpoint_options *options, struct strv *words)
+/* The protocol's numbers for words (criu_cg_mode, criu_network_lock_method). */
+struct word {
+    const char *word;
+    unsigned number;
+};
+
+static const struct word cgroup_modes[] = {{"ignore", 0}, {"soft", 3}, {"full", 4}, {"strict", 5}};
+static const struct word network_locks[] = {{"iptables", 1}, {"nftables", 2}, {"skip", 3}};
+
+static void add_word(struct buf *into, enum criu_option option, const struct word *words,
+        size_t count, const char *given)
+{
+    for (size_t i = 0; given && i < count; i++)
+        if (str_equal(words[i].word, given))
+            protobuf_add_number(into, option, words[i].number);
+}
+
+static void add_flags(const struct checkpoint_options *options, struct buf *into)
 {
     const struct {
         bool wanted;
-        const char *word;
-    } flags[] = {{options->tcp_established, "--tcp-established"},
-            {options->ext_unix_sk, "--ext-unix-sk"}, {options->shell_job, "--shell-job"},
-            {options->lazy_pages, "--lazy-pages"}, {options->file_locks, "--file-locks"},
-            {options->auto_dedup, "--auto-dedup"}, {options->link_remap, "--link-remap"},
-            {options->tcp_skip_in_flight, "--skip-in-flight"},
-            {options->leave_running, "--leave-running"}, {options->tcp_close, "--tcp-close"}};
-    const char *word;
+        enum criu_option option;
+    } flags[] = {{options->tcp_established, CRIU_TCP_ESTABLISHED},
+            {options->ext_unix_sk, CRIU_EXT_UNIX_SK}, {options->shell_job, CRIU_SHELL_JOB},
+            {options->lazy_pages, CRIU_LAZY_PAGES}, {options->file_locks, CRIU_FILE_LOCKS},
+            {options->auto_dedup, CRIU_AUTO_DEDUP}, {options->link_remap, CRIU_LINK_REMAP},
+            {options->tcp_skip_in_flight, CRIU_TCP_SKIP_IN_FLIGHT},
+            {options->leave_running, CRIU_LEAVE_RUNNING}, {options->tcp_close, CRIU_TCP_CLOSE},
+            {true, CRIU_ORPHAN_TERMINAL}};
 
-    strv_add(arena, words, "--images-dir");
-    strv_add(arena, words, options->images);
-    if (options->work) {
-        strv_add(arena, words, "--work-dir");
-        strv_add(arena, words, options->work);
-    }
-    strv_add(arena, words, "-v2");
-    strv_add(arena, words,
-            arena_printf(
-                    arena, "--manage-cgroups=%s", options->cgroups ? options->cgroups : "soft"));
     for (size_t i = 0; i < ARRAY_SIZE(flags); i++)
         if (flags[i].wanted)
-            strv_add(arena, words, flags[i].word);
-    if (options->network_lock) {
-        strv_add(arena, words, "--network-lock");
-        strv_add(arena, words, options->network_lock);
+            protobuf_add_number(into, flags[i].option, 1);
+    add_word(into, CRIU_MANAGE_CGROUPS, cgroup_modes, ARRAY_SIZE(cgroup_modes),
+            options->cgroups ? options->cgroups : "soft");
+    add_word(into, CRIU_NETWORK_LOCK, network_locks, ARRAY_SIZE(network_locks),
+            options->network_lock);
+}
+
+/* CRIU can leave out what is in a network alone. */
+static int add_empty_namespaces(const struct strv *names, struct buf *into, struct error *err)
+{
+    const char *name;
+
+    strv_foreach (name, names) {
+        if (!str_equal(name, "network"))
+            return error_set(err, EINVAL, "namespace \"%s\" is not supported", name);
     }
-    strv_foreach (word, &options->empty_ns) {
-        strv_add(arena, words, arena_printf(arena, "--empty-ns=%s", word));
-    }
-    if (options->status_fd) {
-        strv_add(arena, words, "--status-fd");
-        strv_add(arena, words, options->status_fd);
-    }
+    if (names->count)
+        protobuf_add_number(into, CRIU_EMPTY_NS, CLONE_NEWNET);
+    return 0;
 }
 
 /* org.criu.config, or the file that runc reads. */
-static void add_config(
-        struct arena *arena, const struct record_map *annotations, struct strv *words)
+static void add_config(const struct record_map *annotations, struct buf *into)
 {
     const char *file = access(CONFIG_FILE, R_OK) == 0 ? CONFIG_FILE : NULL;
 
     for (size_t i = 0; i < annotations->count; i++)
         if (str_equal(annotations->items[i].key, "org.criu.config"))
             file = annotations->items[i].value;
-    if (str_empty(file))
-        return;
-    strv_add(arena, words, "--config");
-    strv_add(arena, words, file);
+    if (!str_empty(file))
+        protobuf_add_text(into, CRIU_CONFIG_FILE, file);
+}
+
+static int open_folder(const char *path, bool make, int *ret_fd, struct error *err)
+{
+    int r = make ? io_make_dirs_at(AT_FDCWD, path, 0700) : 0;
+    int fd = r < 0 ? -1 : open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+
+    if (fd < 0)
+        return error_sys(err, r < 0 ? -r : errno, "open the images %s", path);
+    *ret_fd = fd;
+    return 0;
+}
+
+int checkpoint_begin(const struct checkpoint_options *options, const struct record_map *annotations,
+        bool make, struct criu_call *call, struct error *err)
+{
+    int r = open_folder(options->images, make, &call->images_fd, err);
+
+    /* statistics and the log of a restore, too, go to a folder that need not be there yet */
+    if (r == 0 && options->work)
+        r = open_folder(options->work, true, &call->work_fd, err);
+    if (r == 0)
+        r = add_empty_namespaces(&options->empty_ns, &call->options, err);
+    if (r < 0)
+        return r;
+    call->images = options->images;
+    call->work = options->work;
+    add_flags(options, &call->options);
+    add_config(annotations, &call->options);
+    return 0;
 }
 
 static int copy_out(int from_fd, const char *from, int to_fd, const char *to, struct error *err)
@@ -90,52 +117,61 @@ static int copy_out(int from_fd, const char *from, int to_fd, const char *to, st
     return r < 0 ? error_sys(err, -r, "copy %s to the images as %s", from, to) : 0;
 }
 
-static int open_images(const struct checkpoint_options *options, bool make, struct error *err)
+static int add_page_server(const char *server, struct criu_call *call, struct error *err)
 {
-    int r = make ? io_make_dirs_at(AT_FDCWD, options->images, 0700) : 0;
+    const char *port = server ? strrchr(server, ':') : NULL;
+    uint32_t number;
 
-    if (r == 0 && options->work)
-        r = io_make_dirs_at(AT_FDCWD, options->work, 0700);
-    int fd = r < 0 ? -1 : open(options->images, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-
-    return fd >= 0 ? fd : error_sys(err, r < 0 ? -r : errno, "open the images %s", options->images);
+    if (!server)
+        return 0;
+    if (!port || str_to_u32(port + 1, &number) < 0 || number > UINT16_MAX)
+        return error_set(err, EINVAL, "use --page-server ADDRESS:PORT to specify page server");
+    criu_add_page_server(
+            &call->options, arena_strndup(call->arena, server, (size_t)(port - server)), number);
+    return 0;
 }
 
-static void add_dump(const struct container *container, const struct checkpoint_options *options,
-        const struct spec *spec, struct strv *words)
+static int add_dump(const struct container *container, const struct checkpoint_options *options,
+        const struct spec *spec, struct criu_call *call, struct error *err)
 {
-    struct arena *arena = container->arena;
-    const char *server = options->page_server;
-    const char *port = server ? strrchr(server, ':') : NULL;
+    struct buf *into = &call->options;
 
-    strv_add(arena, words, options->pre_dump ? "pre-dump" : "dump");
-    strv_add(arena, words, "--tree");
-    strv_add(arena, words, arena_printf(arena, "%d", container->state.pid));
-    strv_add(arena, words, "--root");
-    strv_add(arena, words, container->state.rootfs);
-    add_common(arena, options, words);
-    add_config(arena, &container->state.annotations, words);
-    external_add_dump(arena, spec, container->state.pid, words);
-    if (options->parent) {
-        strv_add(arena, words, "--prev-images-dir");
-        strv_add(arena, words, options->parent);
-    }
+    protobuf_add_number(into, CRIU_PID, (unsigned)container->state.pid);
+    protobuf_add_text(into, CRIU_ROOT, container->state.rootfs);
+    external_add_dump(spec, container->state.pid, call);
+    if (options->parent)
+        protobuf_add_text(into, CRIU_PARENT_IMAGES, options->parent);
     if (options->parent || options->pre_dump)
-        strv_add(arena, words, "--track-mem");
-    if (port) {
-        strv_add(arena, words, "--page-server");
-        strv_add(arena, words, "--address");
-        strv_add(arena, words, arena_strndup(arena, server, (size_t)(port - server)));
-        strv_add(arena, words, "--port");
-        strv_add(arena, words, port + 1);
-    }
+        protobuf_add_number(into, CRIU_TRACK_MEMORY, 1);
+    return add_page_server(options->page_server, call, err);
+}
+
+/* Whoever waits for the pages of a lazy dump is told that they can be had. */
+static int dump_notice(void *data, const struct criu_notice *notice, struct error *err)
+{
+    const struct checkpoint_options *options = data;
+
+    if (!options->status_fd.set || !str_equal(notice->script, "status-ready"))
+        return 0;
+    int r = io_write_all((int)options->status_fd.value, "", 1);
+    return r < 0 ? error_sys(err, -r, "write to the descriptor of --status-fd") : 0;
+}
+
+static int remember(const struct container *container, int images, struct error *err)
+{
+    int r = copy_out(container->dir_fd, "state.json", images, CHECKPOINT_STATE, err);
+
+    if (r == 0)
+        r = copy_out(container->dir_fd, "config.json", images, CHECKPOINT_CONFIG, err);
+    return r < 0 ? r : external_save_streams(images, &container->state.streams, err);
 }
 
 int container_checkpoint(const struct container *container,
         const struct checkpoint_options *options, struct error *err)
 {
     enum spec_status status = container_status(container);
-    struct strv words = {0};
+    enum criu_kind kind = options->pre_dump ? CRIU_PRE_DUMP : CRIU_DUMP;
+    _cleanup_criu_ struct criu_call call = CRIU_CALL(container->arena, kind);
     struct spec spec = {0};
 
     if (status != SPEC_RUNNING && status != SPEC_PAUSED)
@@ -144,178 +180,16 @@ int container_checkpoint(const struct container *container,
     int r = container_is_here(container, "checkpoint", err);
     if (r == 0)
         r = spec_load_at(container->dir_fd, "config.json", container->arena, &spec, NULL, err);
+    if (r == 0)
+        r = checkpoint_begin(options, &container->state.annotations, true, &call, err);
+    if (r == 0)
+        r = remember(container, call.images_fd, err);
+    if (r == 0)
+        r = add_dump(container, options, &spec, &call, err);
     if (r < 0)
         return r;
-    _cleanup_close_ int images = open_images(options, true, err);
-    if (images < 0)
-        return images;
-    r = copy_out(container->dir_fd, "state.json", images, STATE, err);
-    if (r == 0)
-        r = copy_out(container->dir_fd, "config.json", images, CONFIG, err);
-    if (r == 0)
-        r = external_save_streams(images, &container->state.streams, err);
-    if (r < 0)
-        return r;
-    add_dump(container, options, &spec, &words);
-    struct criu_call call = {.words = words};
-    r = criu_run(container->arena, &call, err);
+    call.on_notice = dump_notice;
+    call.data = (void *)(uintptr_t)options;
+    r = criu_run(&call, NULL, err);
     return r < 0 ? error_prefix(err, "checkpoint container %s", container->state.id) : 0;
-}
-
-/* ---- restoring ------------------------------------------------------------------------------- */
-
-struct restore {
-    const char *id, *bundle, *dir; /* dir: the container's folder in the store */
-    int dir_fd;
-    struct container_state state;
-    struct spec spec;
-    struct strv streams; /* of the container that was written, as outside_stream_names() has them */
-};
-
-/* The bundle's, in which an engine may have written other paths by now; without one, that of the
- * container that was written. */
-static int load_config(struct restore *restore, int images, struct arena *arena, struct error *err)
-{
-    struct container_state *state = &restore->state;
-    struct spec *spec = &restore->spec;
-    _cleanup_close_ int bundle = open(restore->bundle, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-
-    if (bundle < 0)
-        return error_sys(err, errno, "open the bundle %s", restore->bundle);
-    int r = spec_load_at(bundle, "config.json", arena, spec, NULL, err);
-    if (r == -ENOENT) {
-        r = spec_load_at(images, CONFIG, arena, spec, NULL, err);
-    } else if (r == 0) {
-        r = container_annotations_apply(arena, spec, err);
-        state->annotations = spec->annotations;
-        state->poststop = spec->hooks.poststop;
-    }
-    return r < 0 ? r : container_save_config(restore->dir_fd, restore->id, spec, err);
-}
-
-static int load(struct restore *restore, const struct checkpoint_options *options,
-        struct arena *arena, struct error *err)
-{
-    _cleanup_buf_ struct buf text = {.max = JSON_SIZE_MAX};
-    _cleanup_close_ int images = open_images(options, false, err);
-
-    if (images < 0)
-        return images;
-    int r = io_read_file_at(images, STATE, &text);
-    if (r < 0)
-        return error_sys(err, -r, "read " STATE " from the images %s", options->images);
-    r = container_state_parse(buf_text(&text), text.length, arena, &restore->state, err);
-    if (r == 0)
-        r = load_config(restore, images, arena, err);
-    if (r == 0)
-        r = external_load_streams(images, arena, &restore->streams, err);
-    if (r < 0)
-        return r;
-    restore->state.streams = (struct strv){0};
-    outside_stream_names(arena, &restore->state.streams);
-    const char *root = restore->spec.root ? restore->spec.root->path : "/";
-    restore->state.id = restore->id;
-    restore->state.bundle = restore->bundle;
-    restore->state.rootfs = root[0] == '/' ? root : path_join(arena, restore->bundle, root);
-    restore->state.created = container_now_text(arena);
-    return 0;
-}
-
-static int read_pid(const struct restore *restore, pid_t *ret, struct error *err)
-{
-    char text[16];
-    uint32_t pid;
-
-    if (io_read_small_at(restore->dir_fd, PIDFILE, text, sizeof(text)) < 0 ||
-            str_to_u32(text, &pid) < 0 || pid == 0 || pid > INT32_MAX)
-        return error_set(err, EIO, "criu ended well and did not tell the pid");
-    *ret = (pid_t)pid;
-    return 0;
-}
-
-static int run_restore(struct restore *restore, const struct checkpoint_options *options,
-        struct arena *arena, struct error *err)
-{
-    const char *place = path_join(arena, restore->dir, PLACE);
-    _cleanup_criu_ struct criu_call call = {.root = restore->state.rootfs, .place = place};
-    struct strv *words = &call.words;
-
-    if (mkdirat(restore->dir_fd, PLACE, 0700) < 0)
-        return error_sys(err, errno, "make %s", place);
-    strv_add(arena, words, "restore");
-    strv_add(arena, words, "--restore-detached");
-    strv_add(arena, words, "--pidfile");
-    strv_add(arena, words, path_join(arena, restore->dir, PIDFILE));
-    strv_add(arena, words, "--root");
-    strv_add(arena, words, place);
-    add_common(arena, options, words);
-    add_config(arena, &restore->state.annotations, words);
-    external_add_restore(arena, &restore->spec, words);
-    int r = external_add_inherited(arena, &restore->spec, &restore->streams, &call, err);
-    if (r < 0)
-        return r;
-    if (options->lsm_profile) {
-        strv_add(arena, words, "--lsm-profile");
-        strv_add(arena, words, options->lsm_profile);
-    }
-    if (options->lsm_mount_context) {
-        strv_add(arena, words, "--lsm-mount-context");
-        strv_add(arena, words, options->lsm_mount_context);
-    }
-    return criu_run(arena, &call, err);
-}
-
-/* CRIU makes the control group again, but not the filter of its devices. */
-static int confine(struct restore *restore, const struct checkpoint_options *options,
-        struct arena *arena, struct error *err)
-{
-    const struct cgroup_saved *group = &restore->state.cgroup;
-    struct cgroup_limits limits;
-
-    if (!group->manager || str_equal(options->cgroups, "ignore"))
-        return 0;
-    build_limits(arena, &restore->spec.linux.resources, true, &limits);
-    return cgroup_update(group, &limits, "/linux/resources", err);
-}
-
-static int restore_reserved(struct restore *restore, const struct checkpoint_options *options,
-        struct arena *arena, pid_t *ret_pid, struct error *err)
-{
-    int r = load(restore, options, arena, err);
-
-    if (r == 0)
-        r = run_restore(restore, options, arena, err);
-    if (r == 0)
-        r = read_pid(restore, ret_pid, err);
-    if (r < 0)
-        return r;
-    restore->state.pid = *ret_pid;
-    restore->state.making = false;
-    sys_process_start_time(*ret_pid, &restore->state.start_time);
-    r = confine(restore, options, arena, err);
-    if (r == 0)
-        r = container_state_save(restore->dir_fd, &restore->state, err);
-    if (r < 0)
-        kill(*ret_pid, SIGKILL);
-    return r;
-}
-
-int container_restore(const struct store *store, const char *id, const char *bundle,
-        const struct checkpoint_options *options, struct arena *arena, pid_t *ret_pid,
-        struct error *err)
-{
-    struct restore restore = {
-            .id = id, .bundle = bundle, .dir = path_join(arena, store->root, id), .dir_fd = -1};
-    int r = store_reserve(store, id, &restore.dir_fd, err);
-
-    if (r < 0)
-        return r;
-    r = restore_reserved(&restore, options, arena, ret_pid, err);
-    close(restore.dir_fd);
-    if (r < 0) {
-        store_remove(store, id, NULL);
-        return error_prefix(err, "restore container %s", id);
-    }
-    store_settle(store, id);
-    return 0;
 }

@@ -11,45 +11,45 @@
 #include "base/path.h"
 #include "base/str.h"
 #include "container/outside.h"
+#include "container/restore_places.h"
 
 #define STREAMS "descriptors.json"
 
-static bool is_bind(const struct spec_mount *mount)
+static void add_mount(struct criu_call *call, const char *place, const char *value)
 {
-    return str_equal(mount->type, "bind") || strv_contains(&mount->options, "bind") ||
-           strv_contains(&mount->options, "rbind");
+    protobuf_add_text(
+            &call->options, CRIU_EXTERNAL, arena_printf(call->arena, "mnt[%s]:%s", place, value));
 }
 
-/* Mounts of the host's files are not in the images: their places are named, and filled again. */
-static void add_binds(
-        struct arena *arena, const struct spec *spec, bool restore, struct strv *words)
+/* Mounts of the host's files are not in the images: their places are named, and filled again with
+ * what the configuration of `bundle` has; NULL: on the way out. */
+static void add_binds(const struct spec *spec, const char *bundle, struct criu_call *call)
 {
     for (size_t i = 0; i < spec->mounts.count; i++) {
         const struct spec_mount *mount = &spec->mounts.items[i];
-        if (!is_bind(mount))
+        if (!restore_is_bind(mount))
             continue;
-        strv_add(arena, words, "--external");
-        strv_add(arena, words,
-                restore ? arena_printf(arena, "mnt[%s]:%s", mount->destination, mount->source)
-                        : arena_printf(
-                                  arena, "mnt[%s]:%s", mount->destination, mount->destination));
+        const char *source = !bundle ? mount->destination
+                             : *mount->source == '/'
+                                     ? mount->source
+                                     : path_join(call->arena, bundle, mount->source);
+        add_mount(call, mount->destination, source);
     }
 }
 
 /* So are the devices that mask files: on the way out those that are there (`pid`: the container's
  * first process), on the way in all that may be; CRIU passes over what the images do not have. */
-static void add_masks(struct arena *arena, const struct spec *spec, pid_t pid, struct strv *words)
+static void add_masks(const struct spec *spec, pid_t pid, struct criu_call *call)
 {
     const struct strv *masked = &spec->linux.maskedPaths;
     const char *path;
 
     strv_foreach (path, masked) {
         struct stat found;
-        if (pid && (lstat(arena_printf(arena, "/proc/%d/root%s", pid, path), &found) < 0 ||
+        if (pid && (lstat(arena_printf(call->arena, "/proc/%d/root%s", pid, path), &found) < 0 ||
                            !S_ISCHR(found.st_mode)))
             continue;
-        strv_add(arena, words, "--external");
-        strv_add(arena, words, arena_printf(arena, "mnt[%s]:%s", path, pid ? path : "/dev/null"));
+        add_mount(call, path, pid ? path : "/dev/null");
     }
 }
 
@@ -71,40 +71,26 @@ static const char *joined_path(const struct spec *spec, const char *type)
     return found && !str_empty(found->path) ? found->path : NULL;
 }
 
-void external_add_dump(struct arena *arena, const struct spec *spec, pid_t pid, struct strv *words)
+void external_add_dump(const struct spec *spec, pid_t pid, struct criu_call *call)
 {
-    add_binds(arena, spec, false, words);
-    add_masks(arena, spec, pid, words);
+    struct arena *arena = call->arena;
+
+    add_binds(spec, NULL, call);
+    add_masks(spec, pid, call);
     for (size_t i = 0; i < ARRAY_SIZE(joined); i++) {
         const char *name = short_name(joined[i].type);
         struct stat found;
         if (!joined_path(spec, joined[i].type) ||
                 stat(arena_printf(arena, "/proc/%d/ns/%s", pid, name), &found) < 0)
             continue;
-        strv_add(arena, words, "--external");
-        strv_add(arena, words,
+        protobuf_add_text(&call->options, CRIU_EXTERNAL,
                 arena_printf(arena, "%s[%llu]:%s", name, (unsigned long long)found.st_ino,
                         joined[i].key));
     }
 }
 
-void external_add_restore(struct arena *arena, const struct spec *spec, struct strv *words)
-{
-    static const char *const others[] = {"ipc", "uts"};
-
-    add_binds(arena, spec, true, words);
-    add_masks(arena, spec, 0, words);
-    for (size_t i = 0; i < ARRAY_SIZE(others); i++) {
-        const char *path = joined_path(spec, others[i]);
-        if (!path)
-            continue;
-        strv_add(arena, words, "--join-ns");
-        strv_add(arena, words, arena_printf(arena, "%s:%s", others[i], path));
-    }
-}
-
-int external_add_inherited(struct arena *arena, const struct spec *spec, const struct strv *streams,
-        struct criu_call *call, struct error *err)
+/* Descriptors are taken by CRIU in place of what the images call so. */
+static int inherit_joined(const struct spec *spec, struct criu_call *call, struct error *err)
 {
     int r = 0;
 
@@ -116,11 +102,27 @@ int external_add_inherited(struct arena *arena, const struct spec *spec, const s
         if (fd < 0)
             return error_sys(err, errno, "open the %s namespace %s that the container joins",
                     joined[i].type, path);
-        r = criu_inherit(arena, call, fd, joined[i].key, err);
+        r = criu_inherit(call, fd, joined[i].key, err);
     }
+    return r;
+}
+
+int external_add_restore(const struct spec *spec, const char *bundle, const struct strv *streams,
+        struct criu_call *call, struct error *err)
+{
+    static const char *const others[] = {"ipc", "uts"};
+
+    add_binds(spec, bundle, call);
+    add_masks(spec, 0, call);
+    for (size_t i = 0; i < ARRAY_SIZE(others); i++) {
+        const char *path = joined_path(spec, others[i]);
+        if (path)
+            criu_add_joined(&call->options, others[i], path);
+    }
+    int r = inherit_joined(spec, call, err);
     for (size_t i = 0; r == 0 && i < streams->count && i < OUTSIDE_STREAMS; i++)
         if (!str_empty(streams->words[i]))
-            r = criu_inherit(arena, call, (int)i, streams->words[i], err);
+            r = criu_inherit(call, (int)i, streams->words[i], err);
     return r;
 }
 

@@ -126,13 +126,6 @@ static int check_config(const struct create *create, struct error *err)
     return 0;
 }
 
-static const char *default_cgroup(const struct oci *oci, const struct create *create)
-{
-    if (oci->manager == CGROUP_MANAGER_SYSTEMD)
-        return arena_printf(oci->arena, ":viv:%s", create->id);
-    return arena_printf(oci->arena, create->host.rootless ? "%s" : "/%s", create->id);
-}
-
 static void fill_request(struct oci *oci, struct create *create)
 {
     struct container_request *request = &create->request;
@@ -144,7 +137,7 @@ static void fill_request(struct oci *oci, struct create *create)
     request->bundle = create->bundle;
     request->dir_fd = -1;
     request->cgroup_manager = oci->manager;
-    request->default_cgroup = default_cgroup(oci, create);
+    request->default_cgroup = oci_default_cgroup(oci, &create->host, create->id);
     request->cgroup_strict = true;
     request->console_socket = create->spec.process->terminal ? create->console_socket : NULL;
     request->console_fd = -1;

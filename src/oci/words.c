@@ -73,6 +73,14 @@ int oci_host(struct oci *oci, struct container_host *ret, struct error *err)
     return r;
 }
 
+const char *oci_default_cgroup(
+        const struct oci *oci, const struct container_host *host, const char *id)
+{
+    if (oci->manager == CGROUP_MANAGER_SYSTEMD)
+        return arena_printf(oci->arena, ":viv:%s", id);
+    return arena_printf(oci->arena, host->rootless ? "%s" : "/%s", id);
+}
+
 int oci_write_pid(const char *path, pid_t pid, struct error *err)
 {
     char text[16];

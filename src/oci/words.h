@@ -28,6 +28,10 @@ int oci_remove(struct oci *oci, struct container *container, bool force, struct 
 /* Host's facts, with --rootless. */
 int oci_host(struct oci *oci, struct container_host *ret, struct error *err);
 
+/* The control group of a container whose configuration names none. */
+const char *oci_default_cgroup(
+        const struct oci *oci, const struct container_host *host, const char *id);
+
 /* Writes a pid file, relative to the working directory of whoever called; NULL: none. */
 int oci_write_pid(const char *path, pid_t pid, struct error *err);
 

@@ -44,6 +44,15 @@ def test_a_container_goes_on_and_its_log_too():
         podman logs {NAME} | sort -n | uniq -d   # nothing is counted twice
         [ $(podman logs {NAME} | tail -n 1) -gt $before ] && echo counts on
         podman exec {NAME} echo inside
+        # as a file, to another name
+        podman container checkpoint --export /tmp/viv-moved.tar.gz {NAME} >/dev/null
         podman rm -f -t 0 {NAME} >/dev/null
+        trap 'podman rm -f -t 0 {NAME} {NAME}-moved >/dev/null 2>&1; rm -f /tmp/viv-moved.tar.gz' EXIT
+        podman container restore --import /tmp/viv-moved.tar.gz --name {NAME}-moved >/dev/null
+        podman inspect -f '{{{{.Name}}}} {{{{.State.Status}}}}' {NAME}-moved
+        for i in $(seq 600); do [ "$(podman logs {NAME}-moved)" ] && break; sleep 0.1; done
+        [ $(podman logs {NAME}-moved | head -n 1) -gt $before ] && echo counts on
+        podman rm -f -t 0 {NAME}-moved >/dev/null
         viv-oci list -q""", timeout=350)
-    equal(found.ok().lines(), ["viv", "exited true", "running", "counts on", "inside"])
+    equal(found.ok().lines(), ["viv", "exited true", "running", "counts on", "inside",
+                               f"{NAME}-moved running", "counts on"])

@@ -86,3 +86,59 @@ def test_streams_that_an_engine_gave_are_connected_again():
         [ $(head -n 1 second) -ge $(tail -n 1 first) ] && echo goes on
         {oci} list -q""", timeout=200)
     equal(found.ok().lines(), ['["","pipe:","pipe:"]', "goes on"])
+
+
+TERMINAL = r"""
+import json, os, socket, subprocess, sys
+sock = socket.socket(socket.AF_UNIX)
+sock.bind("console")
+sock.listen()
+
+def oci(*words):
+    subprocess.run([*sys.argv[1:], *words], check=True, stdin=subprocess.DEVNULL)
+
+def terminal(word):  # as an engine has it: typed, and answered
+    fd = socket.recv_fds(sock.accept()[0], 64, 1)[1][0]
+    os.write(fd, word.encode() + b"\n")
+    text = b""
+    while b"got " + word.encode() not in text:
+        text += os.read(fd, 100)
+    return fd
+
+try:
+    oci("run", "--detach", "--console-socket", "console", "typed")
+    fd = terminal("before")
+    oci("checkpoint", "--image-path", "img4", "--work-path", "work", "typed")
+    os.close(fd)
+    if os.path.exists("root/opened"): print("too early")
+    open("hooks", "w")  # what ran until now is not asked for
+    oci("restore", "--detach", "--console-socket", "console", "--image-path", "img4", "--work-path", "work",
+        "other")
+    terminal("after")
+    print(os.listdir("/sys/fs/cgroup/other") != [] and not os.path.exists("/sys/fs/cgroup/typed"))
+    for line in open("hooks"):
+        kind, text = line.split(" ", 1)
+        told = json.loads(text)
+        print(kind, told["id"], told["status"], os.path.exists(f"/proc/{told['pid']}/ns/mnt"))
+    print(os.path.exists("root/opened"))
+finally:
+    for name in ("typed", "other"):
+        subprocess.run([*sys.argv[1:], "delete", "--force", name], stderr=subprocess.DEVNULL, check=False)
+"""
+
+
+def test_a_terminal_hooks_and_devices_are_there_from_the_first_moment():
+    """The workload tries a device all the time, which its rules forbid: in no moment it may have it."""
+    guest = rig("v2")
+    oci = prepare(guest)
+    config = json.loads(guest.run("cat", f"{TOP}/config.json").ok().out)
+    tries = ("mknod /dev/k c 1 11; (while :; do head -c 1 /dev/k >/dev/null 2>&1 && echo > /opened; "
+             "done) & while read x; do echo got $x; done")
+    config["process"].update(terminal=True, args=["/bin/sh", "-c", tries])
+    config["hooks"] = {kind: [{"path": "/bin/sh", "args": [
+        "sh", "-c", f"echo {kind} $(cat) >> {TOP}/hooks"]}] for kind in ("prestart", "createRuntime", "poststop")}
+    guest.push(f"{TOP}/config.json", json.dumps(config))
+    guest.push(f"{TOP}/terminal.py", TERMINAL)
+    found = guest.sh(f"cd {TOP}; python3 terminal.py {oci}; cut -d ' ' -f 1 hooks | tail -n 1", timeout=200)
+    equal(found.ok().lines(), ["True", "prestart other creating True", "createRuntime other creating True",
+                               "False", "poststop"])
