@@ -97,10 +97,8 @@ static int prepare(struct build *build, struct error *err)
 
     if (r < 0)
         return r;
-    r = build_security(request->arena, spec->process, &spec->linux, request->host,
-            !has(build, NS_USER, NS_HOST), &build->security, &build->built->warnings, err);
-    if (r < 0)
-        return r;
+    build_security(request->arena, spec->process, &spec->linux, request->host,
+            !has(build, NS_USER, NS_HOST), &build->security, &build->built->warnings);
     build->security.id = request->id;
     build->security.process_at = "/process";
     build->security.user.keep_groups =

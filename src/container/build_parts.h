@@ -33,6 +33,6 @@ void build_cgroup_view(const struct container_request *request, const struct ns_
 bool build_cgroup_writable(const struct spec *spec);
 
 /* The process: user, capabilities, limits, program. `linux_part` may be NULL (exec). */
-int build_security(struct arena *arena, const struct spec_process *process,
+void build_security(struct arena *arena, const struct spec_process *process,
         const struct spec_linux *linux_part, const struct container_host *host, bool own_userns,
-        struct security *ret, struct strv *warnings, struct error *err);
+        struct security *ret, struct strv *warnings);

@@ -5,23 +5,24 @@ static struct opt_u64 widen(struct opt_u32 from)
     return (struct opt_u64){from.set, from.value};
 }
 
-static int build_capabilities(struct arena *arena, const struct spec_process *process,
+static void build_capabilities(struct arena *arena, const struct spec_process *process,
         const struct container_host *host, bool own_userns, struct caps_sets *ret,
-        struct strv *warnings, struct error *err)
+        struct strv *warnings)
 {
     const struct spec_capabilities *from = process->capabilities;
     uint64_t known = (CAPS_BIT(host->last_capability) << 1) - 1;
 
     *ret = (struct caps_sets){0};
     if (!from)
-        return 0;
-    struct caps_names names = {
-            from->bounding, from->effective, from->permitted, from->inheritable, from->ambient};
-    int r = caps_sets_from_names(arena, &names, ret, err);
-    if (r < 0)
-        return r;
+        return;
+    *ret = (struct caps_sets){
+            .bounding = caps_from_names(&from->bounding),
+            .effective = caps_from_names(&from->effective),
+            .permitted = caps_from_names(&from->permitted),
+            .inheritable = caps_from_names(&from->inheritable),
+            .ambient = caps_from_names(&from->ambient),
+    };
     caps_sets_fit(arena, ret, own_userns ? known : host->capabilities & known, warnings);
-    return 0;
 }
 
 static const struct security_scheduler *build_scheduler(
@@ -92,9 +93,9 @@ static void build_linux(
     }
 }
 
-int build_security(struct arena *arena, const struct spec_process *process,
+void build_security(struct arena *arena, const struct spec_process *process,
         const struct spec_linux *linux_part, const struct container_host *host, bool own_userns,
-        struct security *ret, struct strv *warnings, struct error *err)
+        struct security *ret, struct strv *warnings)
 {
     security_init(ret);
     build_process(arena, process, ret);
@@ -103,5 +104,5 @@ int build_security(struct arena *arena, const struct spec_process *process,
     ret->linux_at = "/linux";
     ret->own_userns = own_userns;
     ret->self = host->self;
-    return build_capabilities(arena, process, host, own_userns, &ret->capabilities, warnings, err);
+    build_capabilities(arena, process, host, own_userns, &ret->capabilities, warnings);
 }

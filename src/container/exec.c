@@ -23,7 +23,7 @@ struct exec_build {
     bool own_userns;
 };
 
-static int prepare(struct exec_build *build, struct error *err)
+static void prepare(struct exec_build *build)
 {
     const struct container_exec_request *request = build->request;
     const struct spec_seccomp *seccomp = request->seccomp_config;
@@ -37,10 +37,8 @@ static int prepare(struct exec_build *build, struct error *err)
             .root_slot = request->namespaces & CLONE_NEWNS ? -1 : plan_new_slot(build->plan),
             .kinds = request->namespaces & ~by_clone,
     };
-    int r = build_security(request->arena, request->process, NULL, request->host, build->own_userns,
-            &build->security, &build->built->warnings, err);
-    if (r < 0)
-        return r;
+    build_security(request->arena, request->process, NULL, request->host, build->own_userns,
+            &build->security, &build->built->warnings);
     build->security.id = request->id;
     build->security.process_at = request->process_at;
     build->security.preserve_fds = request->preserve_fds;
@@ -54,7 +52,6 @@ static int prepare(struct exec_build *build, struct error *err)
         json_object_put(state);
     }
     build->cgroup = (struct cgroup_request){.manager = CGROUP_MANAGER_FS, .place = STEP_HOST};
-    return 0;
 }
 
 static int add_host_steps(struct exec_build *build, struct error *err)
@@ -137,9 +134,8 @@ int container_build_exec(const struct container_exec_request *request, struct pl
     struct exec_build build = {.request = request, .plan = plan, .built = ret};
 
     *ret = (struct container_built){.console_slot = -1};
-    int r = prepare(&build, err);
-    if (r == 0)
-        r = add_host_steps(&build, err);
+    prepare(&build);
+    int r = add_host_steps(&build, err);
     return r < 0 ? r : add_child_steps(&build, err);
 }
 

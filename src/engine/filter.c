@@ -11,23 +11,18 @@ int engine_seccomp(struct engine *engine, const struct spec *spec, bool use_defa
     const struct spec_capabilities *capabilities = spec->process->capabilities;
     struct seccomp_filter *filter = arena_new(engine->arena, struct seccomp_filter);
     struct seccomp_profile profile;
-    uint64_t mask = 0;
-    int r = 0;
 
     *ret = NULL;
     if (spec->linux.seccomp) {
         container_seccomp_profile(engine->arena, spec->linux.seccomp, &profile);
     } else if (use_default) {
-        if (capabilities)
-            r = caps_from_names(engine->arena, &capabilities->bounding, &mask, err);
+        uint64_t mask = capabilities ? caps_from_names(&capabilities->bounding) : 0;
         seccomp_default_profile(engine->arena, mask, &profile);
     } else {
         return 0;
     }
-    if (r < 0)
-        return r;
     _cleanup_close_ int cache = seccomp_cache_open(engine->seccomp_cache, NULL);
-    r = seccomp_get_filter(engine->arena, &profile, cache, filter, err);
+    int r = seccomp_get_filter(engine->arena, &profile, cache, filter, err);
     if (r == 0)
         *ret = filter;
     return r;

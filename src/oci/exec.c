@@ -16,6 +16,7 @@
 #include "security/entry.h"
 #include "security/passwd.h"
 #include "spec/check.h"
+#include "spec/names.h"
 
 struct exec {
     const char *process_file;
@@ -99,10 +100,12 @@ static int set_gids(
     return 0;
 }
 
+/* As runc has it: what is not told stays, the group and the further groups too. Names are ours. */
 static int set_user(
         struct oci *oci, struct exec *exec, struct spec_process *process, struct error *err)
 {
     struct passwd_user user;
+    uint32_t number;
     char path[64];
 
     if (!exec->user || vm_is(&exec->container)) /* a machine's agent looks it up */
@@ -115,17 +118,49 @@ static int set_user(
     if (r < 0)
         return r;
     process->user.uid = user.uid;
-    process->user.gid = user.gid;
-    process->user.additionalGids.count = 0;
+    if (str_to_u32(exec->user, &number) < 0)
+        process->user.gid = user.gid;
     return 0;
+}
+
+static int set_env(
+        struct oci *oci, const struct exec *exec, struct spec_process *process, struct error *err)
+{
+    const char *word;
+
+    strv_foreach (word, &exec->env) {
+        if (!strchr(word, '=') || *word == '=')
+            return error_set(err, EINVAL, "invalid environment variable: \"%s\"", word);
+        strv_add(oci->arena, &process->env, word);
+    }
+    return 0;
+}
+
+static void add_capabilities(struct oci *oci, const struct exec *exec, struct spec_process *process)
+{
+    struct spec_capabilities *caps = process->capabilities;
+    const char *word;
+
+    strv_foreach (word, &exec->caps) {
+        if (!spec_words_have(&spec_capabilities, word)) {
+            log_write(&oci->log, LOG_WARN, "ignoring unknown or unavailable capabilities: [%s]",
+                    word);
+            continue;
+        }
+        if (!caps)
+            caps = process->capabilities = arena_new(oci->arena, struct spec_capabilities);
+        strv_add(oci->arena, &caps->bounding, word);
+        strv_add(oci->arena, &caps->effective, word);
+        strv_add(oci->arena, &caps->permitted, word);
+        if (strv_contains(&caps->inheritable, word)) /* or the kernel would not have it */
+            strv_add(oci->arena, &caps->ambient, word);
+    }
 }
 
 /* Without --process: the container's own process, with what the options change. */
 static int change_process(struct oci *oci, struct exec *exec, struct error *err)
 {
     struct spec_process *process = exec->spec.process;
-    struct spec_capabilities *caps = process->capabilities;
-    const char *word;
 
     process->args = (struct strv){0};
     for (size_t i = 1; i < exec->words.count; i++)
@@ -139,19 +174,10 @@ static int change_process(struct oci *oci, struct exec *exec, struct error *err)
         process->apparmorProfile = exec->apparmor;
     if (exec->no_new_privs.set)
         process->noNewPrivileges = exec->no_new_privs.value;
-    strv_foreach (word, &exec->env) {
-        strv_add(oci->arena, &process->env, word);
-    }
-    strv_foreach (word, &exec->caps) {
-        if (!caps)
-            caps = process->capabilities = arena_new(oci->arena, struct spec_capabilities);
-        strv_add(oci->arena, &caps->bounding, word);
-        strv_add(oci->arena, &caps->effective, word);
-        strv_add(oci->arena, &caps->permitted, word);
-        if (strv_contains(&caps->inheritable, word)) /* or the kernel would not have it */
-            strv_add(oci->arena, &caps->ambient, word);
-    }
-    int r = set_user(oci, exec, process, err);
+    add_capabilities(oci, exec, process);
+    int r = set_env(oci, exec, process, err);
+    if (r == 0)
+        r = set_user(oci, exec, process, err);
     return r < 0 ? r : set_gids(oci, exec, process, err);
 }
 
@@ -163,8 +189,13 @@ static int load_process(struct oci *oci, struct exec *exec, struct error *err)
     if (r < 0)
         return error_sys(err, -r, "read the process from %s", exec->process_file);
     struct spec_process *process = arena_new(oci->arena, struct spec_process);
+    struct strv warnings = {0};
+    const char *warning;
     r = spec_load_process(
-            buf_text(&text), text.length, exec->process_file, oci->arena, process, NULL, err);
+            buf_text(&text), text.length, exec->process_file, oci->arena, process, &warnings, err);
+    strv_foreach (warning, &warnings) {
+        log_write(&oci->log, LOG_WARN, "%s", warning);
+    }
     if (exec->tty)
         process->terminal = true;
     exec->spec.process = process;

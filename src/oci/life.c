@@ -143,7 +143,8 @@ int oci_kill(struct oci *oci, int argc, char **argv, struct error *err)
         return r < 0 ? r : 0;
     if (rest.count == 2 && str_equal(rest.words[1], "0"))
         options.signal = 0; /* sends nothing, and says whether it could be sent */
-    else if (rest.count == 2 && signal_parse(rest.words[1], &options.signal, err) < 0)
+    else if (rest.count == 2 && *rest.words[1] &&
+             signal_parse(rest.words[1], &options.signal, err) < 0)
         return -EINVAL;
     if (options.regex)
         return each_match(oci, rest.words[0], kill_one, &options, err);

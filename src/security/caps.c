@@ -1,6 +1,5 @@
 #include "security/caps.h"
 
-#include <ctype.h>
 #include <strings.h>
 #include <sys/prctl.h>
 
@@ -79,80 +78,17 @@ char *caps_mask_text(struct arena *arena, uint64_t mask)
     return arena_strdup(arena, text.length ? buf_text(&text) : "0");
 }
 
-/* The known name closest to a word, whatever its case and with or without "CAP_". */
-static const char *closest_name(struct arena *arena, const char *word)
-{
-    bool prefixed = strncasecmp(word, "CAP_", 4) == 0;
-    char *upper = arena_strdup(arena, prefixed ? word + 4 : word);
-    const char *candidates[CAPS_COUNT];
-
-    for (char *at = upper; *at; at++)
-        *at = (char)toupper((unsigned char)*at);
-    for (size_t i = 0; i < CAPS_COUNT; i++)
-        candidates[i] = names[i] + 4;
-    const char *close = str_closest(upper, candidates, CAPS_COUNT);
-    return close ? close - 4 : NULL;
-}
-
-#define UNKNOWN_MAX 20 /* so many are named in an error */
-
-/* The mask of those that exist; the others are described in `unknown`. */
-static uint64_t collect(struct arena *arena, const struct strv *list, struct strv *unknown)
+uint64_t caps_from_names(const struct strv *list)
 {
     uint64_t mask = 0;
     const char *word;
 
     strv_foreach (word, list) {
         int number = caps_number(word);
-        if (number >= 0) {
+        if (number >= 0)
             mask |= CAPS_BIT(number);
-            continue;
-        }
-        if (unknown->count >= UNKNOWN_MAX)
-            continue;
-        const char *close = closest_name(arena, word);
-        char *line = close ? arena_printf(arena, "\"%s\" (did you mean %s?)", word, close)
-                           : arena_printf(arena, "\"%s\"", word);
-        if (!strv_contains(unknown, line))
-            strv_add(arena, unknown, line);
     }
     return mask;
-}
-
-static int unknown_error(struct arena *arena, const struct strv *unknown, struct error *err)
-{
-    return error_set(err, EINVAL, "unknown %s %s; capabilities(7) lists the names",
-            unknown->count == 1 ? "capability" : "capabilities", strv_join(arena, unknown, ", "));
-}
-
-int caps_from_names(
-        struct arena *arena, const struct strv *list, uint64_t *ret_mask, struct error *err)
-{
-    struct strv unknown = {0};
-    uint64_t mask = collect(arena, list, &unknown);
-
-    if (unknown.count)
-        return unknown_error(arena, &unknown, err);
-    *ret_mask = mask;
-    return 0;
-}
-
-int caps_sets_from_names(struct arena *arena, const struct caps_names *list, struct caps_sets *ret,
-        struct error *err)
-{
-    struct strv unknown = {0};
-    struct caps_sets sets = {
-            .bounding = collect(arena, &list->bounding, &unknown),
-            .effective = collect(arena, &list->effective, &unknown),
-            .permitted = collect(arena, &list->permitted, &unknown),
-            .inheritable = collect(arena, &list->inheritable, &unknown),
-            .ambient = collect(arena, &list->ambient, &unknown),
-    };
-
-    if (unknown.count)
-        return unknown_error(arena, &unknown, err);
-    *ret = sets;
-    return 0;
 }
 
 unsigned caps_kernel_last(void)

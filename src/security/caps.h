@@ -26,15 +26,6 @@ struct caps_sets {
     uint64_t ambient;
 };
 
-/* The five sets by name, as the configuration has them (runtime-spec config.md#linux-process). */
-struct caps_names {
-    struct strv bounding;
-    struct strv effective;
-    struct strv permitted;
-    struct strv inheritable;
-    struct strv ambient;
-};
-
 /* "CAP_SYS_ADMIN" for 21; NULL beyond the table. */
 const char *caps_name(unsigned number);
 
@@ -44,13 +35,9 @@ int caps_number(const char *name);
 /* The names of a mask, joined as strace prints them: "1<<CAP_CHOWN|1<<CAP_KILL", "0" for none. */
 char *caps_mask_text(struct arena *arena, uint64_t mask);
 
-/* Numbers for names. -EINVAL lists all names that do not exist, each with the closest one. */
-int caps_from_names(
-        struct arena *arena, const struct strv *list, uint64_t *ret_mask, struct error *err);
-
-/* As caps_from_names for the five sets; the error covers all of them. */
-int caps_sets_from_names(struct arena *arena, const struct caps_names *list, struct caps_sets *ret,
-        struct error *err);
+/* The mask of names, without those that do not exist: the specification wants them told, which
+ * whoever reads the configuration does, and not refused (config.md#linux-process). */
+uint64_t caps_from_names(const struct strv *list);
 
 /* The highest capability that this kernel knows, found by prctl(PR_CAPBSET_READ). */
 unsigned caps_kernel_last(void);

@@ -46,12 +46,14 @@ def test_a_container_goes_on_and_its_log_too():
         podman exec {NAME} echo inside
         # as a file, to another name
         podman container checkpoint --export /tmp/viv-moved.tar.gz {NAME} >/dev/null
+        last=$(podman logs {NAME} | tail -n 1)
         podman rm -f -t 0 {NAME} >/dev/null
-        trap 'podman rm -f -t 0 {NAME} {NAME}-moved >/dev/null 2>&1; rm -f /tmp/viv-moved.tar.gz' EXIT
+        trap 'podman rm -f -i -t 0 {NAME} {NAME}-moved >/dev/null 2>&1; rm -f /tmp/viv-moved.tar.gz' EXIT
         podman container restore --import /tmp/viv-moved.tar.gz --name {NAME}-moved >/dev/null
         podman inspect -f '{{{{.Name}}}} {{{{.State.Status}}}}' {NAME}-moved
-        for i in $(seq 600); do [ "$(podman logs {NAME}-moved)" ] && break; sleep 0.1; done
-        [ $(podman logs {NAME}-moved | head -n 1) -gt $before ] && echo counts on
+        for i in $(seq 600); do
+            [ $(podman logs {NAME}-moved | tail -n 1) -gt $last ] && echo counts on && break; sleep 0.1
+        done
         podman rm -f -t 0 {NAME}-moved >/dev/null
         viv-oci list -q""", timeout=350)
     equal(found.ok().lines(), ["viv", "exited true", "running", "counts on", "inside",

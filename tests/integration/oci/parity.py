@@ -36,13 +36,15 @@ RUNNING = [
     ["exec", NAME, "/bin/sh", "-c", "exit 5"], ["exec", NAME, "/bin/sh", "-c", "kill -9 $$"],
     ["exec", NAME, "no-such"], ["exec", NAME, "/etc"], ["exec", NAME, "/no/such"], ["exec", NAME],
     ["exec", "--cwd", "/tmp", NAME, "/bin/pwd"], ["exec", "--user", "1000:100", NAME, "/bin/id"],
+    ["exec", "--user", "1000", NAME, "/bin/id"], ["exec", "--env", "A", NAME, "/bin/true"],
+    ["exec", "--env", "=b", NAME, "/bin/true"], ["exec", "--cap", "CAP_NOSUCH", NAME, "/bin/true"],
     ["exec", "--cwd", "/no/such", NAME, "/bin/pwd"], ["exec", "--env", "A=b", NAME, "/bin/env"],
     ["exec", "-e", "PATH=/x", NAME, "/bin/env"], ["exec", "--process", "/no/such", NAME],
     ["exec", "--cap", "CAP_SYS_ADMIN", NAME, "/bin/grep", "CapEff", "/proc/self/status"],
     ["exec", "--no-new-privs", NAME, "/bin/grep", "NoNewPrivs", "/proc/self/status"],
     ["exec", "--additional-gids", "7", NAME, "/bin/id", "-G"],
     ["exec", "--detach", NAME, "/bin/true"], ["update", "--resources", "/no/such", NAME],
-    ["ps", NAME, "-o", "pid,comm"], ["kill", NAME, "TERM"], ["kill", NAME, "SIGKILL"],
+    ["ps", NAME, "-o", "user,pid"], ["kill", NAME, "TERM"], ["kill", NAME, ""], ["kill", NAME, "SIGKILL"],
     ["kill", NAME, "NOSUCH"], ["kill", NAME, "99"],
 ]
 ALONE_ONES = [
@@ -50,7 +52,7 @@ ALONE_ONES = [
     ["run", "--bundle", "FOLDER", NAME], ["run", "--bundle", "NOWHERE", NAME],
     ["run", "--bundle", "BROKEN", NAME], ["run", "--bundle", "EMPTY", NAME],
     ["run", "--bundle", "/no/such", NAME], ["run", "--bundle", "PRINTS", NAME],
-    ["run", "--bundle", "KILLED", NAME], ["create", "--bundle", "SLEEPS", "a/b"],
+    ["run", "--bundle", "KILLED", NAME], ["run", "--bundle", "UNKNOWN", NAME], ["create", "--bundle", "SLEEPS", "a/b"],
     ["create"], ["create", "a", "b"], ["state"], ["kill"], ["delete"], ["start"], ["no-such"],
     ["list", "--no-such"], ["--no-such", "list"], ["--log-format", "xml", "list"],
     ["list", "--format", "xml"], ["run", "--bundle", "TRUE", "--pid-file", "/no/such/pid", NAME],
@@ -64,6 +66,7 @@ PHRASES = [
     "that is not stopped", "cannot exec in a stopped container", "cannot exec in a paused container",
     "executable file not found in $PATH", "no such file or directory", "permission denied",
     "process args cannot be empty", "JSON specification file config.json not found",
+    "invalid environment variable",
     "unknown signal", "cannot use console socket if runc will not detach or allocate tty",
     "No help topic for",
 ]
@@ -120,11 +123,14 @@ def bundles():
             "MISSING": ["no-such"], "FOLDER": ["/etc"], "NOWHERE": ["/no/such"],
             "PRINTS": sh("id; pwd; env; cat /proc/self/limits; ls /dev | grep -v core"), "KILLED": sh("kill -9 $$")}
     plainly = {"ociVersion": "1.0.2", "hostname": "h", "process": {
-        "capabilities": caps, "rlimits": [{"type": "RLIMIT_NOFILE", "hard": 64, "soft": 64}]},
+        "capabilities": caps, "user": {"uid": 0, "gid": 0, "additionalGids": [5, 6]}, "rlimits": [{"type": "RLIMIT_NOFILE", "hard": 64, "soft": 64}]},
         # what the runtimes of Debian 12 know
         "linux": {"namespaces": [{"type": name} for name in ["pid", "network", "ipc", "uts",
                                                              "mount"]]}}
     found = {name: bundle(args, **plainly) for name, args in made.items()}
+    caps = {kind: [*names, "CAP_NOSUCH"] for kind, names in caps.items()}
+    plainly["process"]["capabilities"] = caps
+    found["UNKNOWN"] = bundle(sh("grep Cap /proc/self/status"), **plainly)
     return {**found, "BROKEN": bundle_of("{"), "EMPTY": empty}
 
 
