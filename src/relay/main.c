@@ -6,9 +6,9 @@
  */
 #include <signal.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <unistd.h>
 
+#include "base/arena.h"
 #include "base/cleanup.h"
 #include "base/str.h"
 #include "net/helper.h"
@@ -31,12 +31,11 @@ static int read_port(const char *word, int fd, struct net_relayed *ret, struct e
 
 static int serve(const char *address, char **words, size_t count, struct error *err)
 {
-    _cleanup_free_ struct net_relayed *ports = calloc(count, sizeof(*ports));
+    _cleanup_arena_ struct arena arena = {0};
+    struct net_relayed *ports = arena_new_array(&arena, struct net_relayed, count);
     struct net_address to;
     struct relay *relay = NULL;
 
-    if (!ports)
-        return error_set(err, ENOMEM, "out of memory");
     if (net_address_parse(address, false, &to) < 0)
         return error_set(err, EINVAL, "\"%.64s\" is no address", address);
     int r = 0;

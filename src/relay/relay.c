@@ -295,7 +295,7 @@ static struct client *client_of(struct entrance *entrance, const struct sockaddr
         if (!oldest || client->used_us < (*oldest)->used_us)
             oldest = at;
     }
-    if (relay->client_count == RELAY_CLIENTS)
+    if (oldest && relay->client_count == RELAY_CLIENTS)
         client_drop(relay, oldest);
     return client_new(entrance, address);
 }
