@@ -75,13 +75,13 @@ static const char *to_text(const struct protobuf_field *field, struct arena *are
 static int parse_inner(
         const struct protobuf_field *outer, struct arena *arena, struct criu_answer *ret)
 {
-    struct protobuf_reader reader = {outer->data, outer->data + outer->length};
     unsigned pid_field = outer->number == ANSWER_RESTORE ? RESTORE_PID : NOTIFY_PID;
     struct protobuf_field field;
     int r;
 
     if (outer->is_number)
         return -EBADMSG;
+    struct protobuf_reader reader = {outer->data, outer->data + outer->length};
     while ((r = protobuf_next(&reader, &field)) > 0) {
         if (field.number == pid_field)
             ret->pid = to_pid(&field);
