@@ -180,7 +180,8 @@ int bench_setup(struct bench *bench, const struct bare_options *options, struct 
     int r = check_entry(options, err);
     if (r == 0)
         r = make_memory(bench, err);
-    struct cpu_config config = {.ops = &no_devices, .space = bench->space, .stop_at_fault = true};
+    struct cpu_config config = {
+            .ops = &no_devices, .space = bench->space, .stop_at_fault = !options->deliver};
     if (r == 0)
         r = cpu_new(&config, &bench->cpu, err);
     if (r == 0)

@@ -9,7 +9,7 @@
 static const char usage[] =
         "usage: viv-cpu [--mode 16|32|64] --load FILE@ADDRESS --entry ADDRESS\n"
         "               [--reg NAME=VALUE]... [--mem ADDRESS=HEX]... [--dump ADDRESS:LENGTH]...\n"
-        "               [--max INSTRUCTIONS] [--json]\n"
+        "               [--max INSTRUCTIONS] [--deliver] [--json]\n"
         "Runs a flat binary on the software CPU and prints its state; see viv-cpu(1).\n";
 
 static int run(const struct bare_options *options, struct error *err)

@@ -16,6 +16,7 @@ enum option_code {
     OPT_MEM,
     OPT_DUMP,
     OPT_MAX,
+    OPT_DELIVER,
     OPT_JSON,
     OPT_HELP
 };
@@ -28,6 +29,7 @@ static const struct option long_options[] = {
         {"mem", required_argument, NULL, OPT_MEM},
         {"dump", required_argument, NULL, OPT_DUMP},
         {"max", required_argument, NULL, OPT_MAX},
+        {"deliver", no_argument, NULL, OPT_DELIVER},
         {"json", no_argument, NULL, OPT_JSON},
         {"help", no_argument, NULL, OPT_HELP},
         {NULL, 0, NULL, 0},
@@ -203,6 +205,9 @@ static int take(struct bare_options *options, int code, const char *text, struct
         return take_dump(options, text, err);
     case OPT_MAX:
         return take_number("max", text, &options->max, err);
+    case OPT_DELIVER:
+        options->deliver = true;
+        return 0;
     case OPT_JSON:
         options->json = true;
         return 0;

@@ -34,7 +34,7 @@ struct bare_dump {
 struct bare_options {
     unsigned mode; /* 16, 32, 64 */
     uint64_t entry, max;
-    bool has_entry, json, help;
+    bool has_entry, deliver, json, help;
     struct bare_load loads[BARE_ITEMS_MAX];
     struct bare_register registers[BARE_ITEMS_MAX];
     struct bare_bytes bytes[BARE_ITEMS_MAX];

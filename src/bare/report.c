@@ -7,6 +7,8 @@
 #include "base/cleanup.h"
 #include "base/json.h"
 
+#define UNKNOWN_MAX 64
+
 struct flag_bit {
     const char *name;
     unsigned bit;
@@ -109,6 +111,17 @@ static struct json_object *new_memory(const struct bare_options *options, const 
     return object;
 }
 
+/* The opcodes that do not exist here and how often each was met. */
+static struct json_object *new_unknown(const struct bench *bench)
+{
+    struct cpu_unknown list[UNKNOWN_MAX];
+    struct json_object *object = json_object_new_object();
+    size_t count = cpu_get_unknown(bench->cpu, list, UNKNOWN_MAX);
+    for (size_t i = 0; i < count && i < UNKNOWN_MAX; i++)
+        json_object_object_add(object, list[i].name, json_object_new_uint64(list[i].count));
+    return object;
+}
+
 static void add_stop(struct json_object *object, const struct cpu_exit *stop)
 {
     json_add_str(object, "stop", bench_stop_name(stop));
@@ -132,6 +145,7 @@ void report_json(struct buf *out, const struct bare_options *options, struct ben
     json_object_object_add(report, "xmm", new_xmm(&state));
     json_object_object_add(report, "x87", new_x87(&state));
     json_object_object_add(report, "memory", new_memory(options, bench));
+    json_object_object_add(report, "unknown", new_unknown(bench));
     buf_add_str(out, json_text(report));
     buf_add_char(out, '\n');
 }
@@ -146,6 +160,14 @@ static void text_stop(struct buf *out, const struct cpu_exit *stop)
     if (stop->has_error)
         buf_printf(out, ", error code 0x%x", stop->error_code);
     buf_printf(out, "\ninstructions  %" PRIu64 "\n", stop->executed);
+}
+
+static void text_unknown(struct buf *out, const struct bench *bench)
+{
+    struct cpu_unknown list[UNKNOWN_MAX];
+    size_t count = cpu_get_unknown(bench->cpu, list, UNKNOWN_MAX);
+    for (size_t i = 0; i < count && i < UNKNOWN_MAX; i++)
+        buf_printf(out, "unknown       %s, met %" PRIu64 "x\n", list[i].name, list[i].count);
 }
 
 static void text_memory(
@@ -168,6 +190,7 @@ void report_text(struct buf *out, const struct bare_options *options, struct ben
     struct cpu_state state;
     cpu_get_state(bench->cpu, &state);
     text_stop(out, stop);
+    text_unknown(out, bench);
     for (unsigned i = 0; i < CPU_REGS; i++)
         buf_printf(out, "%-4s %016" PRIx64 "%s", register_names[i], state.gpr[i],
                 i % 4 == 3 ? "\n" : "  ");

@@ -120,7 +120,7 @@ enum cpu_exit_reason {
 struct cpu_exit {
     enum cpu_exit_reason reason;
     uint8_t vector; /* CPU_EXIT_FAULT, and the first of the three for CPU_EXIT_SHUTDOWN */
-    bool has_error; /* the exception has an error code */
+    bool has_error; /* that exception has an error code */
     uint32_t error_code;
     uint64_t executed; /* instructions completed by this call */
 };
@@ -260,7 +260,7 @@ struct cpu_stats {
 /* The counts since the start. */
 void cpu_get_stats(const struct cpu *cpu, struct cpu_stats *stats);
 
-/* Opcodes that raised #UD because they are not implemented, by name ("vaddps", "0f38f6") and how
+/* Opcodes that raised #UD because they are not implemented, by name ("vex.0f58", "0f38f6") and how
  * often; returns how many names there are, at most `max` are filled. The names are static. */
 struct cpu_unknown {
     const char *name;

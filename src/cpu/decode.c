@@ -574,6 +574,20 @@ static unsigned finish(struct reader *reader, struct op *op, struct decoded *ret
     return reader->at;
 }
 
+/* The table, prefix and opcode of an AVX instruction, for its name; its length is not decoded. */
+static uint8_t name_vex(const struct reader *reader, uint8_t code, struct decoded *ret)
+{
+    static const uint8_t prefixes[] = {PREFIX_NONE, PREFIX_66, PREFIX_F3, PREFIX_F2};
+    const uint8_t *bytes = reader->bytes + reader->at;
+    unsigned payload = code == 0xc5 ? 1 : code == 0xc4 ? 2 : 3;
+    unsigned map = code == 0xc5 ? (unsigned)MAP_0F : bytes[0] & (code == 0xc4 ? 31u : 7u);
+    if (reader->at + payload >= reader->available || map == MAP_1 || map >= MAP_COUNT)
+        return code;
+    ret->map = (uint8_t)map;
+    ret->prefix = prefixes[bytes[code == 0xc5 ? 0 : 1] & 3];
+    return bytes[payload];
+}
+
 unsigned cpu_decode(const uint8_t *bytes, unsigned available, enum cpu_mode mode, struct op *op,
         struct decoded *ret)
 {
@@ -591,8 +605,8 @@ unsigned cpu_decode(const uint8_t *bytes, unsigned available, enum cpu_mode mode
         ret->vex = true;
     if (!reader.more)
         code = take_map(&reader, code, &ret->map);
-    ret->code = op->opcode = code;
     ret->prefix = (uint8_t)mandatory_prefix(&reader, false);
+    ret->code = op->opcode = ret->vex ? name_vex(&reader, code, ret) : code;
     op->flags = address_flags(&reader);
     if (mode == MODE_64)
         op->flags |= OP_MODE64;

@@ -77,8 +77,11 @@ static bool handle_fault(struct cpu *cpu)
         interrupt.has_error = true;
         interrupt.error = 0;
     }
-    if (!cpu->delivering)
+    if (!cpu->delivering) {
         cpu->first_vector = interrupt.vector;
+        cpu->first_has_error = interrupt.has_error;
+        cpu->first_error = interrupt.error;
+    }
     cpu->stats.exceptions[interrupt.vector & 31]++;
     deliver(cpu, &interrupt);
     return true;
@@ -254,8 +257,8 @@ static void fault_exit(const struct cpu *cpu, struct cpu_exit *exit)
 {
     exit->reason = cpu->shutdown ? CPU_EXIT_SHUTDOWN : CPU_EXIT_FAULT;
     exit->vector = cpu->shutdown ? cpu->first_vector : cpu->fault_vector;
-    exit->has_error = cpu->fault_has_error;
-    exit->error_code = cpu->fault_error;
+    exit->has_error = cpu->shutdown ? cpu->first_has_error : cpu->fault_has_error;
+    exit->error_code = cpu->shutdown ? cpu->first_error : cpu->fault_error;
 }
 
 void cpu_run(struct cpu *cpu, uint64_t budget, struct cpu_exit *exit)

@@ -256,6 +256,8 @@ struct cpu {
     bool slow;       /* the loop has to look at interrupts before the next block */
     bool delivering; /* an exception is on its way to its handler */
     uint8_t delivering_vector, first_vector;
+    bool first_has_error; /* of first_vector */
+    uint32_t first_error;
     int64_t budget;
     uint32_t pending_db; /* DR6 bits of a trap due after this instruction */
     atomic_uint attention;

@@ -22,8 +22,8 @@ static void write_name(char *name, uint64_t key)
     static const char *const prefixes[] = {"", "", "66", "f3", "f2"};
     static const char *const maps[] = {"", "0f", "0f38", "0f3a"};
     unsigned prefix = (key >> 8) & 255, map = (key >> 16) & 255;
-    snprintf(name, NAME_MAX_BYTES, "%s%s%s%02x", key >> 24 ? "vex." : "",
-            key >> 24 ? "" : prefixes[prefix], maps[map], (unsigned)(key & 255));
+    snprintf(name, NAME_MAX_BYTES, "%s%s%s%02x", key >> 24 ? "vex." : "", prefixes[prefix],
+            maps[map], (unsigned)(key & 255));
 }
 
 static const char *name_of(uint64_t key)
