@@ -58,7 +58,7 @@ static int system_df(struct cli *cli, int argc, char **argv, struct error *err)
     if (r != 0)
         return r < 0 ? r : 0;
     r = registry_open(cli, NULL, &engine, &store, err);
-    return r < 0 ? r : images_print_usage(store, flags.format, stdout, err);
+    return r < 0 ? r : images_print_usage(&engine, store, flags.format, stdout, err);
 }
 
 /* ---- system prune ---------------------------------------------------------------------------- */

@@ -7,6 +7,7 @@
 #include "base/cleanup.h"
 #include "base/utc.h"
 #include "observe/format.h"
+#include "observe/sizes.h"
 #include "observe/table.h"
 
 #define SHORT_ID 12
@@ -359,19 +360,25 @@ static void add_usage(struct arena *arena, struct json_object *rows, const char 
     json_object_array_add(rows, row);
 }
 
-int images_print_usage(struct image_store *store, const char *format, FILE *out, struct error *err)
+int images_print_usage(struct engine *engine, struct image_store *store, const char *format,
+        FILE *out, struct error *err)
 {
     const struct format_list list = {usage_usual, NULL};
     _cleanup_arena_ struct arena arena = {0};
     _cleanup_json_ struct json_object *rows = json_object_new_array();
     struct image_usage usage;
+    struct snapshot_sizes snapshots;
 
     int r = image_usage(store, &usage, err);
+    if (r == 0)
+        r = sizes_of_snapshots(engine, &snapshots, err);
     if (r < 0)
         return r;
     add_usage(&arena, rows, "Images", usage.images, usage.images_used, usage.image_bytes,
             usage.image_bytes_free);
     add_usage(&arena, rows, "Sandboxes", usage.roots, usage.roots, usage.root_bytes, 0);
+    add_usage(&arena, rows, "Snapshots", snapshots.count, snapshots.active, snapshots.bytes,
+            snapshots.free);
     add_usage(&arena, rows, "Downloads", 0, 0, usage.partial_bytes, usage.partial_bytes);
     return format_print(&arena, format, &list, rows, out, err);
 }

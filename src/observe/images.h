@@ -4,6 +4,7 @@
 #include <stdio.h>
 
 #include "base/json.h"
+#include "engine/engine.h"
 #include "image/image.h"
 
 struct images_choice {
@@ -25,4 +26,5 @@ int images_print_history(struct image_store *store, const char *image,
         const struct images_choice *choice, FILE *out, struct error *err);
 
 /* `viv system df`. */
-int images_print_usage(struct image_store *store, const char *format, FILE *out, struct error *err);
+int images_print_usage(struct engine *engine, struct image_store *store, const char *format,
+        FILE *out, struct error *err);
