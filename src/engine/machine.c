@@ -68,13 +68,10 @@ static int attach_taps(struct arena *arena, struct inherited *given, struct erro
     for (size_t i = 0; r == 0 && i < count; i++) {
         if (!nets[i].tap || nets[i].fd.set)
             continue;
-        int fd = sys_tap_open(nets[i].tap);
-        if (fd < 0)
-            return error_sys(err, -fd, "attach to the tap device %s%s", nets[i].tap,
-                    fd == -EBUSY ? " (another machine has it)"
-                                 : " (it has to be made first, for this user, or CAP_NET_ADMIN is "
-                                   "needed)");
-        r = note_opened(given, fd, &nets[i].fd, err);
+        int fd;
+        r = sys_tap_attach(nets[i].tap, &fd, err);
+        if (r == 0)
+            r = note_opened(given, fd, &nets[i].fd, err);
     }
     wanted->nets.items = nets;
     return r;

@@ -1,5 +1,6 @@
 #include "sys/tap.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <linux/if_tun.h>
 #include <net/if.h>
@@ -25,6 +26,21 @@ int sys_tap_open(const char *name)
         return r;
     }
     return fd;
+}
+
+int sys_tap_attach(const char *name, int *ret, struct error *err)
+{
+    if (if_nametoindex(name) == 0)
+        return error_set(err, ENODEV,
+                "no interface %s; make it with ip tuntap add %s mode tap [user NAME]", name, name);
+    int fd = sys_tap_open(name);
+    if (fd < 0)
+        return error_sys(err, -fd, "attach to the tap device %s%s", name,
+                fd == -EBUSY ? " (another machine has it)"
+                             : " (is it a tap device, and made for this user? Else CAP_NET_ADMIN "
+                               "is needed)");
+    *ret = fd;
+    return 0;
 }
 
 int sys_tap_set_header(int fd, int size)

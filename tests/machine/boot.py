@@ -137,6 +137,8 @@ def test_what_the_host_does_not_have_is_told():
     fails(run(program("viv-vmm"), describe("true", initrd={"path": str(work() / "huge")})), 1,
           "1073741824 bytes do not fit beside the kernel into 256 MiB of guest memory")
     fails(viv("boot", "--kernel", kernel() / "vmlinuz", "-m", "400g"), 125, "and this host has ")
+    fails(viv("boot", "--kernel", kernel() / "vmlinuz", "--net", "vivnothere"), 125,
+          "no interface vivnothere; make it with ip tuntap add vivnothere")
 
 
 @needs(root=True)

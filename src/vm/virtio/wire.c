@@ -16,16 +16,10 @@
 
 int wire_open_tap(struct wire *wire, const char *name, struct error *err)
 {
-    int fd = sys_tap_open(name);
+    int fd;
+    int r = sys_tap_attach(name, &fd, err);
 
-    if (fd == -EBUSY)
-        return error_sys(err, -fd, "attach to the tap device %s (another machine has it)", name);
-    if (fd < 0)
-        return error_sys(err, -fd,
-                "attach to the tap device %s (it has to be made first, for this "
-                "user, or CAP_NET_ADMIN is needed)",
-                name);
-    return wire_open_fd(wire, fd, false, err);
+    return r < 0 ? r : wire_open_fd(wire, fd, false, err);
 }
 
 static int make_buffers(struct wire *wire)
