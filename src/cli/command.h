@@ -85,7 +85,9 @@ int cli_open(struct cli *cli, const struct option_command *command, int argc, ch
         void *into, struct strv *ret_rest, struct engine *engine, struct error *err);
 
 /* Does one thing to each of several sandboxes, prints their names, and goes on after errors, which
- * it tells; 1 if there was one. */
+ * it tells; 1 if there was one. What `fn` returns CLI_UNSAID for was not there, and is not named.
+ */
+#define CLI_UNSAID 1
 typedef int (*cli_each_fn)(struct engine *engine, const char *name, void *data, struct error *err);
 int cli_each(
         struct cli *cli, const struct strv *names, cli_each_fn fn, void *data, struct error *err);

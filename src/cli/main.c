@@ -183,10 +183,11 @@ int cli_each(
         return r;
     strv_foreach (name, names) {
         struct error own = ERROR_NONE;
-        if (fn(&engine, name, data, &own) < 0) {
+        int each = fn(&engine, name, data, &own);
+        if (each < 0) {
             cli_tell("%s", own.text);
             status = 1;
-        } else {
+        } else if (each != CLI_UNSAID) {
             printf("%s\n", name);
         }
     }

@@ -48,7 +48,7 @@ static int each_rm(struct engine *engine, const char *name, void *data, struct e
     const struct removing *removing = data;
     int r = removing->commands->remove(engine, name, removing->flags.force, err);
 
-    return r == -ENOENT && removing->flags.force ? 0 : r;
+    return r == -ENOENT && removing->flags.force ? CLI_UNSAID : r;
 }
 
 int named_rm(struct cli *cli, const struct named_commands *commands, int argc, char **argv,

@@ -201,7 +201,7 @@ static int each_rm(struct engine *engine, const char *name, void *data, struct e
             flags->force, flags->volumes, flags->time.set ? flags->stopping.timeout_s : 0};
     int r = engine_remove(engine, name, &removal, err);
 
-    return r == -ENOENT && flags->force ? 0 : r;
+    return r == -ENOENT && flags->force ? CLI_UNSAID : r;
 }
 
 int cli_rm(struct cli *cli, int argc, char **argv, struct error *err)

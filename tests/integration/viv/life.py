@@ -57,8 +57,9 @@ def test_created_started_ended_and_started_again():
         b.viv("stop", "-t", "0", "c").ok()
         equal((status(b, "c"), b.inspect("c")["State"]["ExitCode"]), ("exited", 137))
         equal([name for name in os.listdir(b.store) if name[0] != "."], [])
-        b.viv("rm", "c").ok()
+        equal(b.viv("rm", "-f", "c", "nothere").ok().out, "c\n")
         equal(b.names(), [])
+        fails(b.viv("rm", "c"), 1, "no such sandbox")
         fails(b.viv("inspect", made), 125, "no such sandbox")
 
 
