@@ -10,6 +10,7 @@
 #include "base/cleanup.h"
 #include "engine/vm_netns.h"
 #include "engine/vm_network.h"
+#include "net/resolvconf.h"
 #include "net/splice.h"
 #include "sys/netns.h"
 #include "sys/proc.h"
@@ -294,10 +295,24 @@ static void send_one(const struct found_interface *from, size_t number, struct a
     }
 }
 
+const char *vm_joined_resolver(const struct vm *vm, struct arena *arena)
+{
+    const char *path = NULL;
+
+    if (!vm_joined_network(vm))
+        return NULL;
+    const struct spec *spec = vm->request->spec;
+    for (size_t i = 0; i < spec->mounts.count; i++)
+        if (str_equal(spec->mounts.items[i].destination, "/etc/resolv.conf"))
+            path = spec->mounts.items[i].source;
+    return path ? resolvconf_loopback(path, arena) : NULL;
+}
+
 void vm_joined_send(const struct vm *vm, struct arena *arena, struct agent_create *into)
 {
     size_t count = vm->found.interfaces.count;
 
+    into->resolver = vm_joined_resolver(vm, arena);
     if (!count)
         return;
     into->interfaces.items = arena_new_array(arena, struct agent_interface, count);

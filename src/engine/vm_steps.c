@@ -397,7 +397,9 @@ static int shim_apply(const struct step *step, struct plan_run *run, struct erro
     const int slots[] = {vm->host_slot, vm->status_slot, vm->log_slot};
     char numbers[ARRAY_SIZE(slots)][16];
     char *none[] = {NULL};
+    const char *server = vm_joined_resolver(vm, vm->arena);
     char *argv[] = {(char *)(uintptr_t) "viv-shim", numbers[0], numbers[1], numbers[2],
+            (char *)(uintptr_t)(server ? server : ""),
             vm->guest.wait_for_start ? (char *)(uintptr_t) "start" : NULL, NULL};
 
     for (size_t i = 0; i < ARRAY_SIZE(slots); i++) {
@@ -414,7 +416,9 @@ static void shim_describe(const struct step *step, struct step_text *text)
 {
     const struct vm *vm = vm_of(step);
 
-    step_call(text, "execve(%s, [\"viv-shim\", \"<agent>\", \"<status>\", \"<log>\"%s], [])",
+    step_call(text,
+            "execve(%s, [\"viv-shim\", \"<agent>\", \"<status>\", \"<log>\", \"<name server>\"%s], "
+            "[])",
             step_quote(text->arena, vm->shim), vm->guest.wait_for_start ? ", \"start\"" : "");
     step_why(text, "Stands on the host for the workload: its streams, its signals, its end.");
 }

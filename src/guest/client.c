@@ -12,6 +12,7 @@
 #include "base/cleanup.h"
 #include "cgroup/group.h"
 #include "guest/boot.h"
+#include "guest/resolver.h"
 #include "proto/carry.h"
 #include "sys/process.h"
 
@@ -142,13 +143,38 @@ static int attach(struct client *client)
     return 0;
 }
 
+/* To whoever stands on the host for the workload; the connection may be another one by now. */
+static bool ask_host(void *data, const void *message, size_t length)
+{
+    const struct guest *guest = data;
+    struct client *client = guest->clients;
+
+    while (client && (!client->workload || client->parked || client->over))
+        client = client->next;
+    if (!client || carry_waiting(client->carry) >= AGENT_WINDOW)
+        return false;
+    carry_send(client->carry, AGENT_ASK, message, length);
+    return true;
+}
+
+static int take_answer(const struct client *client, const struct agent_frame *frame)
+{
+    if (!client->workload || !client->guest->resolver)
+        return -EPROTO;
+    resolver_answer(client->guest->resolver, frame->data, frame->length);
+    return 0;
+}
+
 static int create(struct client *client, const struct agent_frame *frame, struct error *err)
 {
+    struct guest *guest = client->guest;
     struct agent_create create;
-    int r = agent_read(frame, &agent_create_record, &client->guest->arena, &create, err);
+    int r = agent_read(frame, &agent_create_record, &guest->arena, &create, err);
 
+    if (r == 0 && create.resolver && !guest->resolver)
+        r = resolver_open(guest->loop, create.resolver, ask_host, guest, &guest->resolver, err);
     if (r == 0)
-        r = guest_create(client->guest, &create, &client->process, err);
+        r = guest_create(guest, &create, &client->process, err);
     if (r < 0)
         return r;
     client->has_process = true;
@@ -314,6 +340,8 @@ static int on_frame(void *data, const struct agent_frame *frame)
         return take_signal(client, frame);
     if (frame->type == AGENT_SIZE)
         return take_size(client, frame);
+    if (frame->type == AGENT_ANSWER)
+        return take_answer(client, frame);
     if (!asks(frame->type))
         return -EPROTO;
     r = ask(client, frame, &err);

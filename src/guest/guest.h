@@ -10,6 +10,7 @@
 #include "proto/agent.h"
 
 struct client;
+struct resolver;
 
 struct guest {
     struct loop *loop;
@@ -19,6 +20,7 @@ struct guest {
     struct container workload;
     struct spec spec;
     bool made;
+    struct resolver *resolver; /* NULL: the workload's name servers are the network's */
     struct client *clients;
 };
 

@@ -59,16 +59,24 @@ static bool on_loopback(const char *text)
     return memcmp(address.bytes, loopback, sizeof(loopback)) == 0;
 }
 
-static void read_file(const char *path, struct arena *arena, struct resolvconf *ret)
+static int read_all(const char *path, struct arena *arena, struct resolvconf *ret)
 {
     _cleanup_buf_ struct buf text = {.max = 65536};
+    int r = io_read_file_at(AT_FDCWD, path, &text);
+
+    if (r == 0)
+        resolvconf_parse(buf_text(&text), arena, ret);
+    return r;
+}
+
+static void read_file(const char *path, struct arena *arena, struct resolvconf *ret)
+{
     struct resolvconf found = {0};
     struct strv reachable = {0};
     const char *server;
 
-    if (io_read_file_at(AT_FDCWD, path, &text) < 0)
+    if (read_all(path, arena, &found) < 0)
         return;
-    resolvconf_parse(buf_text(&text), arena, &found);
     strv_foreach (server, &found.servers) {
         if (!on_loopback(server))
             strv_add(arena, &reachable, server);
@@ -88,4 +96,19 @@ void resolvconf_host(struct arena *arena, struct resolvconf *ret)
         found.servers = behind.servers;
     }
     *ret = found;
+}
+
+const char *resolvconf_loopback(const char *path, struct arena *arena)
+{
+    struct resolvconf found = {0};
+    struct net_address address;
+    const char *server;
+
+    (void)read_all(path, arena, &found);
+    strv_foreach (server, &found.servers) {
+        if (net_address_parse(server, false, &address) == 0 && address.family == AF_INET &&
+                address.bytes[0] == 127)
+            return net_address_text(arena, &address);
+    }
+    return NULL;
 }

@@ -17,3 +17,7 @@ void resolvconf_parse(const char *text, struct arena *arena, struct resolvconf *
 /* The host's: without servers on its loopback, which nobody else reaches. Where that leaves none
  * and systemd-resolved is there, the servers that it asks. */
 void resolvconf_host(struct arena *arena, struct resolvconf *ret);
+
+/* The first server of a file that is on the IPv4 loopback: whoever reads the file in another
+ * network namespace does not reach it. NULL: none. */
+const char *resolvconf_loopback(const char *path, struct arena *arena);

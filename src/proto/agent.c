@@ -33,6 +33,8 @@ static size_t length_max(unsigned type)
 {
     switch (type) {
     case AGENT_DATA:
+    case AGENT_ASK:
+    case AGENT_ANSWER:
         return AGENT_DATA_MAX;
     case AGENT_SIGNAL:
     case AGENT_SIZE:
@@ -154,6 +156,7 @@ static const struct field create_fields[] = {
         FIELD_OF(struct agent_create, shares, "shares", FIELD_LIST, &share_record),
         FIELD_OF(struct agent_create, files, "files", FIELD_LIST, &file_record),
         FIELD_OF(struct agent_create, interfaces, "interfaces", FIELD_LIST, &interface_record),
+        FIELD(struct agent_create, resolver, FIELD_STR),
         FIELD(struct agent_create, wait, FIELD_BOOL),
         FIELD(struct agent_create, interactive, FIELD_BOOL),
         FIELD(struct agent_create, delegate, FIELD_BOOL),

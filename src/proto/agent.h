@@ -16,7 +16,9 @@
  *     CALL    something else (struct agent_call): answered by RESULT
  *
  * each of them by FAILED when it failed. From STARTED on the connection carries the process's
- * streams (carry.h), SIGNAL and SIZE to it, and at last EXIT.
+ * streams (carry.h), SIGNAL and SIZE to it, and at last EXIT; that of the workload questions for
+ * names, too, where the host has said at which address they are asked: ASK from the guest, ANSWER
+ * to it, as datagrams, each of which may be lost.
  */
 #pragma once
 
@@ -27,6 +29,7 @@
 
 #define AGENT_VERSION 2
 #define AGENT_PORT 1024
+#define AGENT_NAMES_PORT 53 /* of name servers, by datagrams */
 
 #define AGENT_DATA_MAX 65536u            /* bytes of a stream in one frame */
 #define AGENT_TEXT_MAX ((size_t)4 << 20) /* bytes of JSON in one frame */
@@ -52,6 +55,8 @@ enum agent_type {
     AGENT_DATA,   /* bytes of a stream */
     AGENT_END,    /* of a stream */
     AGENT_CREDIT, /* a uint32_t: so many bytes of a stream were taken on */
+    AGENT_ASK,    /* the guest's: a question to the name server, a message of RFC 1035 */
+    AGENT_ANSWER, /* what the server has said to one */
     AGENT_TYPES
 };
 
@@ -144,9 +149,11 @@ struct agent_create {
     RECORD_LIST(struct agent_share) shares;
     RECORD_LIST(struct agent_file) files;
     RECORD_LIST(struct agent_interface) interfaces;
-    bool wait;        /* for START; else it runs at once, and STARTED follows */
-    bool interactive; /* standard input is carried */
-    bool delegate;    /* it may make control groups */
+    const char *resolver; /* the loopback address at which the agent passes on questions for names;
+                             NULL: none */
+    bool wait;            /* for START; else it runs at once, and STARTED follows */
+    bool interactive;     /* standard input is carried */
+    bool delegate;        /* it may make control groups */
     bool unmasked_devices;
 };
 

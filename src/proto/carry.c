@@ -551,6 +551,11 @@ bool carry_sent(const struct carry *carry)
     return queue_length(&carry->out) == 0;
 }
 
+size_t carry_waiting(const struct carry *carry)
+{
+    return queue_length(&carry->out);
+}
+
 bool carry_passed_on(const struct carry *carry)
 {
     for (unsigned i = 0; i < AGENT_STREAMS; i++)

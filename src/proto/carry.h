@@ -73,5 +73,8 @@ bool carry_sources_ended(const struct carry *carry);
 /* All that was to be sent is with the kernel. */
 bool carry_sent(const struct carry *carry);
 
+/* Bytes that are to be sent, and are not with the kernel. */
+size_t carry_waiting(const struct carry *carry);
+
 /* All that came is passed on. */
 bool carry_passed_on(const struct carry *carry);

@@ -3,12 +3,13 @@
  * streams, takes its signals, and ends with its status, so that whoever watches processes (viv's
  * monitor, an engine) watches one like any other.
  *
- *     viv-shim LINK STATUS LOG [start]
+ *     viv-shim LINK STATUS LOG SERVER [start]
  *
  * LINK is the descriptor of a connection to the machine's agent (proto/agent.h) whose process was
  * asked for already; `start` lets it begin. STATUS is a descriptor to which the end is written as
  * JSON (agent_exit), or -1. LOG is the pipe with what viv-vmm and the guest's kernel say, for the
- * message when the machine ends before the process, or -1. It needs no right but that to its
+ * message when the machine ends before the process, or -1. SERVER is the loopback address of a name
+ * server that is asked for the machine (names.h), or empty. It needs no right but that to its
  * descriptors, and gives up all others.
  */
 #include <fcntl.h>
@@ -25,6 +26,7 @@
 #include "base/io.h"
 #include "proto/carry.h"
 #include "proto/lastwords.h"
+#include "shim/names.h"
 #include "sys/allowlist.h"
 #include "sys/creds.h"
 #include "sys/process.h"
@@ -36,6 +38,7 @@ struct shim {
     struct loop *loop;
     struct carry *carry;
     struct lastwords words;
+    struct names names;
     struct loop_source *log;
     int status_fd;
     bool terminal, exited, lost;
@@ -66,6 +69,8 @@ static int on_frame(void *data, const struct agent_frame *frame)
         return 0;
     case AGENT_EXIT:
         return take_exit(shim, frame);
+    case AGENT_ASK:
+        return names_ask(&shim->names, frame);
     case AGENT_FAILED:
         agent_read_error(frame, &shim->err);
         loop_quit(shim->loop, 0);
@@ -195,7 +200,7 @@ static int confine(struct error *err)
     return r < 0 ? error_sys(err, -r, "give up system calls") : 0;
 }
 
-static int begin(struct shim *shim, int link, bool start, struct error *err)
+static int begin(struct shim *shim, int link, const char *server, bool start, struct error *err)
 {
     struct carry_config config = {
             .loop = NULL,
@@ -212,6 +217,8 @@ static int begin(struct shim *shim, int link, bool start, struct error *err)
         r = take_signals(shim);
     if (r == 0)
         r = carry_new(&config, &shim->carry, err);
+    if (r == 0 && !str_empty(server))
+        r = names_open(&shim->names, server, shim->loop, shim->carry, err);
     if (r < 0)
         return r;
     shim->terminal = isatty(0) && tcgetsid(0) == getsid(0);
@@ -250,17 +257,17 @@ static int finish(struct shim *shim)
 
 int main(int argc, char **argv)
 {
-    struct shim shim = {.saved = {.fd = -1}, .err = ERROR_NONE};
+    struct shim shim = {.saved = {.fd = -1}, .names = {.sock = -1}, .err = ERROR_NONE};
     struct error err = ERROR_NONE;
     int link;
 
-    if (argc < 4 || str_to_int(argv[1], &link) < 0 || str_to_int(argv[2], &shim.status_fd) < 0 ||
+    if (argc < 5 || str_to_int(argv[1], &link) < 0 || str_to_int(argv[2], &shim.status_fd) < 0 ||
             str_to_int(argv[3], &shim.words.fd) < 0) {
         fprintf(stderr, "viv-shim is started by viv for a process in a machine\n");
         return EXIT_OWN;
     }
     give_up_rights();
-    int r = begin(&shim, link, argc > 4, &err);
+    int r = begin(&shim, link, argv[4], argc > 5, &err);
     if (r == 0)
         r = confine(&err);
     if (r == 0 && !shim.err.errnum) /* else it was lost already */

@@ -41,3 +41,17 @@ def test_a_published_port_and_the_way_out():
         docker.docker("start", name, timeout=150).ok()
         eventually(lambda: "served" in docker.box.run("busybox", "nc", "-w", "5", inspect(
             name, "{{.NetworkSettings.IPAddress}}"), "80").out, 30)
+
+
+def test_names_on_a_network_of_the_users_own():
+    network = unique("n")
+    docker.docker("network", "create", network).ok()
+    try:
+        with container("--network", network, "--network-alias", "other") as other:
+            address = inspect(other, "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}")
+            found = once("--runtime", "viv-vm", "--network", network,
+                         command=("sh", "-c", "cat /etc/resolv.conf; nslookup other; ping -c 1 other; nslookup nosuch.; true"))
+            for part in ("nameserver 127.0.0.11", address, "1 packets received"):
+                contains(found.ok().out, part)
+    finally:
+        docker.docker("network", "rm", network).ok()

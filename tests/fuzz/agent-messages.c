@@ -1,5 +1,25 @@
-/* The agent's frames and messages, as both sides read them. */
+/* The agent's frames and messages, as both sides read them; questions for names, and answers, as
+ * the agent passes them on. */
+#include <string.h>
+
+#include "base/cleanup.h"
 #include "proto/agent.h"
+#include "proto/questions.h"
+
+static void pass_on(struct questions *questions, const struct agent_frame *frame)
+{
+    const struct sockaddr_in from = {.sin_family = AF_INET};
+    struct sockaddr_in to;
+    _cleanup_free_ unsigned char *message = malloc(frame->length ? frame->length : 1);
+
+    if (!message)
+        return;
+    memcpy(message, frame->data, frame->length);
+    if (frame->type == AGENT_ASK)
+        (void)questions_begin(questions, &from, message, frame->length);
+    else if (questions_end(questions, message, frame->length, &to) && to.sin_family != AF_INET)
+        abort(); /* nobody's */
+}
 
 static void read_message(const struct agent_frame *frame)
 {
@@ -35,11 +55,14 @@ static void read_message(const struct agent_frame *frame)
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
     const char *at = (const char *)data;
+    struct questions questions = {0};
     struct agent_frame frame;
     size_t used;
 
     while (agent_take(at, size, &frame, &used) > 0) {
         read_message(&frame);
+        if (frame.type == AGENT_ASK || frame.type == AGENT_ANSWER)
+            pass_on(&questions, &frame);
         at += used;
         size -= used;
     }

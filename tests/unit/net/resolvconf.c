@@ -1,5 +1,9 @@
 #include "net/resolvconf.h"
 
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
 #include "test.h"
 
 TEST(resolv_conf_is_read_line_by_line)
@@ -16,6 +20,21 @@ TEST(resolv_conf_is_read_line_by_line)
     CHECK_STR(conf.servers.words[1], "fe80::1%eth0");
     CHECK_STR(strv_join(&arena, &conf.search, " "), "a.test b.test");
     CHECK_STR(strv_join(&arena, &conf.options, " "), "ndots:2 edns0");
+}
+
+TEST(a_server_on_the_loopback_is_found)
+{
+    _cleanup_arena_ struct arena arena = {0};
+    char path[] = "/tmp/viv-test-XXXXXX";
+    int fd = mkstemp(path);
+
+    CHECK(fd >= 0);
+    CHECK(resolvconf_loopback(path, &arena) == NULL);
+    CHECK(dprintf(fd, "nameserver ::1\nnameserver 10.1.1.1\nnameserver 127.0.0.11\n") > 0);
+    CHECK_STR(resolvconf_loopback(path, &arena), "127.0.0.11");
+    CHECK(unlink(path) == 0);
+    CHECK(resolvconf_loopback(path, &arena) == NULL);
+    close(fd);
 }
 
 TEST(servers_are_bounded)
