@@ -12,6 +12,7 @@
 
 #include "base/checksum.h"
 #include "base/cleanup.h"
+#include "base/identity.h"
 #include "base/io.h"
 #include "proto/control.h"
 #include "proto/snapshot.h"
@@ -120,36 +121,22 @@ void template_drop(const struct template *template)
         remove_pair(folder, template->key);
 }
 
-/* What tells a file from every other, and from itself after any change: nothing changes a file
- * without its change time, which nobody can set. */
-static bool identify(int fd, char *text, size_t size)
-{
-    struct stat status;
-
-    if (fstat(fd, &status) < 0)
-        return false;
-    snprintf(text, size, "%" PRIu64 ":%" PRIu64 ":%" PRId64 ".%09ld", (uint64_t)status.st_ino,
-            (uint64_t)status.st_size, (int64_t)status.st_ctim.tv_sec, status.st_ctim.tv_nsec);
-    return true;
-}
-
 static void write_proof(const struct template *template, int folder, int image)
 {
-    char name[NAME_SIZE], text[128];
+    char name[NAME_SIZE], text[IDENTITY_SIZE];
 
     name_of(template, PROOF, name);
-    if (identify(image, text, sizeof(text)))
+    if (identity_of(image, text))
         (void)io_replace_file_at(folder, name, text, strlen(text), 0600, false);
 }
 
 /* Whether the memory was verified, of the very file that is there now. Notes the use. */
 static bool has_proof(const struct template *template, int folder, int image)
 {
-    char name[NAME_SIZE], found[128], expected[128];
+    char name[NAME_SIZE], found[IDENTITY_SIZE], expected[IDENTITY_SIZE];
 
     name_of(template, PROOF, name);
-    if (io_read_small_at(folder, name, found, sizeof(found)) <= 0 ||
-            !identify(image, expected, sizeof(expected)))
+    if (io_read_small_at(folder, name, found, sizeof(found)) <= 0 || !identity_of(image, expected))
         return false;
     (void)utimensat(folder, name, NULL, 0);
     return str_equal(found, expected);

@@ -32,14 +32,15 @@ struct vm_going_on {
 };
 
 struct vm_config {
-    const char *accel;     /* "auto", "kvm", "emu"; NULL: auto */
-    bool portable;         /* its guest is shown only CPU features that kvm and emu both have */
-    const char *kernel;    /* a folder like share/viv/guest; NULL: that one */
-    const char *root;      /* an erofs image, the root below an overlay; with root_fd its name */
-    int root_fd;           /* the image, opened; -1: by its path */
-    const char *upper;     /* a folder of the root's changes (vm_upper.h); NULL: they pass */
-    const char *templates; /* the folder of templates (template.h); NULL: none are used */
-    uint32_t id_first;     /* root: the ids that viv-vmm gets (idrange.h) */
+    const char *accel;      /* "auto", "kvm", "emu"; NULL: auto */
+    bool portable;          /* its guest is shown only CPU features that kvm and emu both have */
+    const char *kernel;     /* a folder like share/viv/guest; NULL: that one */
+    const char *root;       /* an erofs image, the root below an overlay; with root_fd its name */
+    int root_fd;            /* the image, opened; -1: by its path */
+    uint64_t root_checksum; /* vm_root.h; 0: not known yet */
+    const char *upper;      /* a folder of the root's changes (vm_upper.h); NULL: they pass */
+    const char *templates;  /* the folder of templates (template.h); NULL: none are used */
+    uint32_t id_first;      /* root: the ids that viv-vmm gets (idrange.h) */
     struct sandbox_networks *networks; /* engine/network.h; NULL: none */
     bool pasta;                        /* asked for, and refused */
     bool shared_network;               /* the namespace to join is another sandbox's: refused */

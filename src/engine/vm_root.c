@@ -13,6 +13,7 @@
 #include "base/install.h"
 #include "base/io.h"
 #include "base/path.h"
+#include "engine/images.h"
 #include "engine/root.h"
 #include "engine/vm_upper.h"
 #include "sys/mount.h"
@@ -101,9 +102,8 @@ static int make_disk(
     return error_set(err, EIO, MKFS " of %s: %s", folder, text);
 }
 
-/* As vm_disk_of_folder(), of a mount that is attached to the folder meanwhile; -1: none. */
-static int disk_of_mount(struct arena *arena, const char *place, const char *folder, int mount,
-        int *ret_fd, struct error *err)
+int vm_disk_of_folder(
+        struct arena *arena, const char *place, const char *folder, int *ret_fd, struct error *err)
 {
     int r = io_make_dirs_at(AT_FDCWD, place, 0700);
 
@@ -112,35 +112,85 @@ static int disk_of_mount(struct arena *arena, const char *place, const char *fol
     _cleanup_close_ int fd = open(place, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
     if (fd < 0)
         return error_sys(err, errno, "make a file in %s", place);
-    r = make_disk(arena, fd, folder, mount, err);
+    r = make_disk(arena, fd, folder, -1, err);
     if (r == 0)
         *ret_fd = take_fd(&fd);
     return r;
 }
 
-int vm_disk_of_folder(
-        struct arena *arena, const char *place, const char *folder, int *ret_fd, struct error *err)
+static int checksum_of(int fd, uint64_t *ret)
 {
-    return disk_of_mount(arena, place, folder, -1, ret_fd, err);
+    _cleanup_free_ char *chunk = malloc(CHECKSUM_CHUNK);
+    off_t at = SUPERBLOCK;
+    uint64_t sum = 0;
+    ssize_t got;
+
+    if (!chunk)
+        return -ENOMEM;
+    while ((got = pread(fd, chunk, CHECKSUM_CHUNK, at)) > 0) {
+        sum = checksum64(chunk, (size_t)got, sum);
+        at += got;
+    }
+    if (got < 0)
+        return -errno;
+    *ret = sum;
+    return 0;
 }
 
-static const char *place_of_disks(struct engine *engine)
+int vm_root_checksum(const struct vm_config *config, uint64_t *ret, struct error *err)
 {
-    return path_join(engine->arena, engine->data_root, "machines");
+    if (config->root_checksum) {
+        *ret = config->root_checksum;
+        return 0;
+    }
+    _cleanup_close_ int fd = config->root_fd >= 0 ? fcntl(config->root_fd, F_DUPFD_CLOEXEC, 3)
+                                                  : open(config->root, O_RDONLY | O_CLOEXEC);
+    int r = fd < 0 ? -errno : checksum_of(fd, ret);
+
+    return r < 0 ? error_sys(err, -r, "read the root's disk %s", config->root) : 0;
 }
+
+/* ---- of an image ----------------------------------------------------------------------------- */
+
+struct disk_of_image {
+    struct engine *engine;
+    const struct engine_run *run;
+};
 
 /* Its layers are mounted over each other where nobody sees it, for as long as mkfs reads. */
-static int disk_of_image(
-        struct engine *engine, const struct engine_run *run, int *ret_fd, struct error *err)
+static int make_disk_of_image(int fd, uint64_t *ret_checksum, void *data, struct error *err)
 {
+    const struct disk_of_image *of = data;
     _cleanup_close_ int root = -1;
-    int r = engine_root_open_image(engine, &run->meta, &root, err);
+    int r = engine_root_open_image(of->engine, &of->run->meta, &root, err);
 
+    if (r == 0)
+        r = make_disk(of->engine->arena, fd, of->run->spec->root->path, root, err);
     if (r < 0)
         return r;
-    return disk_of_mount(
-            engine->arena, place_of_disks(engine), run->spec->root->path, root, ret_fd, err);
+    r = checksum_of(fd, ret_checksum);
+    return r < 0 ? error_sys(err, -r, "read the root's disk") : 0;
 }
+
+static int take_disk_of_image(struct engine *engine, const struct engine_run *run,
+        struct vm_config *config, struct error *err)
+{
+    struct disk_of_image of = {engine, run};
+    struct image_disk_maker maker = {make_disk_of_image, &of};
+    struct image_store *store;
+    struct image_disk disk;
+    int r = engine_images(engine, NULL, &store, err);
+
+    if (r == 0)
+        r = image_root_disk(store, run->meta.id, &maker, &disk, err);
+    if (r < 0)
+        return r;
+    config->root_fd = disk.fd;
+    config->root_checksum = disk.checksum;
+    return 0;
+}
+
+/* ---- the configuration ----------------------------------------------------------------------- */
 
 static bool is_builtin(struct engine *engine, const struct spec *spec)
 {
@@ -160,35 +210,15 @@ static int find_root(struct engine *engine, const struct engine_run *run, bool t
         return install_find_data(engine->arena, "busybox.erofs", &config->root, err);
     if (run->meta.image_id) {
         config->root = run->meta.image;
-        return take ? disk_of_image(engine, run, &config->root_fd, err) : 0;
+        return take ? take_disk_of_image(engine, run, config, err) : 0;
     }
     if (path[0] != '/' && run->meta.bundle)
         path = path_join(engine->arena, run->meta.bundle, path);
     config->root = path;
-    return take ? vm_disk_of_folder(
-                          engine->arena, place_of_disks(engine), path, &config->root_fd, err)
-                : 0;
-}
-
-int vm_root_checksum(const struct vm_config *config, uint64_t *ret, struct error *err)
-{
-    _cleanup_close_ int fd = config->root_fd >= 0 ? fcntl(config->root_fd, F_DUPFD_CLOEXEC, 3)
-                                                  : open(config->root, O_RDONLY | O_CLOEXEC);
-    _cleanup_free_ char *chunk = malloc(CHECKSUM_CHUNK);
-    off_t at = SUPERBLOCK;
-    uint64_t sum = 0;
-    ssize_t got;
-
-    if (fd < 0 || !chunk)
-        return error_sys(err, errno, "open the root's disk %s", config->root);
-    while ((got = pread(fd, chunk, CHECKSUM_CHUNK, at)) > 0) {
-        sum = checksum64(chunk, (size_t)got, sum);
-        at += got;
-    }
-    if (got < 0)
-        return error_sys(err, errno, "read the root's disk %s", config->root);
-    *ret = sum;
-    return 0;
+    if (!take)
+        return 0;
+    return vm_disk_of_folder(engine->arena, path_join(engine->arena, engine->data_root, "machines"),
+            path, &config->root_fd, err);
 }
 
 static int find_upper(struct engine *engine, const struct engine_run *run, bool take,

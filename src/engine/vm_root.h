@@ -6,7 +6,8 @@
 
 /*
  * Fills in the configuration of a run's machine, its root too: the built-in image is a disk
- * already, a folder is made into one. Without `take` nothing is made. The caller closes root_fd.
+ * already, an image is made into one once (image_root_disk), a folder each time. Without `take`
+ * nothing is made. The caller closes root_fd.
  */
 int vm_configure(struct engine *engine, const struct engine_run *run, bool take,
         struct vm_config *ret, struct error *err);

@@ -9,6 +9,7 @@
 #include "image/blobs.h"
 #include "image/catalog.h"
 #include "image/content.h"
+#include "image/disk.h"
 #include "image/ensure.h"
 #include "image/gc.h"
 #include "image/roots.h"
@@ -71,7 +72,9 @@ static void check_layer(
     }
     char text[512];
     snprintf(text, sizeof(text), "%s", err.text);
-    r = shelf_remove(check->store, diff_id, &err);
+    r = disk_remove_all(check->store, &err);
+    if (r == 0)
+        r = shelf_remove(check->store, diff_id, &err);
     if (r == 0)
         r = ensure_unpacked(check->store, digest, diff_id, &err);
     find(check, "image %s: %s; %s%s", image, text, r < 0 ? "" : "unpacked again",
@@ -164,6 +167,26 @@ static int check_roots(struct check *check, struct error *err)
     return 0;
 }
 
+static int check_disks(struct check *check, struct error *err)
+{
+    struct strv keys;
+    const char *key;
+
+    int r = disk_list(check->store, check->arena, &keys, err);
+    if (r < 0)
+        return r;
+    strv_foreach (key, &keys) {
+        struct error reason = ERROR_NONE;
+        if (disk_check(check->store, key, &reason) == 0)
+            continue;
+        find(check, "%s%s", reason.text, check->repair ? "; the next machine makes it anew" : "");
+        r = check->repair ? disk_remove(check->store, key, err) : 0;
+        if (r < 0)
+            return r;
+    }
+    return 0;
+}
+
 int image_check(struct image_store *store, bool repair, struct arena *arena,
         struct strv *ret_findings, struct error *err)
 {
@@ -180,6 +203,8 @@ int image_check(struct image_store *store, bool repair, struct arena *arena,
     for (size_t i = 0; i < catalog.images.count; i++)
         check_image(&check, &catalog.images.items[i]);
     r = check_roots(&check, err);
+    if (r == 0)
+        r = check_disks(&check, err);
     if (r == 0 && repair && check.bad_images.count)
         r = catalog_change(store, drop_bad, &check, err);
     if (r == 0 && repair)

@@ -1,6 +1,7 @@
 #include "image/ensure.h"
 
 #include "base/arena.h"
+#include "image/disk.h"
 #include "image/shelf.h"
 #include "image/worker.h"
 
@@ -32,6 +33,9 @@ int ensure_layer(
                 *err = reason;
             return r;
         }
+        r = disk_remove_all(store, err);
+        if (r < 0)
+            return r;
     }
     int r = shelf_remove(store, diff_id, err);
     return r < 0 ? r : ensure_unpacked(store, digest, diff_id, err);

@@ -2,6 +2,7 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,6 +13,7 @@
 #include "base/io.h"
 #include "image/client.h"
 #include "image/content.h"
+#include "image/disk.h"
 #include "image/roots.h"
 
 static int compare(const void *a, const void *b)
@@ -35,11 +37,20 @@ bool gc_set_has(struct gc_set *set, const char *word)
     return bsearch(&word, set->words.words, set->words.count, sizeof(char *), compare) != NULL;
 }
 
+static void mark_disk(const struct strv *layers, struct arena *arena, struct gc_live *live)
+{
+    char key[DIGEST_SIZE];
+
+    disk_key(layers, key);
+    gc_set_add(&live->disks, arena, key);
+}
+
 void gc_mark_image(struct image_store *store, const struct catalog_image *image,
         struct arena *arena, struct gc_live *live)
 {
     _cleanup_content_ struct content content = {0};
     struct error ignored = ERROR_NONE;
+    struct strv layers = {0};
 
     gc_set_add(&live->blobs, arena, image->manifest);
     gc_set_add(&live->blobs, arena, image->id);
@@ -48,7 +59,9 @@ void gc_mark_image(struct image_store *store, const struct catalog_image *image,
     for (size_t i = 0; i < content.manifest.count; i++) {
         gc_set_add(&live->blobs, arena, content.manifest.items[i].digest);
         gc_set_add(&live->layers, arena, content.diff_ids[i]);
+        strv_add(arena, &layers, content.diff_ids[i]);
     }
+    mark_disk(&layers, arena, live);
 }
 
 static int mark_roots(
@@ -74,6 +87,7 @@ static int mark_roots(
             gc_set_add(&live->blobs, arena, word);
         strv_foreach (word, &info.layers)
             gc_set_add(&live->layers, arena, word);
+        mark_disk(&info.layers, arena, live);
     }
     return 0;
 }
@@ -84,6 +98,23 @@ int gc_mark(struct image_store *store, const struct catalog *catalog, struct are
     for (size_t i = 0; i < catalog->images.count; i++)
         gc_mark_image(store, &catalog->images.items[i], arena, live);
     return mark_roots(store, arena, live, err);
+}
+
+/* What images and roots need, by folder; `algorithm`: what makes the names there digests again. */
+static const struct place {
+    const char *folder;
+    const char *algorithm;
+    size_t live; /* a set in struct gc_live */
+} places[] = {
+        {"blobs/sha256", "sha256:", offsetof(struct gc_live, blobs)},
+        {"blobs/sha512", "sha512:", offsetof(struct gc_live, blobs)},
+        {"layers", "sha256:", offsetof(struct gc_live, layers)},
+        {"disks", "sha256:", offsetof(struct gc_live, disks)},
+};
+
+static struct gc_set *live_in(struct gc_live *live, const struct place *place)
+{
+    return (struct gc_set *)(void *)((char *)live + place->live);
 }
 
 /* What is nested deeper is not counted: whoever made the tree may have used up our stack. */
@@ -114,8 +145,8 @@ uint64_t gc_disk_usage(int dirfd, const char *path)
     return usage_below(dirfd, path, 0);
 }
 
-/* Which entries of a folder stay; `algorithm`: what makes their names digests again. Counting what
- * goes (`bytes`, may be NULL) takes as long as half of removing it. */
+/* Which entries of a folder stay. Counting what goes (`bytes`, may be NULL) takes as long as half
+ * of removing it. */
 static int sweep_folder(struct image_store *store, const char *folder, const char *algorithm,
         struct gc_set *keep, uint64_t *bytes, struct error *err)
 {
@@ -149,11 +180,10 @@ int gc_sweep(struct image_store *store, struct gc_live *live, bool partial, uint
     uint64_t *bytes = ret_bytes ? &counted : NULL;
 
     client_sweep(store);
-    int r = sweep_folder(store, "blobs/sha256", "sha256:", &live->blobs, bytes, err);
-    if (r == 0)
-        r = sweep_folder(store, "blobs/sha512", "sha512:", &live->blobs, bytes, err);
-    if (r == 0)
-        r = sweep_folder(store, "layers", "sha256:", &live->layers, bytes, err);
+    int r = 0;
+    for (size_t i = 0; i < ARRAY_SIZE(places) && r == 0; i++)
+        r = sweep_folder(store, places[i].folder, places[i].algorithm, live_in(live, &places[i]),
+                bytes, err);
     if (r == 0)
         r = sweep_folder(store, "tmp", "", NULL, bytes, err);
     if (r == 0 && partial)
@@ -228,12 +258,6 @@ int image_prune(struct image_store *store, bool all, struct arena *arena, struct
 /* What a set of images keeps on the disk. */
 static uint64_t bytes_of(struct image_store *store, struct gc_live *live)
 {
-    static const struct {
-        const char *folder;
-        const char *algorithm;
-        bool layers;
-    } places[] = {{"blobs/sha256", "sha256:", false}, {"blobs/sha512", "sha512:", false},
-            {"layers", "sha256:", true}};
     uint64_t bytes = 0;
 
     for (size_t i = 0; i < ARRAY_SIZE(places); i++) {
@@ -245,7 +269,7 @@ static uint64_t bytes_of(struct image_store *store, struct gc_live *live)
             if (entry->d_name[0] == '.')
                 continue;
             snprintf(word, sizeof(word), "%s%s", places[i].algorithm, entry->d_name);
-            if (!live || gc_set_has(places[i].layers ? &live->layers : &live->blobs, word))
+            if (!live || gc_set_has(live_in(live, &places[i]), word))
                 bytes += gc_disk_usage(fd, entry->d_name);
         }
     }

@@ -22,6 +22,7 @@ bool gc_set_has(struct gc_set *set, const char *word);
 struct gc_live {
     struct gc_set blobs;  /* digests */
     struct gc_set layers; /* diff ids */
+    struct gc_set disks;  /* disk.h */
 };
 
 /* All that an image, or its manifest alone when its parts cannot be read, refers to. */

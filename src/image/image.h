@@ -252,6 +252,22 @@ int image_root_find(struct image_store *store, const char *id, struct arena *are
         struct image_root *ret, struct error *err);
 int image_root_remove(struct image_store *store, const char *id, struct error *err);
 
+/*
+ * The layers of a root over each other as a disk, which is made once and kept for as long as an
+ * image or a root has these layers. What kind of disk that is the caller's function decides, and
+ * the checksum that it gives is kept too. It runs while others that want the same disk wait.
+ */
+struct image_disk_maker {
+    int (*make)(int fd, uint64_t *ret_checksum, void *data, struct error *err);
+    void *data;
+};
+struct image_disk {
+    int fd; /* for reading; the caller's */
+    uint64_t checksum;
+};
+int image_root_disk(struct image_store *store, const char *id, const struct image_disk_maker *maker,
+        struct image_disk *ret, struct error *err);
+
 enum image_diff_kind { IMAGE_ADDED, IMAGE_CHANGED, IMAGE_DELETED };
 typedef int (*image_diff_fn)(enum image_diff_kind kind, const char *path, void *data);
 /* What the root's upper folder changed, for `diff`. */
@@ -268,7 +284,7 @@ int image_commit(struct image_store *store, const char *id, int dirfd,
 
 struct image_usage {
     uint64_t images, images_used; /* count; used: a root needs it */
-    uint64_t image_bytes;         /* on disk: blobs and unpacked layers, shared ones once */
+    uint64_t image_bytes;         /* on disk: blobs, unpacked layers and disks, shared ones once */
     uint64_t image_bytes_free;    /* of these, what prune_all would give back */
     uint64_t roots, root_bytes;   /* upper folders */
     uint64_t partial_bytes;       /* interrupted downloads and leftovers */
@@ -288,9 +304,10 @@ int image_prune(struct image_store *store, bool all, struct arena *arena, struct
 int image_collect(struct image_store *store, uint64_t *ret_bytes, struct error *err);
 
 /*
- * Reads every blob and every unpacked layer against its digest and the list of images against both.
- * With `repair` layers are unpacked again, and what cannot be made good from here is taken out, so
- * that the next pull fetches it. Each finding is one line; returns their number, or negative errno.
+ * Reads every blob, every unpacked layer and every disk against its digest, and the list of images
+ * against these. With `repair` layers are unpacked again, and what cannot be made good from here is
+ * taken out, so that the next pull fetches it. Each finding is one line; returns their number, or
+ * negative errno.
  */
 int image_check(struct image_store *store, bool repair, struct arena *arena,
         struct strv *ret_findings, struct error *err);

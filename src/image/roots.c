@@ -11,6 +11,7 @@
 #include "base/io.h"
 #include "base/path.h"
 #include "image/content.h"
+#include "image/disk.h"
 #include "image/ensure.h"
 #include "image/shelf.h"
 
@@ -265,6 +266,25 @@ int image_root_find(struct image_store *store, const char *id, struct arena *are
     store_release(store);
     if (r == 0)
         describe(store->options.root, id, &info, arena, ret);
+    return r;
+}
+
+int image_root_disk(struct image_store *store, const char *id, const struct image_disk_maker *maker,
+        struct image_disk *ret, struct error *err)
+{
+    _cleanup_arena_ struct arena arena = {0};
+    struct root_info info;
+
+    int r = root_load(store, id, &arena, &info, err);
+    if (r == 0 && info.folder)
+        r = error_set(
+                err, EOPNOTSUPP, "root %s is laid upon %s, which may change", id, info.folder);
+    if (r == 0)
+        r = store_use(store, err);
+    if (r < 0)
+        return r;
+    r = disk_take(store, &info.layers, maker, ret, err);
+    store_release(store);
     return r;
 }
 

@@ -18,7 +18,8 @@ static const struct {
     const char *name;
     mode_t mode;
 } folders[] = {{"blobs", 0700}, {"blobs/sha256", 0700}, {"blobs/sha512", 0700}, {"layers", 0711},
-        {"roots", 0711}, {"fetch", 0711}, {"partial", 0700}, {"tmp", 0700}, {"locks", 0700}};
+        {"disks", 0700}, {"roots", 0711}, {"fetch", 0711}, {"partial", 0700}, {"tmp", 0700},
+        {"locks", 0700}};
 
 static struct image_options copy_options(const struct image_options *from, struct arena *arena)
 {

@@ -3,6 +3,7 @@
  *
  *     blobs/sha256/HEX     manifests, configurations, layers as they came
  *     layers/HEX/          a layer by its diff id: diff/ (unpacked), info (what is known of it)
+ *     disks/HEX/           layers over each other as a machine's disk: disk, info (disk.h)
  *     roots/ID/            a container's upper/, work/, merged/, and info
  *     images.json          the list of images, replaced as a whole
  *     fetch/NAME/          what a running download writes; partial/HEX: what one left
@@ -11,7 +12,8 @@
  *
  * Locks (flock(2), so that they end with their process): `lock` is held while images.json is
  * changed; `use` is held shared by who adds blobs and layers that nobody refers to yet, and
- * exclusively by who removes what nobody refers to; locks/HEX is held while a layer is unpacked.
+ * exclusively by who removes what nobody refers to; locks/HEX is held while a layer is unpacked or
+ * a disk made.
  */
 #pragma once
 

@@ -1,6 +1,10 @@
 """An image of the store as a machine: its layers become the guest's root, and nothing of it stays."""
+import contextlib
+import json
 import os
 import pathlib
+import shutil
+import signal
 
 from lib import *
 from lib.registry import load_image
@@ -45,3 +49,109 @@ def test_layers_are_the_root_of_a_machine():
     look_at_one_that_is_kept(store)
     equal(list(roots.iterdir()), [])
     viv("--root", store, "rmi", "vm:1", "vm:2").ok()
+
+
+class Mkfs:
+    """Stands in for mkfs.erofs: counts how often it is started, and can be held."""
+
+    def __init__(self):
+        self.folder = work() / "bin"
+        self.folder.mkdir()
+        self.log = self.folder / "log"
+        self.log.write_text("")
+        self.held = self.folder / "held"
+        script = self.folder / "mkfs.erofs"
+        script.write_text(f'#!/bin/sh\necho $PPID >>{self.log}\n[ -e {self.held} ] && exec sleep 1000\n'
+                          f'exec {shutil.which("mkfs.erofs")} "$@"\n')
+        script.chmod(0o755)
+        os.environ["PATH"] = f"{self.folder}:{os.environ['PATH']}"
+
+    def starts(self):
+        return self.log.read_text().split()
+
+
+@contextlib.contextmanager
+def machines_of_an_image():
+    above = work() / "above"
+    above.mkdir()
+    (above / "text").write_text("".join(f"{i}\n" for i in range(100000)))
+    load_image("localhost/kept:1", image(), above)
+    store = work() / "store"
+
+    def call(*args):
+        return viv("--root", store, *args, timeout=250)
+    try:
+        yield call
+    finally:
+        call("rm", "-f", "s")
+
+
+FLAGS = ["--isolation", "vm", "--accel", "emu", "--network", "none"]
+SUM = ["kept:1", "md5sum", "/text"]
+
+
+def background_run():
+    return Background(program("viv"), "--root", work() / "store", "run", "--rm", *FLAGS, *SUM)
+
+
+def disks():
+    return list(pathlib.Path(os.environ["VIV_DATA_ROOT"], "images/disks").glob("*/disk"))
+
+
+@needs(root=True, programs=["mkfs.erofs"])
+def test_a_disk_is_made_once():
+    """For machines that start at once, one after the other, and go on; it goes with the image."""
+    mkfs = Mkfs()
+    with machines_of_an_image() as call:
+        expected = run("md5sum", work() / "above/text").ok().out.split()[0]
+        with background_run() as one, background_run() as other:
+            equal((one.wait(250), other.wait(250)), (0, 0), one.err() + other.err())
+            equal((one.out(), other.out()), (f"{expected}  /text\n",) * 2)
+        equal(len(mkfs.starts()), 1)
+        inode = disks()[0].stat().st_ino
+        call("run", "-d", "--name", "s", *FLAGS, "kept:1", "sleep", "100000").ok()
+        call("snapshot", "--stop", "s").ok()
+        call("restore", "--accel", "emu", "s").ok()
+        contains(call("exec", "s", "md5sum", "/text").ok().out, expected)
+        call("rm", "-f", "s").ok()
+        equal(([path.stat().st_ino for path in disks()], len(mkfs.starts())), ([inode], 1))
+        usage = json.loads(call("system", "df", "--format", "json").ok().out)
+        least = disks()[0].stat().st_blocks * 512
+        check(usage[0]["ReclaimableBytes"] == usage[0]["Bytes"] > least, str(usage))
+        call("rmi", "kept:1").ok()
+        equal(disks(), [])
+
+
+@needs(root=True, programs=["mkfs.erofs"])
+def test_a_disk_that_is_not_whole():
+    """Whoever makes it is killed: it has no name. One that was changed is made anew, one that was
+    only copied is not; `system check` finds what a start does not look for."""
+    mkfs = Mkfs()
+    with machines_of_an_image() as call:
+        mkfs.held.write_text("")
+        with background_run():
+            eventually(mkfs.starts)
+            os.kill(int(mkfs.starts()[0]), signal.SIGKILL)
+        mkfs.held.unlink()
+        equal(disks(), [])
+        expected = call("run", "--rm", *FLAGS, *SUM).ok().out
+        equal(len(mkfs.starts()), 2)
+        disk = disks()[0]
+        shutil.copy(disk, work() / "copy")
+        os.replace(work() / "copy", disk)
+        equal(call("run", "--rm", *FLAGS, *SUM).ok().out, expected)
+        equal(len(mkfs.starts()), 2)
+        spoil(disk)
+        equal(call("run", "--rm", *FLAGS, *SUM).ok().out, expected)
+        equal(len(mkfs.starts()), 3)
+        equal(call("system", "check").ok().out, "")
+        spoil(disk)
+        contains(call("system", "check").out, "disk ")
+        contains(call("system", "check", "--repair").out, "the next machine makes it anew")
+        equal((disks(), call("system", "check").ok().out), ([], ""))
+
+
+def spoil(disk):
+    with open(disk, "r+b") as file:
+        file.seek(disk.stat().st_size // 2)
+        file.write(b"spoilt" * 1000)
