@@ -275,6 +275,7 @@ static const struct op *software_interrupt(
     }
     cpu->rip = op_next_rip(cpu, op);
     interrupt_deliver(cpu, &(struct interrupt){.vector = (uint8_t)vector, .kind = kind});
+    cpu->step_trap = false; /* TF is cleared before it could trap */
     return leave_to(cpu, op, cpu->rip);
 }
 
@@ -345,6 +346,7 @@ HANDLER(syscall)
     cpu->regs[CPU_R11] = flags_get(cpu) & ~FLAG_RF;
     flags_set(cpu, 0, (uint32_t)cpu->sfmask | FLAG_RF);
     enter_flat(cpu, selector, 0, true);
+    cpu->step_trap = cpu->eflags & FLAG_TF; /* what SFMASK left of it */
     return leave_to(cpu, op, target);
 }
 
@@ -366,6 +368,7 @@ HANDLER(sysret)
     struct cpu_segment code = flat_code((uint16_t)((base + (to_64 ? 16 : 0)) | 3), 3, to_64);
     cpu->segment[CPU_SS] = flat_stack((uint16_t)((base + 8) | 3), 3);
     become_code(cpu, &code, 3);
+    cpu->step_trap = cpu->eflags & FLAG_TF; /* as if SYSCALL had just ended */
     return leave_to(cpu, op, target);
 }
 

@@ -5,7 +5,7 @@
 static _Noreturn void leave(struct cpu *cpu, int why)
 {
     const struct op *op = cpu->op;
-    if (op) {
+    if (op && !cpu->delivering) { /* else RIP is where the first exception was */
         cpu->rip = rip_of_linear(cpu, op_linear(cpu, op));
         cpu->left -= op->count - 1;
     }

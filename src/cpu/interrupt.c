@@ -22,31 +22,37 @@ static void frame_push(struct cpu *cpu, struct frame *frame, uint64_t value)
         linear = (uint32_t)linear;
     else if (!is_canonical(linear))
         cpu_fault_code(cpu, VEC_SS, 0);
-    if (frame->user_rights)
-        mem_store(cpu, &(struct op){.seg = CPU_SS}, linear, &value, frame->bytes);
-    else
+    if (!frame->user_rights) {
         sys_store(cpu, linear, &value, frame->bytes);
+        return;
+    }
+    struct op op = cpu->op ? *cpu->op : (struct op){0};
+    op.seg = CPU_SS;
+    mem_store(cpu, &op, linear, &value, frame->bytes);
 }
 
 /* ------------------------------------------------------------------ task state */
 
-uint64_t task_stack_long(struct cpu *cpu, unsigned level, unsigned ist)
+/* The stack pointer for a privilege level (or IST entry, 1-7) out of the long mode task state. */
+static uint64_t task_stack_long(struct cpu *cpu, unsigned level, unsigned ist, uint32_t ext)
 {
     uint64_t rsp;
     unsigned offset = ist ? 0x1c + ist * 8 : 4 + level * 8;
     if (offset + 7 > cpu->tr.limit)
-        cpu_fault_code(cpu, VEC_TS, cpu->tr.selector & 0xfffcu);
+        cpu_fault_code(cpu, VEC_TS, (cpu->tr.selector & 0xfffcu) | ext);
     sys_load(cpu, cpu->tr.base + offset, &rsp, 8);
     return rsp;
 }
 
-void task_stack(struct cpu *cpu, unsigned level, uint16_t *ret_ss, uint32_t *ret_esp)
+/* SS and ESP for a privilege level out of a 16- or 32-bit task state. */
+static void task_stack(
+        struct cpu *cpu, unsigned level, uint32_t ext, uint16_t *ret_ss, uint32_t *ret_esp)
 {
     bool wide = cpu->tr.type & 8;
     unsigned offset = wide ? 4 + level * 8 : 2 + level * 4;
     *ret_esp = 0;
     if (offset + (wide ? 5 : 3) > cpu->tr.limit)
-        cpu_fault_code(cpu, VEC_TS, cpu->tr.selector & 0xfffcu);
+        cpu_fault_code(cpu, VEC_TS, (cpu->tr.selector & 0xfffcu) | ext);
     sys_load(cpu, cpu->tr.base + offset, ret_esp, wide ? 4 : 2);
     sys_load(cpu, cpu->tr.base + offset + (wide ? 4 : 2), ret_ss, 2);
 }
@@ -90,9 +96,15 @@ struct gate {
     bool present;
 };
 
+/* The lowest bit of an error code: the fault came in delivering something that no INT asked for. */
+static uint32_t ext_bit(const struct interrupt *interrupt)
+{
+    return interrupt->kind != INTERRUPT_SOFTWARE;
+}
+
 static uint32_t gate_code(const struct interrupt *interrupt)
 {
-    return interrupt->vector * 8u + 2 + (interrupt->kind != INTERRUPT_SOFTWARE);
+    return interrupt->vector * 8u + 2 + ext_bit(interrupt);
 }
 
 static struct gate gate_read(struct cpu *cpu, const struct interrupt *interrupt)
@@ -129,7 +141,7 @@ static struct cpu_segment gate_code_segment(struct cpu *cpu, const struct interr
         const struct gate *gate, unsigned *ret_level)
 {
     struct descriptor descriptor;
-    uint32_t ext = interrupt->kind != INTERRUPT_SOFTWARE, code = gate->selector & 0xfffcu;
+    uint32_t ext = ext_bit(interrupt), code = gate->selector & 0xfffcu;
     if (!code)
         cpu_fault_code(cpu, VEC_GP, ext);
     if (!descriptor_read(cpu, gate->selector, &descriptor))
@@ -174,7 +186,7 @@ static void deliver_long(struct cpu *cpu, const struct interrupt *interrupt)
     struct frame frame = {
             .rsp = cpu->regs[CPU_RSP], .mask = ~0ull, .ss = cpu->segment[CPU_SS], .bytes = 8};
     if (gate.ist || level < cpu->cpl)
-        frame.rsp = task_stack_long(cpu, level, gate.ist);
+        frame.rsp = task_stack_long(cpu, level, gate.ist, ext_bit(interrupt));
     if (level < cpu->cpl)
         frame.ss = (struct cpu_segment){
                 .selector = (uint16_t)level, .unusable = 1, .dpl = (uint8_t)level};
@@ -231,9 +243,8 @@ static void deliver_protected(struct cpu *cpu, const struct interrupt *interrupt
     if (level < cpu->cpl) {
         uint16_t selector;
         uint32_t esp;
-        task_stack(cpu, level, &selector, &esp);
-        struct cpu_segment ss =
-                inner_stack(cpu, selector, level, interrupt->kind != INTERRUPT_SOFTWARE);
+        task_stack(cpu, level, ext_bit(interrupt), &selector, &esp);
+        struct cpu_segment ss = inner_stack(cpu, selector, level, ext_bit(interrupt));
         frame = frame_of(&ss, esp, bytes);
         frame_push(cpu, &frame, cpu->segment[CPU_SS].selector);
         frame_push(cpu, &frame, cpu->regs[CPU_RSP]);

@@ -21,11 +21,5 @@ struct interrupt {
  * fault of its own. */
 void interrupt_deliver(struct cpu *cpu, const struct interrupt *interrupt);
 
-/* The stack pointer for a privilege level (or IST entry, 1-7) out of the long mode task state. */
-uint64_t task_stack_long(struct cpu *cpu, unsigned level, unsigned ist);
-
-/* SS and ESP for a privilege level out of a 16- or 32-bit task state. */
-void task_stack(struct cpu *cpu, unsigned level, uint16_t *ret_ss, uint32_t *ret_esp);
-
 /* Becomes CS at a privilege level; the stack becomes what it says. */
 void become_code(struct cpu *cpu, const struct cpu_segment *code, unsigned level);

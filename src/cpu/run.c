@@ -181,11 +181,12 @@ static void check_breakpoint(struct cpu *cpu, uint64_t linear)
  * after a write to the code being run. */
 static void run_single(struct cpu *cpu)
 {
-    bool trap = cpu->eflags & FLAG_TF;
+    cpu->step_trap = cpu->eflags & FLAG_TF;
     uint64_t linear = code_linear(cpu);
     check_fetch(cpu);
     if (cpu->watching)
         check_breakpoint(cpu, linear);
+    cpu->eflags &= ~FLAG_RF; /* now, since IRET may set it */
     cpu->chain_from = NULL;
     cpu->stepping = true;
     cpu->shadow = false;
@@ -194,9 +195,8 @@ static void run_single(struct cpu *cpu)
     dispatch(cpu, ops, linear);
     cpu->stepping = cpu->restart = false;
     cpu->chain_from = NULL;
-    cpu->eflags &= ~FLAG_RF;
     account(cpu);
-    if (trap)
+    if (cpu->step_trap)
         cpu->pending_db |= DR6_BS;
 }
 

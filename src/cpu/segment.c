@@ -254,8 +254,10 @@ HANDLER(mov_from_segment_m)
 
 static const struct op *load_done(struct cpu *cpu, const struct op *op, unsigned seg)
 {
-    if (seg == CPU_SS)
+    if (seg == CPU_SS) {
         cpu->shadow = true;
+        cpu->step_trap = false; /* the next instruction, which loads RSP, is not parted from it */
+    }
     return leave_after(cpu, op);
 }
 

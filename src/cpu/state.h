@@ -255,6 +255,7 @@ struct cpu {
     bool watching;   /* a data or instruction breakpoint is enabled */
     bool slow;       /* the loop has to look at interrupts before the next block */
     bool delivering; /* an exception is on its way to its handler */
+    bool step_trap;  /* this instruction ends with a single step trap */
     uint8_t delivering_vector, first_vector;
     bool first_has_error; /* of first_vector */
     uint32_t first_error;
