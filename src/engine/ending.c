@@ -14,6 +14,7 @@
 #include "engine/engine.h"
 #include "engine/events.h"
 #include "engine/idrange.h"
+#include "engine/overdue.h"
 #include "engine/records.h"
 #include "engine/restart.h"
 #include "engine/vm_call.h"
@@ -23,6 +24,8 @@
 #include "sys/process.h"
 
 #define STOP_TIMEOUT_S 10
+#define LOOKS 3 /* of 10 s each, at what was killed and is still there */
+#define TIDYING_MS 30000
 #define SETTLE_TRIES 500 /* of 10 ms: as long as another process may start or end it */
 
 /* ---- waiting --------------------------------------------------------------------------------- */
@@ -205,6 +208,17 @@ static int settle(const struct sandbox *sandbox)
     return 0;
 }
 
+/* Its process has ended, and its monitor tidies up. */
+static int wait_for_tidying(const struct sandbox *sandbox, struct error *err)
+{
+    for (int waited_ms = 0; record_is_watched(sandbox->record_fd); waited_ms += 10) {
+        if (waited_ms >= TIDYING_MS)
+            return overdue_monitor(sandbox, err);
+        usleep(10000);
+    }
+    return 0;
+}
+
 static int stop_running(
         const struct sandbox *sandbox, const struct engine_stopping *stopping, struct error *err)
 {
@@ -224,10 +238,9 @@ static int stop_running(
         r = 0; /* it ended by itself in between */
     if (r < 0)
         return r;
-    ends_within(pid, CONTAINER_PATIENCE_MS / 1000);
-    if (!stopping->again)
-        flock(sandbox->record_fd, LOCK_SH); /* until its monitor has tidied up */
-    return 0;
+    for (int looks = 1; r == 0 && !ends_within(pid, CONTAINER_PATIENCE_MS / 1000); looks++)
+        r = overdue_process(pid, sandbox->meta.name, looks == LOOKS, err);
+    return r < 0 || stopping->again ? r : wait_for_tidying(sandbox, err);
 }
 
 /* Finding one whose monitor was killed gives back what it holds. */

@@ -4,6 +4,8 @@ import os
 import pathlib
 import shutil
 import signal
+import subprocess
+import sys
 
 from lib import *
 from box import box
@@ -226,3 +228,33 @@ def test_hooks_of_a_bundle():
         config["process"]["args"] = ["true"]
         (work() / "config.json").write_text(json.dumps(config))
         contains(b.viv("run", "--rm", *b.flags("--bundle", work())).ok().err, "poststop: ")
+
+
+NO_REAPER = """
+import ctypes, os, signal, subprocess, sys
+ctypes.CDLL(None).prctl(36, 1)  # PR_SET_CHILD_SUBREAPER
+client = subprocess.Popen(sys.argv[1:], stdout=subprocess.PIPE)
+client.stdout.readline()
+client.send_signal(signal.SIGKILL)
+client.wait()
+print("orphaned", flush=True)
+sys.stdin.read()
+os.waitpid(-1, os.WNOHANG)
+"""
+
+
+def test_a_process_that_nobody_reaps_is_told():
+    with box() as b:
+        name = b.start()
+        argv = [program("viv"), "--root", b.store, "exec", name, "sh", "-c", "echo on; sleep 1000"]
+        with subprocess.Popen([sys.executable, "-c", NO_REAPER, *argv], stdin=subprocess.PIPE,
+                              stdout=subprocess.PIPE) as reaper:
+            try:
+                equal(reaper.stdout.readline(), b"orphaned\n")
+                fails(b.viv("rm", "-f", name), 1,
+                      f"and its parent {reaper.pid} (python3) does not wait for it")
+            finally:
+                reaper.stdin.close()
+                reaper.wait()
+        b.viv("rm", "-f", name).ok()
+        equal(b.names(), [])
