@@ -16,6 +16,9 @@
 #include "sys/proc.h"
 #include "sys/process.h"
 
+/* Docker's. On other loopback addresses servers of the workload's own may be meant. */
+#define ENGINES_SERVER "127.0.0.11"
+
 /* ---- the configuration ----------------------------------------------------------------------- */
 
 static bool is_of_pod(const struct spec *spec, const char *part)
@@ -305,7 +308,8 @@ const char *vm_joined_resolver(const struct vm *vm, struct arena *arena)
     for (size_t i = 0; i < spec->mounts.count; i++)
         if (str_equal(spec->mounts.items[i].destination, "/etc/resolv.conf"))
             path = spec->mounts.items[i].source;
-    return path ? resolvconf_loopback(path, arena) : NULL;
+    const char *server = path ? resolvconf_loopback(path, arena) : NULL;
+    return str_equal(server, ENGINES_SERVER) ? server : NULL;
 }
 
 void vm_joined_send(const struct vm *vm, struct arena *arena, struct agent_create *into)

@@ -34,7 +34,7 @@ void vm_joined_steps(struct plan *plan, struct vm *vm);
  * what the host read. */
 void vm_joined_settle(struct vm *vm, const struct plan_run *run);
 
-/* The loopback address of the workload's name server, which viv-shim asks for it in the joined
+/* The loopback address of the engine's name server, which viv-shim asks for it in the joined
  * namespace; known once the hooks have run. NULL: it has none there. */
 const char *vm_joined_resolver(const struct vm *vm, struct arena *arena);
 

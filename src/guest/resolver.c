@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "guest/readdress.h"
 #include "proto/agent.h"
 #include "proto/questions.h"
 
@@ -46,17 +47,24 @@ void resolver_answer(struct resolver *resolver, const void *message, size_t leng
 int resolver_open(struct loop *loop, const char *address, resolver_ask_fn ask, void *data,
         struct resolver **ret, struct error *err)
 {
-    struct sockaddr_in own = {.sin_family = AF_INET, .sin_port = htons(AGENT_NAMES_PORT)};
+    struct sockaddr_in meant = {.sin_family = AF_INET, .sin_port = htons(AGENT_NAMES_PORT)};
+    struct sockaddr_in own = {.sin_family = AF_INET};
+    socklen_t size = sizeof(own);
     _cleanup_free_ struct resolver *resolver = calloc(1, sizeof(*resolver));
     _cleanup_close_ int sock = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
 
     if (!resolver)
         return error_set(err, ENOMEM, "out of memory");
-    if (inet_pton(AF_INET, address, &own.sin_addr) != 1)
+    if (inet_pton(AF_INET, address, &meant.sin_addr) != 1)
         return error_set(err, EINVAL, "%s is no address of a name server", address);
-    if (sock < 0 || bind(sock, (struct sockaddr *)&own, sizeof(own)) < 0)
+    own.sin_addr = meant.sin_addr;
+    if (sock < 0 || bind(sock, (struct sockaddr *)&own, sizeof(own)) < 0 ||
+            getsockname(sock, (struct sockaddr *)&own, &size) < 0)
         return error_sys(err, errno, "answer for names at %s", address);
-    int r = loop_add_fd(loop, sock, EPOLLIN, on_question, resolver, NULL);
+    int r = readdress(&meant, own.sin_port, err);
+    if (r < 0)
+        return r;
+    r = loop_add_fd(loop, sock, EPOLLIN, on_question, resolver, NULL);
     if (r < 0)
         return error_sys(err, -r, "wait for questions for names");
     resolver->sock = take_fd(&sock);

@@ -1,7 +1,7 @@
 /*
  * The name server of the workload that is at a loopback address: an engine's, in the network
- * namespace on the host (Docker's is at 127.0.0.11). The agent has that address here, and passes
- * questions on to viv-shim, which stands there. By datagrams alone.
+ * namespace on the host (Docker's is at 127.0.0.11). The agent gets here what is sent to its port
+ * 53 (readdress.h), and passes it on to viv-shim, which stands there. By datagrams alone.
  */
 #pragma once
 

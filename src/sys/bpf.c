@@ -66,3 +66,26 @@ int sys_bpf_program_by_id(uint32_t id)
 
     return (int)SYS_CALL("bpf", bpf(BPF_PROG_GET_FD_BY_ID, &attributes));
 }
+
+int sys_bpf_load_address(
+        enum bpf_attach_type where, const struct bpf_insn *instructions, size_t count)
+{
+    union bpf_attr attributes = {.prog_type = BPF_PROG_TYPE_CGROUP_SOCK_ADDR,
+            .expected_attach_type = where,
+            .insns = (uintptr_t)instructions,
+            .insn_cnt = (uint32_t)count,
+            .license = (uintptr_t) "Apache-2.0",
+            .prog_name = "viv_address"};
+
+    return (int)SYS_CALL("bpf", bpf(BPF_PROG_LOAD, &attributes));
+}
+
+int sys_bpf_attach_address(int cgroup_fd, int program_fd, enum bpf_attach_type where)
+{
+    union bpf_attr attributes = {.target_fd = (uint32_t)cgroup_fd,
+            .attach_bpf_fd = (uint32_t)program_fd,
+            .attach_type = where,
+            .attach_flags = BPF_F_ALLOW_MULTI};
+
+    return (int)SYS_CALL("bpf", bpf(BPF_PROG_ATTACH, &attributes));
+}
