@@ -599,3 +599,38 @@ def test_breakpoints():
     kernel.faults("dr4", UD, None, cr4=CR4 | CR4_DE)
     kernel.faults("dr9", UD, None)
     equal(kernel.caught("int1").vector, DB)
+
+
+GUARDED = """
+sgdt:   sgdt [0x40000]
+        int 0x20
+sidt:   sidt [0x40000]
+        int 0x20
+sldt:   sldt eax
+        int 0x20
+str:    str eax
+        int 0x20
+smsw:   smsw eax
+        int 0x20
+rdtsc:  rdtsc
+        int 0x20
+rdfsbase: rdfsbase rax
+        int 0x20
+stac:   stac
+swapgs: swapgs
+invlpg: invlpg [rdi]
+lgdt:   lgdt [rdi]
+clts:   clts
+"""
+
+
+def test_what_level_3_may_run():
+    """UMIP (SDM 2.5, CR4 bit 11), TSD, FSGSBASE, and what is privileged (SDM 5.9)."""
+    kernel = Kernel("", GUARDED)
+    for entry, cr4, vector in [
+            ("sgdt", UMIP, GP), ("sidt", UMIP, GP), ("sldt", UMIP, GP), ("str", UMIP, GP), ("smsw", UMIP, GP),
+            ("sgdt", 0, 32), ("sidt", 0, 32), ("sldt", 0, 32), ("str", 0, 32), ("smsw", 0, 32),
+            ("rdtsc", TSD, GP), ("rdtsc", 0, 32), ("rdfsbase", 0, UD), ("rdfsbase", FSGSBASE, 32),
+            ("stac", SMAP, UD), ("swapgs", 0, GP), ("invlpg", 0, GP), ("lgdt", 0, GP), ("clts", 0, GP)]:
+        frame = kernel.caught(entry, user=True, cr4=CR4 | cr4)
+        equal((frame.vector, frame.error), (vector, 0 if vector == GP else None), f"{entry} with CR4 {cr4:x}")
