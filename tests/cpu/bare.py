@@ -202,7 +202,7 @@ def test_a_shutdown_tells_the_first_exception():
 
 
 def test_opcodes_that_are_missing_are_counted_by_name():
-    """They raise #UD, and the machine's statistics name them: `viv stats` shows what --json does here."""
+    """They raise #UD and are counted by table and opcode, as in the statistics of a machine."""
     stop = Flat(UNKNOWN).halts("begin", "--deliver")
     equal(stop.unknown, {"vex.0f58": 6, "vex.660f3a00": 3, "660f38f6": 3, "660f38dc": 3, "0f38c9": 3, "0f01": 3,
                          "660fae": 3})
