@@ -109,6 +109,10 @@ static int unknown_option(const struct wanted *wanted, const char *name, struct 
 {
     const char *names[ARRAY_SIZE(volume_options)];
 
+    if (str_equal(name, "U"))
+        return wrong(wanted, err,
+                "U would give the source other owners on the host: write idmap, with which they "
+                "are the sandbox's in there alone");
     for (size_t i = 0; i < ARRAY_SIZE(volume_options); i++)
         names[i] = volume_options[i].name;
     const char *closest = str_closest(name, names, ARRAY_SIZE(names));
