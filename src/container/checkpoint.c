@@ -82,6 +82,10 @@ static int open_folder(const char *path, bool make, int *ret_fd, struct error *e
     int r = make ? io_make_dirs_at(AT_FDCWD, path, 0700) : 0;
     int fd = r < 0 ? -1 : open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 
+    if (fd < 0 && r == 0 && errno == ENOENT)
+        return error_set(err, ENOENT,
+                "no checkpoint is in %s: no such file or directory; --image-path names its folder",
+                path);
     if (fd < 0)
         return error_sys(err, r < 0 ? -r : errno, "open the images %s", path);
     *ret_fd = fd;

@@ -50,7 +50,7 @@ COMMANDS = {
 NAME_ENDS = ["exec", "ps"]
 NAMELESS = ["list", "spec", "features"]
 # What a command says that has read its words and then finds nothing.
-BEHIND = {"create": "no such file", "run": "no such file", "restore": "restore"}
+BEHIND = {"create": "no such file", "run": "no such file", "restore": "no checkpoint is in"}
 
 
 def words_of(flag):

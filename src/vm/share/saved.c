@@ -8,6 +8,7 @@
 #include <linux/fuse.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "base/arena.h"
 #include "vm/share/ops.h"
@@ -160,6 +161,21 @@ static bool take_file(
     return !ret->name || (strlen(ret->name) == head.name_length && share_name_is_good(ret->name));
 }
 
+/* A name of a fixed folder stands for what this start has put there: a file that was made anew for
+ * it (/etc/resolv.conf) is the one that the guest knows. */
+static void adopt(struct share *share, struct inode_kept *kept)
+{
+    struct stat st;
+    int root = inodes_fd(&share->inodes, share->inodes.list[INODES_ROOT]);
+
+    if (share->fixed && kept->parent == INODES_ROOT && kept->name && root >= 0 &&
+            fstatat(root, kept->name, &st, AT_SYMLINK_NOFOLLOW) == 0 &&
+            (st.st_mode & S_IFMT) == kept->type) {
+        kept->dev = st.st_dev;
+        kept->ino = st.st_ino;
+    }
+}
+
 static int load_files(struct share *share, struct cursor *cursor, const struct head *head)
 {
     _cleanup_arena_ struct arena arena = {0};
@@ -173,6 +189,7 @@ static int load_files(struct share *share, struct cursor *cursor, const struct h
             return -EBADMSG;
         if (!list[i].dev)
             list[i].dev = dev;
+        adopt(share, &list[i]);
     }
     return inodes_put_back(&share->inodes, list, head->files);
 }

@@ -54,8 +54,9 @@ void share_reset(struct share *share);
 /*
  * For snapshots, while its thread does nothing. What the guest knows by numbers is kept as names
  * below the folder, and what it has open is opened anew by them: a file that is gone, or is another
- * one now, becomes ESTALE for the guest. What has no name any more cannot be kept: -EBUSY. A
- * share that the guest has not mounted keeps nothing.
+ * one now, becomes ESTALE for the guest; but what a fixed folder has by the name is taken as it is.
+ * What has no name any more cannot be kept: -EBUSY. A share that the guest has not mounted keeps
+ * nothing.
  */
 int share_check_keepable(const struct share *share, struct error *err);
 void share_save(const struct share *share, struct buf *out);
