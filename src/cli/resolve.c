@@ -119,14 +119,20 @@ static int resolve_seccomp(struct cli *cli, struct spec *spec, const struct run_
 
 static int resolve_labels(struct spec *spec, const struct run_choices *choices, struct error *err)
 {
+    bool selinux = access("/sys/fs/selinux/enforce", F_OK) == 0;
+
     if (choices->apparmor && !str_equal(choices->apparmor, "unconfined"))
         spec->process->apparmorProfile = choices->apparmor;
     for (size_t i = 0; i < choices->selinux.count; i++)
-        if (!str_equal(choices->selinux.words[i], "disable") &&
-                access("/sys/fs/selinux/enforce", F_OK) < 0)
+        if (!str_equal(choices->selinux.words[i], "disable") && !selinux)
             return error_set(err, EOPNOTSUPP,
                     "--security-opt label=%s: this kernel runs without SELinux",
                     choices->selinux.words[i]);
+    if (choices->relabels.count && selinux)
+        return error_set(err, EOPNOTSUPP,
+                "the labels of files below %s stay as they are: viv does not do what z and Z ask "
+                "for; run 'chcon -R -t container_file_t' on it, and leave the letter out",
+                choices->relabels.items[0].source);
     return 0;
 }
 

@@ -39,6 +39,17 @@ def test_options_of_the_mount():
             fails(b.run("-v", f"{source}:/m:{flags}", "busybox", "true"), 125, text)
 
 
+def test_labels_of_files():
+    """z and Z mean nothing without SELinux, and are refused where they would be left undone."""
+    with box() as b:
+        (work() / "d").mkdir()
+        check("rw" in options(b, ["-v", f"{work()}/d:/m:z"]))
+        pretend = ("mount -t tmpfs tmpfs /sys/fs && mkdir /sys/fs/selinux && "
+                   'echo 1 >/sys/fs/selinux/enforce && exec "$@"')
+        fails(run("unshare", "-m", "sh", "-c", pretend, "sh", program("viv"), "--root", b.store, "run",
+                  "-v", f"{work()}/d:/m:Z", "busybox", "true"), 125, "chcon -R -t container_file_t")
+
+
 @private("mnt")
 def test_what_is_mounted_below():
     """A bind takes what is below with it, read-only too, unless it is said otherwise."""
