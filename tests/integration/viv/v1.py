@@ -13,6 +13,7 @@ from groups import (resources, test_devices, test_disk_rates, test_frozen,  # no
                     test_what_this_version_lacks_is_refused)  # noqa: F401
 from hugepages import (test_huge_pages_are_changed_and_counted,  # noqa: F401
                        test_huge_pages_end_in_enomem)  # noqa: F401
+from reclaim import test_swap_is_limited  # noqa: F401
 
 ONLY_IN = ["v1 plain"]
 TIMEOUT = 120
