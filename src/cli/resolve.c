@@ -132,7 +132,7 @@ static int resolve_labels(struct spec *spec, const struct run_choices *choices, 
         return error_set(err, EOPNOTSUPP,
                 "the labels of files below %s stay as they are: viv does not do what z and Z ask "
                 "for; run 'chcon -R -t container_file_t' on it, and leave the letter out",
-                choices->relabels.items[0].source);
+                choices->relabels.words[0]);
     return 0;
 }
 

@@ -236,12 +236,6 @@ struct run_volume {
     bool copy;           /* filled from what the image has there */
 };
 
-/* SELinux: the source is to get the sandbox's label ("z": one shared by all). */
-struct run_relabel {
-    const char *source;
-    bool shared;
-};
-
 /* What the OCI has no words for. */
 struct run_choices {
     const char *image; /* as it was written; NULL with the two below */
@@ -291,7 +285,7 @@ struct run_choices {
     RECORD_LIST(struct run_device) devices;
     RECORD_LIST(struct run_volume) volumes;
     struct strv volumes_from;
-    RECORD_LIST(struct run_relabel) relabels;
+    struct strv relabels; /* sources whose SELinux labels z and Z would change */
     RECORD_LIST(struct run_block_limit) block_limits;
     const char *cgroup_parent, *cgroup_manager;
 

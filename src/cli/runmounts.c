@@ -33,7 +33,6 @@ struct wanted {
     const char *propagation; /* NULL: rprivate for binds */
     bool flat;               /* bind, not rbind */
     bool relabel;
-    bool relabel_shared;
     bool no_copy;
     bool subpath;
 };
@@ -50,7 +49,6 @@ enum option_effect {
     EFFECT_FLAT,
     EFFECT_DEEP,
     EFFECT_RELABEL,
-    EFFECT_RELABEL_SHARED,
     EFFECT_NO_COPY,
     EFFECT_NOTHING,
 };
@@ -88,7 +86,7 @@ static const struct volume_option volume_options[] = {
         {"noatime", EFFECT_PASS, "noatime"},
         {"nosymfollow", EFFECT_PASS, "nosymfollow"},
         {"idmap", EFFECT_PASS, "idmap"},
-        {"z", EFFECT_RELABEL_SHARED, NULL},
+        {"z", EFFECT_RELABEL, NULL},
         {"Z", EFFECT_RELABEL, NULL},
         {"nocopy", EFFECT_NO_COPY, NULL},
         {"copy", EFFECT_NOTHING, NULL},
@@ -167,9 +165,7 @@ static int add_option(
         wanted->flat = option->effect == EFFECT_FLAT;
         return 0;
     case EFFECT_RELABEL:
-    case EFFECT_RELABEL_SHARED:
         wanted->relabel = true;
-        wanted->relabel_shared = option->effect == EFFECT_RELABEL_SHARED;
         return 0;
     case EFFECT_NO_COPY:
         wanted->no_copy = true;
@@ -254,10 +250,8 @@ static void add_mount(struct run_build *build, const struct wanted *wanted)
     if (wanted->access)
         strv_add(arena, &mount->options,
                 bind && wanted->flat && str_equal(wanted->access, "rro") ? "ro" : wanted->access);
-    if (wanted->relabel) {
-        struct run_relabel *relabel = RECORD_APPEND(arena, &build->choices->relabels);
-        *relabel = (struct run_relabel){wanted->source, wanted->relabel_shared};
-    }
+    if (wanted->relabel)
+        strv_add(arena, &build->choices->relabels, wanted->source);
 }
 
 /* The user's mounts, outer ones first, so that none hides another. */
@@ -425,7 +419,6 @@ static int set_relabel(struct wanted *wanted, const char *value, struct error *e
         return error_set(
                 err, EINVAL, "%s: relabel=%s: write shared or private", wanted->flag, value);
     wanted->relabel = true;
-    wanted->relabel_shared = str_equal(value, "shared");
     return 0;
 }
 

@@ -260,7 +260,7 @@ struct cpu_stats {
 /* The counts since the start. */
 void cpu_get_stats(const struct cpu *cpu, struct cpu_stats *stats);
 
-/* Opcodes that raised #UD because they are not implemented, by name ("vex.0f58", "0f38f6") and how
+/* Opcodes that this CPU does not know and that raised #UD, by name ("vex.0f58", "0f38f6") and how
  * often; returns how many names there are, at most `max` are filled. The names are static. */
 struct cpu_unknown {
     const char *name;

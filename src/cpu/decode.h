@@ -88,7 +88,7 @@ struct opcode {
     uint8_t form, size;
     uint8_t bytes; /* of the memory operand; 0: the operand size; FORM_CR: highest register */
     uint16_t attr;
-    const void *link; /* copied to the operation: a host stub */
+    const void *link; /* copied to the operation: a host thunk */
     cpu_handler *reg[4], *mem[4], *lock[4];
 };
 

@@ -154,28 +154,29 @@ LIST(MMX)
 
 /* ------------------------------------------------------------------ with an immediate */
 
-#define STUBS(name)                                                                                \
+#define THUNKS(name)                                                                               \
     __asm__(".text\n"                                                                              \
-            ".balign 16\n" #name "_mmx_stubs:\n"                                                   \
+            ".balign 16\n" #name "_mmx_thunks:\n"                                                  \
             ".set mmx_immediate, 0\n"                                                              \
             ".rept 256\n" #name " $mmx_immediate, %mm1, %mm0\n"                                    \
             "ret\n"                                                                                \
             ".balign 8\n"                                                                          \
             ".set mmx_immediate, mmx_immediate + 1\n"                                              \
             ".endr\n");                                                                            \
-    extern const char name##_mmx_stubs[] __attribute__((visibility("hidden")));
-STUBS(pshufw)
-STUBS(palignr)
+    extern const char name##_mmx_thunks[] __attribute__((visibility("hidden")));
+THUNKS(pshufw)
+THUNKS(palignr)
 
-static const struct op *stub_do(struct cpu *cpu, const struct op *op, uint64_t b, const char *stubs)
+static const struct op *thunk_do(
+        struct cpu *cpu, const struct op *op, uint64_t b, const char *thunks)
 {
-    const char *stub = stubs + (op->imm & 255) * 8;
+    const char *thunk = thunks + (op->imm & 255) * 8;
     mmx_enter(cpu);
     uint64_t a = mm_get(cpu, op->reg);
     __asm__ volatile("movq %[a], %%mm0\n\tmovq %[b], %%mm1\n\tleaq -128(%%rsp), %%rsp\n\t"
-                     "call *%[stub]\n\tleaq 128(%%rsp), %%rsp\n\tmovq %%mm0, %[a]\n\temms"
+                     "call *%[thunk]\n\tleaq 128(%%rsp), %%rsp\n\tmovq %%mm0, %[a]\n\temms"
                      : [a] "+r"(a)
-                     : [b] "r"(b), [stub] "r"(stub)
+                     : [b] "r"(b), [thunk] "r"(thunk)
                      : "memory");
     mm_set(cpu, op->reg, a);
     return op + 1;
@@ -185,12 +186,12 @@ static const struct op *stub_do(struct cpu *cpu, const struct op *op, uint64_t b
     HANDLER(name##_r)                                                                              \
     {                                                                                              \
         mmx_check(cpu, op);                                                                        \
-        return stub_do(cpu, op, mm_peek(cpu, op->rm), name##_mmx_stubs);                           \
+        return thunk_do(cpu, op, mm_peek(cpu, op->rm), name##_mmx_thunks);                         \
     }                                                                                              \
     HANDLER(name##_m)                                                                              \
     {                                                                                              \
         mmx_check(cpu, op);                                                                        \
-        return stub_do(cpu, op, operand_m(cpu, op, 8), name##_mmx_stubs);                          \
+        return thunk_do(cpu, op, operand_m(cpu, op, 8), name##_mmx_thunks);                        \
     }
 WITH_IMMEDIATE(pshufw)
 WITH_IMMEDIATE(palignr)

@@ -2,19 +2,19 @@
 #include "cpu/sse.h"
 
 /*
- * SSE instructions with an immediate. The host needs it inside the instruction, so there is a stub
+ * SSE instructions with an immediate. The host needs it inside the instruction, so there is a thunk
  * for each of the 256, 8 bytes apart: xmm0 = insn(xmm0, xmm1, immediate).
  */
-#define STUBS(name)                                                                                \
+#define THUNKS(name)                                                                               \
     __asm__(".text\n"                                                                              \
-            ".balign 16\n" #name "_stubs:\n"                                                       \
+            ".balign 16\n" #name "_thunks:\n"                                                      \
             ".set sse_immediate, 0\n"                                                              \
             ".rept 256\n" #name " $sse_immediate, %xmm1, %xmm0\n"                                  \
             "ret\n"                                                                                \
             ".balign 8\n"                                                                          \
             ".set sse_immediate, sse_immediate + 1\n"                                              \
             ".endr\n");                                                                            \
-    extern const char name##_stubs[] __attribute__((visibility("hidden")));
+    extern const char name##_thunks[] __attribute__((visibility("hidden")));
 
 /* X(name, prefix, map, code, bytes of a memory operand) */
 #define PLAIN(X)                                                                                   \
@@ -41,56 +41,56 @@
     X(roundsd, PREFIX_66, MAP_0F3A, 0x0b, 8, 0, 0)
 
 /* The stack below is skipped because the compiler may keep values there. */
-static inline vec call_stub(const char *stubs, vec dst, vec src, uint64_t immediate)
+static inline vec call_thunk(const char *thunks, vec dst, vec src, uint64_t immediate)
 {
     register vec a __asm__("xmm0") = dst;
     register vec b __asm__("xmm1") = src;
-    const char *stub = stubs + (immediate & 255) * 8;
-    __asm__ volatile("leaq -128(%%rsp), %%rsp\n\tcall *%[stub]\n\tleaq 128(%%rsp), %%rsp"
+    const char *thunk = thunks + (immediate & 255) * 8;
+    __asm__ volatile("leaq -128(%%rsp), %%rsp\n\tcall *%[thunk]\n\tleaq 128(%%rsp), %%rsp"
                      : "+x"(a)
-                     : [stub] "r"(stub), "x"(b)
+                     : [thunk] "r"(thunk), "x"(b)
                      : "memory");
     return a;
 }
 
 #define PLAIN_HANDLERS(name, pfx, map_, code_, bytes_)                                             \
-    STUBS(name)                                                                                    \
+    THUNKS(name)                                                                                   \
     HANDLER(name##_r)                                                                              \
     {                                                                                              \
         sse_check(cpu, op);                                                                        \
-        XMM(op->reg) = call_stub(name##_stubs, XMM(op->reg), XMM(op->rm), op->imm);                \
+        XMM(op->reg) = call_thunk(name##_thunks, XMM(op->reg), XMM(op->rm), op->imm);              \
         NEXT;                                                                                      \
     }                                                                                              \
     HANDLER(name##_m)                                                                              \
     {                                                                                              \
         sse_check(cpu, op);                                                                        \
         vec b = sse_operand(cpu, op, bytes_);                                                      \
-        XMM(op->reg) = call_stub(name##_stubs, XMM(op->reg), b, op->imm);                          \
+        XMM(op->reg) = call_thunk(name##_thunks, XMM(op->reg), b, op->imm);                        \
         NEXT;                                                                                      \
     }
 PLAIN(PLAIN_HANDLERS)
 
-static const struct op *float_do(struct cpu *cpu, const struct op *op, vec b, const char *stubs,
+static const struct op *float_do(struct cpu *cpu, const struct op *op, vec b, const char *thunks,
         unsigned lane, unsigned lanes)
 {
     sse_begin(cpu);
-    vec a = call_stub(stubs, XMM(op->reg), b, op->imm);
+    vec a = call_thunk(thunks, XMM(op->reg), b, op->imm);
     sse_end(cpu, op, a, lane, lanes);
     XMM(op->reg) = a;
     return op + 1;
 }
 
 #define FLOAT_HANDLERS(name, pfx, map_, code_, bytes_, lane, lanes)                                \
-    STUBS(name)                                                                                    \
+    THUNKS(name)                                                                                   \
     HANDLER(name##_r)                                                                              \
     {                                                                                              \
         sse_check(cpu, op);                                                                        \
-        return float_do(cpu, op, XMM(op->rm), name##_stubs, lane, lanes);                          \
+        return float_do(cpu, op, XMM(op->rm), name##_thunks, lane, lanes);                         \
     }                                                                                              \
     HANDLER(name##_m)                                                                              \
     {                                                                                              \
         sse_check(cpu, op);                                                                        \
-        return float_do(cpu, op, sse_operand(cpu, op, bytes_), name##_stubs, lane, lanes);         \
+        return float_do(cpu, op, sse_operand(cpu, op, bytes_), name##_thunks, lane, lanes);        \
     }
 FLOAT(FLOAT_HANDLERS)
 
@@ -134,24 +134,24 @@ static void dppd_steps(struct cpu *cpu, const struct op *op, vec b)
 }
 
 #define DOT(name, lane, lanes)                                                                     \
-    STUBS(name)                                                                                    \
+    THUNKS(name)                                                                                   \
     static const struct op *name##_do(struct cpu *cpu, const struct op *op, vec b)                 \
     {                                                                                              \
         if (unlikely(sse_unmasked(cpu)))                                                           \
             name##_steps(cpu, op, b);                                                              \
-        return float_do(cpu, op, b, name##_stubs, lane, lanes);                                    \
+        return float_do(cpu, op, b, name##_thunks, lane, lanes);                                   \
     }                                                                                              \
     SSE_BOTH(name, sse_load(cpu, op))
 DOT(dpps, 4, 1)
 DOT(dppd, 8, 1)
 
 /* INSERTPS takes one element of memory, or any of a register's. */
-STUBS(insertps)
+THUNKS(insertps)
 
 HANDLER(insertps_r)
 {
     sse_check(cpu, op);
-    XMM(op->reg) = call_stub(insertps_stubs, XMM(op->reg), XMM(op->rm), op->imm);
+    XMM(op->reg) = call_thunk(insertps_thunks, XMM(op->reg), XMM(op->rm), op->imm);
     NEXT;
 }
 
@@ -159,7 +159,7 @@ HANDLER(insertps_m)
 {
     sse_check(cpu, op);
     vec b = sse_load_any(cpu, op, 4);
-    XMM(op->reg) = call_stub(insertps_stubs, XMM(op->reg), b, op->imm & 0x3f);
+    XMM(op->reg) = call_thunk(insertps_thunks, XMM(op->reg), b, op->imm & 0x3f);
     NEXT;
 }
 
@@ -171,17 +171,17 @@ struct string_result {
     uint16_t raw;
 };
 
-static struct string_result call_string(const char *stubs, vec dst, vec src, uint64_t immediate,
+static struct string_result call_string(const char *thunks, vec dst, vec src, uint64_t immediate,
         uint32_t length_a, uint32_t length_b)
 {
     register vec a __asm__("xmm0") = dst;
     register vec b __asm__("xmm1") = src;
-    const char *stub = stubs + (immediate & 255) * 8;
+    const char *thunk = thunks + (immediate & 255) * 8;
     uint64_t ax = length_a, cx = 0;
-    __asm__ volatile("leaq -128(%%rsp), %%rsp\n\tcall *%[stub]" FLAGS_OUT
+    __asm__ volatile("leaq -128(%%rsp), %%rsp\n\tcall *%[thunk]" FLAGS_OUT
                      "\n\tleaq 128(%%rsp), %%rsp"
                      : "+x"(a), "+&a"(ax), "+&c"(cx)
-                     : [stub] "r"(stub), "x"(b), "d"(length_b)
+                     : [thunk] "r"(thunk), "x"(b), "d"(length_b)
                      : "memory", "cc");
     return (struct string_result){a, (uint32_t)cx, (uint16_t)ax};
 }
@@ -194,12 +194,12 @@ static uint32_t string_length(const struct cpu *cpu, const struct op *op, unsign
 }
 
 static const struct op *string_do(
-        struct cpu *cpu, const struct op *op, vec b, const char *stubs, bool to_mask)
+        struct cpu *cpu, const struct op *op, vec b, const char *thunks, bool to_mask)
 {
-    struct string_result result = call_string(stubs, XMM(op->reg), b, op->imm,
+    struct string_result result = call_string(thunks, XMM(op->reg), b, op->imm,
             string_length(cpu, op, CPU_RAX), string_length(cpu, op, CPU_RDX));
     cpu->raw = result.raw;
-    if (to_mask) /* the instruction's result is in XMM0, as the stub's */
+    if (to_mask) /* the instruction's result is in XMM0, as the thunk's */
         XMM(0) = result.mask;
     else
         cpu->regs[CPU_RCX] = result.index;
@@ -207,16 +207,16 @@ static const struct op *string_do(
 }
 
 #define STRING(name, to_mask)                                                                      \
-    STUBS(name)                                                                                    \
+    THUNKS(name)                                                                                   \
     HANDLER(name##_r)                                                                              \
     {                                                                                              \
         sse_check(cpu, op);                                                                        \
-        return string_do(cpu, op, XMM(op->rm), name##_stubs, to_mask);                             \
+        return string_do(cpu, op, XMM(op->rm), name##_thunks, to_mask);                            \
     }                                                                                              \
     HANDLER(name##_m)                                                                              \
     {                                                                                              \
         sse_check(cpu, op);                                                                        \
-        return string_do(cpu, op, sse_load_any(cpu, op, 16), name##_stubs, to_mask);               \
+        return string_do(cpu, op, sse_load_any(cpu, op, 16), name##_thunks, to_mask);              \
     }
 STRING(pcmpestrm, true)
 STRING(pcmpestri, false)

@@ -32,7 +32,7 @@ typedef const struct op *cpu_handler(struct cpu *cpu, const struct op *op);
 struct op {
     cpu_handler *fn;
     uint64_t imm;
-    const void *link; /* a branch's target operation in the same page, or a host stub */
+    const void *link; /* a branch's target operation in the same page, or a host thunk */
     int64_t disp;
     uint8_t base, index; /* byte offsets into regs */
     uint8_t scale, seg;

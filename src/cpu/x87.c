@@ -10,12 +10,12 @@
  * precision, rounding and masks. An unmasked exception stays pending in the host's status word,
  * where the next instruction looks before it does anything that would make the host trap.
  *
- * Stubs: one for each encoding of the register forms, 4 bytes apart; one for each memory form, its
+ * Thunks: one for each encoding of the register forms, 4 bytes apart; one for each memory form, its
  * operand at (%rdx).
  */
 __asm__(".text\n"
         ".balign 16\n"
-        "x87_register_stubs:\n"
+        "x87_register_thunks:\n"
         ".set x87_opcode, 0xd8\n"
         ".rept 8\n"
         ".set x87_modrm, 0xc0\n"
@@ -27,7 +27,7 @@ __asm__(".text\n"
         ".endr\n"
         ".set x87_opcode, x87_opcode + 1\n"
         ".endr\n"
-        "x87_memory_stubs:\n"
+        "x87_memory_thunks:\n"
         ".set x87_opcode, 0xd8\n"
         ".rept 8\n"
         ".set x87_modrm, 2\n"
@@ -40,22 +40,22 @@ __asm__(".text\n"
         ".set x87_opcode, x87_opcode + 1\n"
         ".endr\n");
 
-extern const char x87_register_stubs[] __attribute__((visibility("hidden")));
-extern const char x87_memory_stubs[] __attribute__((visibility("hidden")));
+extern const char x87_register_thunks[] __attribute__((visibility("hidden")));
+extern const char x87_memory_thunks[] __attribute__((visibility("hidden")));
 
 #define SW_ERROR 0x80u
 
-/* ------------------------------------------------------------------ calling a stub */
+/* ------------------------------------------------------------------ calling a thunk */
 
 /* Flags go in and out: FCMOV reads them, FCOMI writes them. The stack below is skipped because the
  * compiler may keep values there. */
-static inline void call_stub(struct cpu *cpu, const char *stub, void *memory)
+static inline void call_thunk(struct cpu *cpu, const char *thunk, void *memory)
 {
     uint16_t raw = cpu->raw;
-    __asm__ volatile("leaq -128(%%rsp), %%rsp\n\t" FLAGS_IN "call *%[stub]" FLAGS_OUT
+    __asm__ volatile("leaq -128(%%rsp), %%rsp\n\t" FLAGS_IN "call *%[thunk]" FLAGS_OUT
                      "\n\tleaq 128(%%rsp), %%rsp"
                      : "+&a"(raw)
-                     : [stub] "r"(stub), "d"(memory)
+                     : [thunk] "r"(thunk), "d"(memory)
                      : "cc", "memory");
     cpu->raw = raw;
 }
@@ -92,7 +92,7 @@ static const struct op *register_form(struct cpu *cpu, const struct op *op, bool
 {
     unsigned low = number(op) << 3 | ((op->rm / 8u) & 7);
     x87_begin(cpu, op, waits);
-    call_stub(cpu, x87_register_stubs + ((op->opcode & 7u) * 64 + low) * 4, NULL);
+    call_thunk(cpu, x87_register_thunks + ((op->opcode & 7u) * 64 + low) * 4, NULL);
     if (waits)
         note_place(cpu, op, 0xc0 | low);
     NEXT;
@@ -109,9 +109,9 @@ HANDLER(x87_control)
     return register_form(cpu, op, false);
 }
 
-static const char *memory_stub(const struct op *op)
+static const char *memory_thunk(const struct op *op)
 {
-    return x87_memory_stubs + ((op->opcode & 7u) * 8 + number(op)) * 4;
+    return x87_memory_thunks + ((op->opcode & 7u) * 8 + number(op)) * 4;
 }
 
 HANDLER(x87_load)
@@ -122,7 +122,7 @@ HANDLER(x87_load)
     mem_load(cpu, op, linear, operand, op->bytes);
     if (!cpu->x87_live) /* device memory was read in between */
         fp_load_x87(cpu);
-    call_stub(cpu, memory_stub(op), operand);
+    call_thunk(cpu, memory_thunk(op), operand);
     note_place(cpu, op, number(op) << 3);
     cpu->x87_dp = linear;
     return op + 1;
@@ -136,7 +136,7 @@ static const struct op *store(struct cpu *cpu, const struct op *op, bool waits)
     void *target = mem_modify(cpu, op, linear, op->bytes);
     if (!cpu->x87_live) /* device memory was read in between */
         fp_load_x87(cpu);
-    call_stub(cpu, memory_stub(op), target);
+    call_thunk(cpu, memory_thunk(op), target);
     mem_done(cpu);
     if (waits) {
         note_place(cpu, op, number(op) << 3);

@@ -614,8 +614,7 @@ TEST(flags_keep_for_later_what_only_the_host_knows)
     CHECK_STR(got->volumes.items[0].name, "data");
     CHECK_STR(got->volumes.items[0].options.words[0], "rro");
     CHECK(!got->volumes.items[0].copy);
-    CHECK_STR(got->relabels.items[0].source, "/s");
-    CHECK(!got->relabels.items[0].shared);
+    CHECK_STR(got->relabels.words[0], "/s");
     CHECK_STR(got->seccomp_file, "p.json");
     CHECK_STR(got->selinux.words[0], "type:t");
     CHECK_INT(got->userns_size, 7);
