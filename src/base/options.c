@@ -57,7 +57,7 @@ static int unknown_name(
             if (command->tables[i]->rows[j].name)
                 names[count++] = command->tables[i]->rows[j].name;
     snprintf(wrong, sizeof(wrong), "%.*s", (int)(length < 63 ? length : 63), name);
-    const char *closest = strlen(wrong) > 2 ? str_closest(wrong, names, count) : NULL;
+    const char *closest = strlen(wrong) > 1 ? str_closest(wrong, names, count) : NULL;
     if (closest)
         return error_set(err, EINVAL, "unknown flag --%s; did you mean --%s?", wrong, closest);
     return error_set(err, EINVAL, "unknown flag --%s: see '%s --help'", wrong, command->name);

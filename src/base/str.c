@@ -347,7 +347,8 @@ static size_t edit_distance(const char *a, const char *b)
 const char *str_closest(const char *word, const char *const *candidates, size_t count)
 {
     const char *closest = NULL;
-    size_t best = strlen(word) / 3 + 1;
+    size_t length = strlen(word);
+    size_t best = length < 4 ? 1 : length / 3 + 1; /* of three letters, two make another word */
 
     for (size_t i = 0; i < count; i++) {
         size_t distance = edit_distance(word, candidates[i]);

@@ -72,6 +72,6 @@ void strv_set_variable(struct arena *arena, struct strv *list, const char *entry
             word##_index_ < (list)->count && ((word) = (list)->words[word##_index_], true);        \
             word##_index_++)
 
-/* The candidate closest to the word by edit distance, at most a third of its length away, for "did
- * you mean"; NULL if none. */
+/* The candidate closest to the word by edit distance, at most a third of its length and one letter
+ * away (of short words one letter), for "did you mean"; NULL if none. */
 const char *str_closest(const char *word, const char *const *candidates, size_t count);

@@ -1,7 +1,6 @@
 #include "engine/journalreader.h"
 
 #include <fcntl.h>
-#include <spawn.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
@@ -11,25 +10,9 @@
 #include "base/install.h"
 #include "base/io.h"
 #include "base/json.h"
+#include "sys/program.h"
 
 #define PROGRAM "viv-systemd"
-
-static int spawn(const char *path, const char *order, int input, int output, int errors, pid_t *ret)
-{
-    posix_spawn_file_actions_t actions;
-    char *name = (char[]){PROGRAM};
-    char *argument = strdup(order);
-    char *const argv[] = {name, argument, NULL};
-
-    posix_spawn_file_actions_init(&actions);
-    posix_spawn_file_actions_adddup2(&actions, input, 0);
-    posix_spawn_file_actions_adddup2(&actions, output, 1);
-    posix_spawn_file_actions_adddup2(&actions, errors, 2);
-    int r = argument ? posix_spawn(ret, path, &actions, NULL, argv, environ) : ENOMEM;
-    posix_spawn_file_actions_destroy(&actions);
-    free(argument);
-    return r;
-}
 
 static int start(const char *path, const char *order, bool follow, struct journal_reader *reader)
 {
@@ -47,7 +30,18 @@ static int start(const char *path, const char *order, bool follow, struct journa
     _cleanup_close_ int output = out[1];
     if (follow)
         fcntl(reader->fd, F_SETFL, O_NONBLOCK);
-    return spawn(path, order, input, output, reader->errors, &reader->pid);
+    _cleanup_arena_ struct arena arena = {0};
+    struct strv words = {0};
+    strv_add(&arena, &words, PROGRAM);
+    strv_add(&arena, &words, order);
+    struct program program = {.path = path,
+            .words = &words,
+            .input = input,
+            .output = output,
+            .errors = reader->errors};
+    pid_t pid = program_start(&program);
+    reader->pid = pid < 0 ? 0 : pid;
+    return pid < 0 ? -pid : 0;
 }
 
 int journal_reader_start(struct arena *arena, const char *id, int64_t tail, bool follow,

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <signal.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -14,6 +15,7 @@
 #include "engine/idrange.h"
 #include "sys/mount.h"
 #include "sys/process.h"
+#include "sys/program.h"
 #include "sys/tap.h"
 #include "sys/userns.h"
 
@@ -347,6 +349,27 @@ int engine_machine_check_memory(uint64_t wanted, struct error *err)
             "the machine would have %llu MiB of memory, and this host has %llu MiB: choose less "
             "with --memory",
             (unsigned long long)(wanted >> 20), (unsigned long long)(present >> 20));
+}
+
+int engine_machine_accelerator(struct arena *arena, const char **ret, struct error *err)
+{
+    _cleanup_buf_ struct buf said = {.max = REPORT_MAX};
+    struct strv words = {0};
+    struct program program = {.words = &words, .input = PROGRAM_NOTHING};
+    int r = install_find_program(arena, PROGRAM, &program.path, err);
+
+    if (r < 0)
+        return r;
+    strv_add(arena, &words, PROGRAM);
+    strv_add(arena, &words, "--accelerator");
+    r = program_run(&program, &said);
+    if (r < 0)
+        return error_sys(err, -r, "start %s", program.path);
+    const char *line = arena_strndup(arena, buf_text(&said), strcspn(buf_text(&said), "\n"));
+    if (r > 0)
+        return error_set(err, EREMOTEIO, "%s: %s", PROGRAM, line);
+    *ret = line;
+    return 0;
 }
 
 int engine_machine_start(struct arena *arena, const struct engine_machine_config *config,

@@ -44,6 +44,11 @@ struct engine_machine_config {
 /* Whether this host has so many bytes of memory at all. -ENOMEM. */
 int engine_machine_check_memory(uint64_t wanted, struct error *err);
 
+/* Which accelerator "auto" takes on this host, and why: "emu: no usable /dev/kvm (ENOENT)", as
+ * viv-vmm says it, which tries /dev/kvm for up to half a second once. In the arena. -ENOENT when
+ * viv-vmm is not installed. */
+int engine_machine_accelerator(struct arena *arena, const char **ret, struct error *err);
+
 /*
  * Starts viv-vmm, a child of the caller, in a sandbox of its own: new namespaces of all kinds, and,
  * once it has opened what the description names, an empty root, an id out of its range and no

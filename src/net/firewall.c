@@ -3,16 +3,15 @@
 #include <linux/netfilter.h>
 #include <linux/netfilter/nf_tables.h>
 #include <linux/netfilter/nfnetlink.h>
-#include <spawn.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/io.h"
 #include "net/hold.h"
 #include "sys/netlink.h"
+#include "sys/program.h"
 
 #define TABLE "inet vivarium"
 
@@ -148,22 +147,6 @@ void firewall_ports(const struct net_lease *lease, bool add, struct buf *text)
 
 /* ---- loading --------------------------------------------------------------------------------- */
 
-static int start_helper(
-        const char *helper, int input, int errors, pid_t *ret_pid, struct error *err)
-{
-    posix_spawn_file_actions_t actions;
-    char *name = (char[]){"viv-nft"};
-    char *const argv[] = {name, NULL};
-
-    posix_spawn_file_actions_init(&actions);
-    posix_spawn_file_actions_adddup2(&actions, input, 0);
-    posix_spawn_file_actions_adddup2(&actions, errors, 1);
-    posix_spawn_file_actions_adddup2(&actions, errors, 2);
-    int r = posix_spawn(ret_pid, helper, &actions, NULL, argv, environ);
-    posix_spawn_file_actions_destroy(&actions);
-    return r ? error_sys(err, r, "start %s, which loads the rules of networks", helper) : 0;
-}
-
 /* A file in memory with this text, to be read from its start. */
 static int memory_file(const char *name, const char *text, struct error *err)
 {
@@ -190,24 +173,19 @@ static int explain_failure(const struct buf *said, struct error *err)
 
 int firewall_load(const char *helper, const char *text, struct error *err)
 {
+    _cleanup_arena_ struct arena arena = {0};
     _cleanup_buf_ struct buf said = {.max = 65536};
     _cleanup_close_ int input = memory_file("rules", text, err);
-    _cleanup_close_ int errors = input < 0 ? -1 : memory_file("errors", "", err);
-    siginfo_t info = {0};
-    pid_t pid;
+    struct strv words = {0};
 
-    if (errors < 0)
-        return -err->errnum;
-    int r = start_helper(helper, input, errors, &pid, err);
+    if (input < 0)
+        return input;
+    strv_add(&arena, &words, "viv-nft");
+    struct program program = {.path = helper, .words = &words, .input = input};
+    int r = program_run(&program, &said);
     if (r < 0)
-        return r;
-    while (waitid(P_PID, (id_t)pid, &info, WEXITED) < 0 && errno == EINTR) {
-    }
-    if (info.si_code == CLD_EXITED && info.si_status == 0)
-        return 0;
-    lseek(errors, 0, SEEK_SET);
-    io_read_fd(errors, &said);
-    return explain_failure(&said, err);
+        return error_sys(err, -r, "start %s, which loads the rules of networks", helper);
+    return r ? explain_failure(&said, err) : 0;
 }
 
 int firewall_is_loaded(struct error *err)

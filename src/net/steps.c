@@ -2,10 +2,8 @@
 
 #include <fcntl.h>
 #include <signal.h>
-#include <spawn.h>
 #include <string.h>
 #include <sys/file.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -15,8 +13,7 @@
 #include "net/sweep.h"
 #include "plan/run.h"
 #include "sys/netlink.h"
-
-#define HANDED_FIRST 3
+#include "sys/program.h"
 
 /* ---- the bridge ------------------------------------------------------------------------------ */
 
@@ -138,57 +135,6 @@ void net_add_bridge(struct plan *plan, const struct net_bridge_args *args, const
 
 /* ---- programs beside a sandbox --------------------------------------------------------------- */
 
-/* What a program gets beside its words: the first is its descriptor 3, and so on. */
-struct handed {
-    const int *fds;
-    size_t count;
-};
-
-/* Descriptors are moved out of the way of the numbers that they are to get. */
-static int add_handed(posix_spawn_file_actions_t *actions, const struct handed *handed, int *above)
-{
-    for (size_t i = 0; i < handed->count; i++) {
-        above[i] = fcntl(handed->fds[i], F_DUPFD_CLOEXEC, HANDED_FIRST + (int)handed->count);
-        if (above[i] < 0)
-            return errno;
-        posix_spawn_file_actions_adddup2(actions, above[i], HANDED_FIRST + (int)i);
-    }
-    return 0;
-}
-
-/* Its signals are as a program expects them, whatever this process ignores or blocks. */
-static int spawn(const char *program, struct strv *words, const struct handed *handed, int output,
-        pid_t *ret)
-{
-    _cleanup_arena_ struct arena arena = {0};
-    int *above = arena_new_array(&arena, int, handed->count + 1);
-    posix_spawn_file_actions_t actions;
-    posix_spawnattr_t attributes;
-    sigset_t all, none;
-
-    sigfillset(&all);
-    sigemptyset(&none);
-    posix_spawnattr_init(&attributes);
-    posix_spawnattr_setsigdefault(&attributes, &all);
-    posix_spawnattr_setsigmask(&attributes, &none);
-    posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGDEF | POSIX_SPAWN_SETSIGMASK);
-    posix_spawn_file_actions_init(&actions);
-    posix_spawn_file_actions_addopen(&actions, 0, "/dev/null", O_RDWR, 0);
-    posix_spawn_file_actions_adddup2(&actions, output, 1);
-    posix_spawn_file_actions_adddup2(&actions, output, 2);
-    memset(above, -1, (handed->count + 1) * sizeof(*above));
-    int r = add_handed(&actions, handed, above);
-    if (r == 0)
-        r = posix_spawn(ret, program, &actions, &attributes, words->words, environ);
-    for (size_t i = 0; i < handed->count; i++)
-        cleanup_close(&above[i]);
-    posix_spawn_file_actions_destroy(&actions);
-    posix_spawnattr_destroy(&attributes);
-    return r;
-}
-
-static const struct handed nothing = {NULL, 0};
-
 /* The last line that a program said, which is why it ended; pasta complains of a missing system log
  * between its lines. */
 static const char *last_line(struct arena *arena, const char *said)
@@ -207,33 +153,15 @@ static const char *last_line(struct arena *arena, const char *said)
 
 /* Starts a program that goes into the background by itself when all is well; what it says when it
  * is not goes to the error. */
-static int start_program(const char *program, struct strv *words, const struct handed *handed,
-        const char *what, struct error *err)
+static int start_program(const struct program *program, const char *what, struct error *err)
 {
-    siginfo_t info = {0};
-    char said[4096] = "";
-    int ends[2];
-    pid_t pid;
-
-    if (pipe2(ends, O_CLOEXEC) < 0)
-        return error_sys(err, errno, "make a pipe to %s", what);
-    _cleanup_close_ int from = ends[0];
-    _cleanup_close_ int to = ends[1];
-    int r = spawn(program, words, handed, to, &pid);
-    if (r)
-        return error_sys(err, r, "start %s", program);
-    cleanup_close(&to);
-    size_t length = 0;
-    ssize_t got;
-    while (length < sizeof(said) - 1 &&
-            (got = read(from, said + length, sizeof(said) - 1 - length)) > 0)
-        length += (size_t)got;
-    while (waitid(P_PID, (id_t)pid, &info, WEXITED) < 0 && errno == EINTR) {
-    }
-    if (info.si_code == CLD_EXITED && info.si_status == 0)
-        return 0;
     _cleanup_arena_ struct arena arena = {0};
-    return error_set(err, EREMOTEIO, "%s: %s", what, last_line(&arena, said));
+    _cleanup_buf_ struct buf said = {.max = 4096};
+    int r = program_run(program, &said);
+
+    if (r < 0)
+        return error_sys(err, -r, "start %s", program->path);
+    return r ? error_set(err, EREMOTEIO, "%s: %s", what, last_line(&arena, buf_text(&said))) : 0;
 }
 
 static int names_run(const struct net_names_args *args)
@@ -264,7 +192,8 @@ int net_start_names(const struct net_names_args *args, struct error *err)
     strv_add(&arena, &words, "viv-dns");
     strv_add(&arena, &words, args->networks->path);
     strv_add(&arena, &words, args->network->name);
-    return start_program(args->program, &words, &nothing, "viv-dns, which answers for names", err);
+    struct program program = {.path = args->program, .words = &words, .input = PROGRAM_NOTHING};
+    return start_program(&program, "viv-dns, which answers for names", err);
 }
 
 static int names_apply(const struct step *step, struct plan_run *run, struct error *err)
@@ -309,7 +238,8 @@ static int pasta_apply(const struct step *step, struct plan_run *run, struct err
     strv_add(&arena, &words, "--pid");
     strv_add(&arena, &words, args->pid_file);
     strv_add(&arena, &words, arena_printf(&arena, "%d", run->child));
-    int r = start_program(args->program, &words, &nothing, "pasta", err);
+    struct program program = {.path = args->program, .words = &words, .input = PROGRAM_NOTHING};
+    int r = start_program(&program, "pasta", err);
     if (r < 0 && access("/dev/net/tun", R_OK | W_OK) < 0)
         error_append(err, "; %s",
                 errno == ENOENT ? "/dev/net/tun is missing: the module tun"
@@ -605,8 +535,12 @@ static int spawn_relay(const struct net_relay_args *args, int life, struct error
     _cleanup_arena_ struct arena arena = {0};
     const struct net_hold *hold = args->hold;
     int *fds = arena_new_array(&arena, int, hold->relayed.count + 1);
-    struct handed handed = {fds, hold->relayed.count + 1};
     struct strv words = {0};
+    struct program program = {.path = args->program,
+            .words = &words,
+            .input = PROGRAM_NOTHING,
+            .handed = fds,
+            .handed_count = hold->relayed.count + 1};
     const char *word;
 
     strv_add(&arena, &words, "viv-relay");
@@ -617,8 +551,7 @@ static int spawn_relay(const struct net_relay_args *args, int life, struct error
     fds[0] = life;
     for (size_t i = 0; i < hold->relayed.count; i++)
         fds[i + 1] = hold->relayed.items[i].fd;
-    return start_program(
-            args->program, &words, &handed, "viv-relay, which carries ports of ::1", err);
+    return start_program(&program, "viv-relay, which carries ports of ::1", err);
 }
 
 int net_start_relay(const struct net_relay_args *args, struct error *err)

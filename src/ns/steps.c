@@ -2,7 +2,6 @@
 
 #include <fcntl.h>
 #include <grp.h>
-#include <spawn.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/prctl.h>
@@ -14,6 +13,7 @@
 #include "plan/run.h"
 #include "sys/proc.h"
 #include "sys/process.h"
+#include "sys/program.h"
 
 /* How a write through a procfs handle reads in a description. */
 static void call_proc_write(struct step_text *text, const char *name, const char *value)
@@ -74,42 +74,20 @@ static void helper_words(const struct id_maps *maps, const char *pid, struct are
     }
 }
 
-static int spawn_helper(struct strv *words, int stderr_fd, pid_t *ret_pid)
-{
-    posix_spawn_file_actions_t actions;
-
-    posix_spawn_file_actions_init(&actions);
-    posix_spawn_file_actions_adddup2(&actions, stderr_fd, STDERR_FILENO);
-    int r = posix_spawnp(ret_pid, words->words[0], &actions, NULL, words->words, environ);
-    posix_spawn_file_actions_destroy(&actions);
-    return -r;
-}
-
-/* Runs newuidmap or newgidmap; what it says on its error output is our error's text. */
+/* Runs newuidmap or newgidmap; what it says is our error's text. */
 static int run_helper(const char *name, const struct id_maps *maps, pid_t target, struct error *err)
 {
     _cleanup_arena_ struct arena arena = {0};
     _cleanup_buf_ struct buf said = {.max = 1024};
     struct strv words = {0};
-    int pipe_fds[2];
-    pid_t pid;
 
     helper_words(maps, arena_printf(&arena, "%d", target), &arena, name, &words);
-    if (pipe2(pipe_fds, O_CLOEXEC) < 0)
-        return error_sys(err, errno, "pipe");
-    _cleanup_close_ int from = pipe_fds[0];
-    _cleanup_close_ int to = pipe_fds[1];
-    int r = spawn_helper(&words, to, &pid);
-    cleanup_close(&to);
+    struct program program = {.path = name, .words = &words, .input = PROGRAM_NOTHING};
+    int r = program_run(&program, &said);
     if (r < 0)
         return error_sys_hint(err, -r, "install the package uidmap",
                 "run %s, which maps the ids of an ordinary user", name);
-    io_read_fd(from, &said);
-    siginfo_t info = {0};
-    r = sys_waitid(P_PID, (id_t)pid, &info, WEXITED);
-    if (r < 0)
-        return error_sys(err, -r, "wait for %s", name);
-    if (info.si_code == CLD_EXITED && info.si_status == 0)
+    if (r == 0)
         return 0;
     return error_set(err, EPERM, "%s refused: %.*s; allow the ids in /etc/sub%cid",
             strv_join(&arena, &words, " "), (int)strcspn(buf_text(&said), "\n"), buf_text(&said),

@@ -1,13 +1,19 @@
 #include "observe/hostcheck.h"
 
 #include <fcntl.h>
+#include <limits.h>
+#include <stdlib.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "base/cleanup.h"
+#include "base/install.h"
 #include "base/io.h"
 #include "base/json.h"
+#include "engine/machine.h"
 #include "engine/network.h"
 #include "engine/rootless.h"
+#include "net/firewall.h"
 #include "ns/idmap.h"
 #include "ns/namespaces.h"
 #include "observe/style.h"
@@ -128,8 +134,8 @@ static void check_rights(struct report *report)
             "usermod --add-subuids 100000-165535 --add-subgids 100000-165535 USER");
 }
 
-/* Of an ordinary user, whose networks are pasta's; root's need nothing that could be missing. */
-static void check_network(struct report *report)
+/* An ordinary user's networks are pasta's. */
+static void check_pasta(struct report *report)
 {
     bool there = sandbox_network_pasta(report->arena);
     bool tun = access("/dev/net/tun", R_OK | W_OK) == 0;
@@ -142,10 +148,60 @@ static void check_network(struct report *report)
                   : "install the package passt; until then --network none");
 }
 
+/* Root's are bridges with rules. */
+static void check_bridges(struct report *report)
+{
+    const char *helper;
+    struct error err = ERROR_NONE;
+    bool installed = install_find_program(report->arena, "viv-nft", &helper, &err) == 0;
+    bool good = installed && firewall_is_loaded(&err) >= 0;
+
+    add(report, "networks, by bridges", good ? STATE_OK : STATE_LIMITED,
+            good        ? "yes"
+            : installed ? "no packet filter"
+                        : "viv-nft is not installed",
+            arena_printf(report->arena, "%s; until then --network none or host", err.text));
+}
+
+static bool in_path(const char *program)
+{
+    char *rest, path[PATH_MAX];
+    const char *all = getenv("PATH");
+    _cleanup_free_ char *copy = strdup(all ? all : "/usr/sbin:/usr/bin:/sbin:/bin");
+
+    for (char *folder = strtok_r(copy, ":", &rest); folder; folder = strtok_r(NULL, ":", &rest)) {
+        snprintf(path, sizeof(path), "%s/%s", folder, program);
+        if (access(path, X_OK) == 0)
+            return true;
+    }
+    return false;
+}
+
+static void check_machines(struct report *report)
+{
+    const char *kernel, *chosen = NULL;
+    struct error err = ERROR_NONE;
+    bool guest = install_find_data(report->arena, "guest", &kernel, &err) == 0;
+    bool erofs = in_path("mkfs.erofs");
+
+    add(report, "a kernel for machines", guest ? STATE_OK : STATE_LIMITED, guest ? "yes" : "no",
+            "`make` unpacks one; until then name one with --kernel DIR");
+    add(report, "disks of images", erofs ? STATE_OK : STATE_LIMITED,
+            erofs ? "yes" : "mkfs.erofs is not installed",
+            "install the package erofs-utils; until then machines run the built-in image alone");
+    if (engine_machine_accelerator(report->arena, &chosen, &err) < 0) {
+        add(report, "machines", STATE_LIMITED, "viv-vmm does not run",
+                arena_strdup(report->arena, err.text));
+        return;
+    }
+    const char *slow = str_after(chosen, "emu: ");
+    add(report, "machines run on", slow ? STATE_LIMITED : STATE_OK, slow ? "viv's own CPU" : "KVM",
+            slow);
+}
+
 static void check_rest(struct report *report)
 {
     bool overlay = file_has("/proc/filesystems", "\toverlay");
-    bool kvm = access("/dev/kvm", R_OK | W_OK) == 0;
     bool pidfd = syscall(SYS_pidfd_open, getpid(), 0) >= 0;
     bool setattr = syscall(SYS_mount_setattr, -1, "", 0, NULL, 0) < 0 && errno != ENOSYS;
 
@@ -155,8 +211,6 @@ static void check_rest(struct report *report)
             "Linux 5.12 or later; until then --userns host");
     add(report, "overlayfs", overlay ? STATE_OK : STATE_LIMITED, overlay ? "yes" : "not loaded",
             "modprobe overlay");
-    add(report, "/dev/kvm", kvm ? STATE_OK : STATE_LIMITED, kvm ? "yes" : "no",
-            "machines then run on viv's own CPU");
 }
 
 static void print_text(const struct report *report, FILE *out)
@@ -203,8 +257,11 @@ int hostcheck_print(const struct container_host *host, struct arena *arena, bool
     check_cgroups(&report);
     check_security(&report);
     if (host->rootless && host->uid != 0)
-        check_network(&report);
+        check_pasta(&report);
+    else
+        check_bridges(&report);
     check_rest(&report);
+    check_machines(&report);
     if (json)
         print_json(&report, out);
     else

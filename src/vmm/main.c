@@ -5,6 +5,8 @@
  *
  *     0  power off, or asked to stop     N  the debug exit port said so (its low byte)
  *     1  viv-vmm failed                  3  reset   4  panic   5  triple fault
+ *
+ * With --accelerator it tells which one "auto" takes on this host, and why, in one line.
  */
 #include <fcntl.h>
 #include <malloc.h>
@@ -21,6 +23,8 @@
 #include "vmm/singles.h"
 
 #define DESCRIPTION_MAX ((size_t)1 << 20)
+#define VERDICTS "/run/viv" /* where the verdict on /dev/kvm is kept */
+#define BECAUSE_MAX 512
 
 enum { EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_RESET = 3, EXIT_PANIC = 4, EXIT_CRASH = 5 };
 
@@ -83,9 +87,9 @@ static int run(struct vmm *vmm, struct proto_machine *description, struct error 
             .confine = filter_confine,
             .on_end = on_end,
             .data = vmm};
-    char because[512];
+    char because[BECAUSE_MAX];
     int r = accel_choose(
-            description->accel, "/run/viv", &config.accel, because, sizeof(because), err);
+            description->accel, VERDICTS, &config.accel, because, sizeof(because), err);
 
     if (r < 0)
         return r;
@@ -148,6 +152,17 @@ static int exit_status(const struct machine_end *end)
     }
 }
 
+static int tell_accelerator(void)
+{
+    const struct accel_ops *chosen;
+    char because[BECAUSE_MAX];
+    struct error err = ERROR_NONE;
+
+    int r = accel_choose("auto", VERDICTS, &chosen, because, sizeof(because), &err);
+    puts(r < 0 ? err.text : because);
+    return r < 0 ? EXIT_FAILED : 0;
+}
+
 int main(int argc, char **argv)
 {
     _cleanup_arena_ struct arena arena = {0};
@@ -159,9 +174,11 @@ int main(int argc, char **argv)
     (void)mallopt(
             M_ARENA_MAX, 1); /* one heap: threads here allocate little, and each costs memory */
     if (argc != 2) {
-        fprintf(stderr, "usage: viv-vmm FILE|fd:NUMBER\n");
+        fprintf(stderr, "usage: viv-vmm FILE|fd:NUMBER|--accelerator\n");
         return EXIT_USAGE;
     }
+    if (str_equal(argv[1], "--accelerator"))
+        return tell_accelerator();
     int r = read_description(argv[1], &json, &err);
     if (r == 0)
         r = proto_machine_read(json, &arena, &description, &err);

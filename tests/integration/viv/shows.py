@@ -219,3 +219,23 @@ def test_what_others_write_does_not_talk_to_the_terminal():
             shown = on_a_terminal(b, *args)
             contains(shown, "?31m?gpj")
             equal([c for c in shown if c in "\033\007\u009b\u202e\r"], [], str(args))
+
+
+def test_check_tells_what_runs_machines_and_networks():
+    def rows(**more):
+        found = json.loads(viv("check", "--format", "json", **more).ok().out)
+        return {row["what"]: row for row in found}
+
+    found = rows()
+    told = run(program("viv-vmm"), "--accelerator").ok().out
+    machines = found["machines run on"]
+    if told.startswith("kvm: "):
+        equal((machines["state"], machines["found"]), ("ok", "KVM"))
+    else:
+        equal((machines["state"], machines["found"]), ("limited", "viv's own CPU"))
+        equal("emu: %s\n" % machines["remedy"], told)
+    for what in ("networks, by bridges", "a kernel for machines", "disks of images"):
+        equal((found[what]["state"], found[what]["found"]), ("ok", "yes"), what)
+    bare = rows(env={**os.environ, "PATH": "/nowhere"})["disks of images"]
+    equal((bare["state"], bare["found"]), ("limited", "mkfs.erofs is not installed"))
+    contains(bare["remedy"], "erofs-utils")

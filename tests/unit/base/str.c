@@ -101,6 +101,8 @@ TEST(str_closest_finds_misspellings_only)
     CHECK_STR(str_closest("memroy", names, 3), "memory");
     CHECK_STR(str_closest("ruonst", (const char *const[]){"runs", "rounst"}, 2), "rounst");
     CHECK(str_closest("zebra", names, 3) == NULL);
+    CHECK_STR(str_closest("rn", (const char *const[]){"top", "rm"}, 2), "rm");
+    CHECK(str_closest("foo", (const char *const[]){"top", "rm"}, 2) == NULL);
 }
 
 TEST_MAIN()
