@@ -100,6 +100,22 @@ static void tell_open(const struct cgroup_mkdir_args *args, struct step_text *te
                 args->unified ? "O_PATH|O_DIRECTORY" : "O_WRONLY");
 }
 
+/* What the hierarchy's controllers do for the sandbox; one without any is systemd's. */
+static void tell_purposes(uint32_t controllers, struct step_text *text)
+{
+    struct strv purposes = {0};
+
+    for (unsigned i = 0; i < CGROUP_CONTROLLERS; i++)
+        if (controllers & (1U << i))
+            strv_add(text->arena, &purposes, cgroup_controller_purpose(i));
+    if (purposes.count)
+        step_why(text, "A control group of the sandbox's own: %s.",
+                strv_join(text->arena, &purposes, ", "));
+    else
+        step_why(text, "A control group of the sandbox's own that limits nothing: it tells which "
+                       "processes belong together.");
+}
+
 static void mkdir_describe(const struct step *step, struct step_text *text)
 {
     const struct cgroup_mkdir_args *args = step->args;
@@ -109,8 +125,7 @@ static void mkdir_describe(const struct step *step, struct step_text *text)
     if (args->shared)
         step_why(text, "The sandbox's control group is made below this one.");
     else
-        step_why(text, "A control group of the sandbox's own, in which the kernel counts and "
-                       "limits what its processes use.");
+        tell_purposes(args->controllers, text);
 }
 
 static const struct field mkdir_fields[] = {
@@ -119,6 +134,7 @@ static const struct field mkdir_fields[] = {
         FIELD_AS(struct cgroup_mkdir_args, may_exist, "mayExist", FIELD_BOOL),
         FIELD(struct cgroup_mkdir_args, slot, FIELD_I32),
         FIELD(struct cgroup_mkdir_args, unified, FIELD_BOOL),
+        FIELD(struct cgroup_mkdir_args, controllers, FIELD_U32),
 };
 static const struct record mkdir_record = RECORD(struct cgroup_mkdir_args, mkdir_fields);
 

@@ -14,6 +14,7 @@ struct cgroup_mkdir_args {
     bool may_exist; /* the scope's own directory, which systemd may have made */
     int slot;       /* of the descriptor for entering; -1: none is opened */
     bool unified;
+    uint32_t controllers; /* of the hierarchy, for the explanation */
 };
 extern const struct step_ops cgroup_mkdir_ops;
 

@@ -20,21 +20,22 @@
 static const struct {
     const char *v1;
     const char *v2; /* NULL: the same */
+    const char *purpose;
 } names[CGROUP_CONTROLLERS] = {
-        [CGROUP_CPU] = {"cpu", NULL},
-        [CGROUP_CPUACCT] = {"cpuacct", NULL},
-        [CGROUP_CPUSET] = {"cpuset", NULL},
-        [CGROUP_MEMORY] = {"memory", NULL},
-        [CGROUP_DEVICES] = {"devices", NULL},
-        [CGROUP_FREEZER] = {"freezer", NULL},
-        [CGROUP_BLKIO] = {"blkio", "io"},
-        [CGROUP_PIDS] = {"pids", NULL},
-        [CGROUP_HUGETLB] = {"hugetlb", NULL},
-        [CGROUP_NET_CLS] = {"net_cls", NULL},
-        [CGROUP_NET_PRIO] = {"net_prio", NULL},
-        [CGROUP_PERF_EVENT] = {"perf_event", NULL},
-        [CGROUP_RDMA] = {"rdma", NULL},
-        [CGROUP_MISC] = {"misc", NULL},
+        [CGROUP_CPU] = {"cpu", NULL, "its share of CPU time"},
+        [CGROUP_CPUACCT] = {"cpuacct", NULL, "a count of the CPU time it has used"},
+        [CGROUP_CPUSET] = {"cpuset", NULL, "the CPUs and memory nodes it runs on"},
+        [CGROUP_MEMORY] = {"memory", NULL, "how much memory it may take"},
+        [CGROUP_DEVICES] = {"devices", NULL, "the devices it may open"},
+        [CGROUP_FREEZER] = {"freezer", NULL, "a way to halt it as a whole"},
+        [CGROUP_BLKIO] = {"blkio", "io", "how fast it may read and write disks"},
+        [CGROUP_PIDS] = {"pids", NULL, "how many processes it may have"},
+        [CGROUP_HUGETLB] = {"hugetlb", NULL, "how much memory of huge pages it may take"},
+        [CGROUP_NET_CLS] = {"net_cls", NULL, "a class for its packets"},
+        [CGROUP_NET_PRIO] = {"net_prio", NULL, "the priority of its packets"},
+        [CGROUP_PERF_EVENT] = {"perf_event", NULL, "a way to profile it as a whole"},
+        [CGROUP_RDMA] = {"rdma", NULL, "how much of RDMA devices it may take"},
+        [CGROUP_MISC] = {"misc", NULL, "how much of scarce things of the hardware it may take"},
 };
 
 const char *cgroup_controller_name(enum cgroup_controller controller)
@@ -45,6 +46,11 @@ const char *cgroup_controller_name(enum cgroup_controller controller)
 const char *cgroup_controller_unified_name(enum cgroup_controller controller)
 {
     return names[controller].v2 ? names[controller].v2 : names[controller].v1;
+}
+
+const char *cgroup_controller_purpose(enum cgroup_controller controller)
+{
+    return names[controller].purpose;
 }
 
 static uint32_t controller_bit(const char *word, size_t length)

@@ -39,6 +39,9 @@ const char *cgroup_controller_name(enum cgroup_controller controller);
 /* The same, with the v2 name of those that have two. */
 const char *cgroup_controller_unified_name(enum cgroup_controller controller);
 
+/* What it is for, in a few words ("how much memory it may take"). */
+const char *cgroup_controller_purpose(enum cgroup_controller controller);
+
 /* The set (bit 1 << controller) of a list of names divided by `separator`; other names are passed
  * over. Both names of io are known. */
 uint32_t cgroup_controllers_parse(const char *list, char separator);

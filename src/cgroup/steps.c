@@ -214,8 +214,21 @@ static int check_unused(const char *path, struct error *err)
             "the cgroup %s has processes already; choose another cgroupsPath, or end them", path);
 }
 
-static int add_leaf(struct builder *b, const char *path, bool unified, int slot, struct error *err)
+/* Those that are this hierarchy's to serve: v2 always has some, also where v1 serves them. */
+static uint32_t served(const struct builder *b, const struct cgroup_hierarchy *hierarchy)
 {
+    uint32_t set = 0;
+
+    for (unsigned i = 0; i < CGROUP_CONTROLLERS; i++)
+        if (cgroup_layout_find(b->layout, i) == hierarchy)
+            set |= 1U << i;
+    return set;
+}
+
+static int add_leaf(struct builder *b, const struct cgroup_hierarchy *hierarchy, const char *path,
+        int slot, struct error *err)
+{
+    bool unified = hierarchy->unified;
     bool there = exists(b, path);
 
     if (there && !b->scoped) {
@@ -223,10 +236,13 @@ static int add_leaf(struct builder *b, const char *path, bool unified, int slot,
         if (r < 0)
             return r;
     }
-    if (there || (b->scoped && unified))
+    if (there || (b->scoped && unified)) {
         add_open(b, path, unified, slot);
-    else
-        add_mkdir(b, path, unified, slot)->may_exist = b->scoped || b->layout->foreign;
+        return 0;
+    }
+    struct cgroup_mkdir_args *made = add_mkdir(b, path, unified, slot);
+    made->may_exist = b->scoped || b->layout->foreign;
+    made->controllers = served(b, hierarchy);
     return 0;
 }
 
@@ -276,7 +292,7 @@ static int add_v1(struct builder *b, const struct cgroup_hierarchy *hierarchy, s
             b->made_cpu_parents[b->made_cpu_count++] = chain.items[i];
     }
     int slot = new_tasks_slot(b, leaf, err);
-    r = slot < 0 ? slot : add_leaf(b, leaf, false, slot, err);
+    r = slot < 0 ? slot : add_leaf(b, hierarchy, leaf, slot, err);
     if (r < 0)
         return r;
     if (hierarchy->controllers & (1U << CGROUP_CPUSET)) {
@@ -443,7 +459,7 @@ static int add_unified(
     }
     b->result->unified_slot = b->scoped ? -1 : plan_new_slot(b->plan);
     if (!b->scoped)
-        r = add_leaf(b, leaf, true, b->result->unified_slot, err);
+        r = add_leaf(b, hierarchy, leaf, b->result->unified_slot, err);
     b->dirs.unified = leaf;
     b->dirs.unified_controllers = available | (hierarchy->controllers & ~UNIFIED_ENABLED);
     b->result->saved.unified = leaf;

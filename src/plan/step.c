@@ -1,7 +1,6 @@
 #include "plan/step.h"
 
 #include <ctype.h>
-#include <stdarg.h>
 
 #include "base/buf.h"
 
@@ -28,8 +27,12 @@ void step_why(struct step_text *text, const char *format, ...)
     if (text->calls_only)
         return;
     va_start(args, format);
-    text->why = arena_vprintf(text->arena, format, args);
+    char *why = arena_vprintf(text->arena, format, args);
     va_end(args);
+    size_t length = strlen(why);
+    if (length)
+        why[0] = (char)toupper((unsigned char)why[0]);
+    text->why = length && why[length - 1] != '.' ? arena_printf(text->arena, "%s.", why) : why;
 }
 
 static void add_escaped(struct buf *quoted, unsigned char c)

@@ -67,7 +67,7 @@ const char *step_place_name(enum step_place place);
 void step_call(struct step_text *text, const char *format, ...)
         __attribute__((format(printf, 2, 3)));
 
-/* Sets the sentence that says why. */
+/* Sets the sentence that says why; its capital and its full stop are given here. */
 void step_why(struct step_text *text, const char *format, ...)
         __attribute__((format(printf, 2, 3)));
 

@@ -261,6 +261,27 @@ static void describe_target(const struct mount *mount, enum inroot_make make, st
     inroot_make_calls(text, mount->target, make, mount->follow, missing);
 }
 
+/* What a new file system of this type shows. */
+static const char *type_shows(const char *type)
+{
+    static const struct {
+        const char *type, *shows;
+    } known[] = {
+            {"proc", "the processes of its PID namespace, and no others"},
+            {"sysfs", "devices and the kernel, and the interfaces of its network namespace"},
+            {"devpts", "terminals of its own"},
+            {"mqueue", "the POSIX message queues of its IPC namespace, and no others"},
+            {"cgroup", "one v1 hierarchy, from the root of its cgroup namespace down"},
+            {"cgroup2", "the v2 hierarchy, from the root of its cgroup namespace down"},
+            {"tmpfs", "files in memory, which end with the sandbox"},
+    };
+
+    for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
+        if (str_equal(type, known[i].type))
+            return known[i].shows;
+    return "a file system of the sandbox's own";
+}
+
 static void new_describe(const struct step *step, struct step_text *text)
 {
     const struct mount *mount = step->args;
@@ -290,7 +311,7 @@ static void new_describe(const struct step *step, struct step_text *text)
                 "propagation=%s, userns_fd=0}, 32)",
                 mount->options.propagation_rec ? "|AT_RECURSIVE" : "",
                 mount_propagation_text(mount->options.propagation));
-    step_why(text, "a new %s on %s, of the sandbox's own", mount->type, mount->target);
+    step_why(text, "a new %s on %s: %s", mount->type, mount->target, type_shows(mount->type));
 }
 
 static const struct step_ops new_ops = {"mount", "fsopen(2)", new_apply, NULL, new_describe, NULL};

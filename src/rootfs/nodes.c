@@ -201,7 +201,11 @@ static void node_describe(const struct step *step, struct step_text *text)
         describe_parent(node, text);
     describe_node(node, in_dev ? "<dev>" : "<dir>",
             step_quote(text->arena, in_dev ? name : path_base(path)), text);
-    step_why(text, "%s, a %s", path, type_name(node->device.type));
+    if (node->bind)
+        step_why(text, "the host's %s, a %s: one made in a user namespace could not be opened",
+                path, type_name(node->device.type));
+    else
+        step_why(text, "%s, a %s", path, type_name(node->device.type));
 }
 
 static const struct step_ops node_ops = {
