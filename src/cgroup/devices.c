@@ -145,6 +145,7 @@ static bool apply_rule(
     if (is_everything(rule)) {
         list->allows = rule->allow;
         list->count = 0;
+        *lines = (struct strv){0}; /* nothing is left of what they made */
         add_line(list->arena, lines, rule->allow, "a");
         return true;
     }

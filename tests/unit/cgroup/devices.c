@@ -129,6 +129,8 @@ TEST(lines_for_v1)
             "devices.deny a;devices.allow c 1:3 rwm;devices.allow b *:* m;devices.allow c *:* m;"
             "devices.allow b 8:* r");
     CHECK_STR(lines_of(&arena, rules, 0), "");
+    rules[2] = (struct cgroup_device_rule)RULE(false, 'a', -1, -1, "rwm");
+    CHECK_STR(lines_of(&arena, rules, 4), "devices.deny a;devices.allow b 8:* r");
 }
 
 TEST(lines_for_v1_cannot_except_a_part)
