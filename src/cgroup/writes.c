@@ -531,8 +531,9 @@ static const struct {
                 "the cgroup is threaded or below a threaded one (cgroup.type tells), and takes no "
                 "whole processes"},
         {EINVAL, "cpu.rt_runtime_us",
-                "the cgroup above must have at least as much realtime budget, and the period must "
-                "be longer"},
+                "the budgets of all groups in one cgroup together may not be more than its own: "
+                "write "
+                "more to the cpu.rt_runtime_us above first; and the period must be longer"},
         {EINVAL, "memory.memsw.limit_in_bytes",
                 "it may not be below the limit of memory alone (memory.limit_in_bytes)"},
         {EINVAL, "memory.limit_in_bytes",

@@ -5,9 +5,10 @@ import json
 import os
 import pathlib
 import struct
+import time
 
 from lib import *
-from bundle import bundle, container, oci, output, sh, state_dir, status
+from bundle import bundle, container, oci, output, sh, state, state_dir, status
 
 ROOT_ONLY = needs(root=True)
 
@@ -60,6 +61,26 @@ def test_update_by_a_file_and_by_standard_input():
         fails(oci("update", "--memory", "lots", name), 1, "--memory")
         fails(oci("update", "--cpu-period", "x", name), 1, "--cpu-period")
         equal(limit(name, "pids", "pids.max"), "44")
+
+
+@ROOT_ONLY
+def test_a_realtime_budget_and_a_realtime_process():
+    """The budget is there before the process becomes one, and bounds what it gets of a CPU."""
+    if not os.path.exists("/sys/fs/cgroup/cpu/cpu.rt_runtime_us"):
+        skip("this kernel has no realtime groups (CONFIG_RT_GROUP_SCHED)")
+    fifo = {"scheduler": {"policy": "SCHED_FIFO", "priority": 1}}
+    fails(oci("run", "--bundle", bundle(["true"], process=fifo), unique("oci")), 1, "SCHED_FIFO")
+    with container(sh("while :; do :; done"), process=fifo, linux={"resources": {"cpu": {
+            "realtimeRuntime": 10000, "realtimePeriod": 100000, "cpus": "0"}}}) as name:
+        equal(limit(name, "cpu", "cpu.rt_runtime_us"), "10000")
+        pid = state(name)["pid"]
+        equal(os.sched_getscheduler(pid), os.SCHED_FIFO)
+        before, begin = int(limit(name, "cpuacct", "cpuacct.usage")), time.monotonic()
+        time.sleep(1)
+        used = (int(limit(name, "cpuacct", "cpuacct.usage")) - before) / 1e9
+        check(used <= 0.15 * (time.monotonic() - begin), f"{used} s of a CPU")
+        oci("update", "--cpu-rt-runtime", "5000", name).ok()
+        equal(limit(name, "cpu", "cpu.rt_runtime_us"), "5000")
 
 
 @ROOT_ONLY

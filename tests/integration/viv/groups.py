@@ -173,13 +173,50 @@ def test_limits_that_only_a_configuration_has():
             equal(value(b, name, "memory", "memory.kmem.tcp.limit_in_bytes"), str(8 << 20))
 
 
-def test_realtime_is_set_or_refused():
-    """Where the kernel has no realtime groups, it says so."""
+def used_of_a_cpu(used_ns, seconds=1.0):
+    """What part of one CPU's time is used in the next `seconds`."""
+    before, begin = used_ns(), time.monotonic()
+    time.sleep(seconds)
+    return (used_ns() - before) / 1e9 / (time.monotonic() - begin)
+
+
+def has_realtime_groups():
+    return any(CGROUPS.glob("*/cpu.rt_runtime_us"))
+
+
+def test_a_realtime_budget_bites():
+    """Without the budget a group has no realtime process; with it no more of a CPU's time than that, and
+    that much also beside others, since realtime comes before all of them."""
+    if not has_realtime_groups() and not V2:
+        skip("this kernel has no realtime groups (CONFIG_RT_GROUP_SCHED)")
+    flags = ["--cpu-rt-period", "100000", "--cpu-rt-runtime", "10000", "--cpuset-cpus", "0"]
+    spin = "while :; do :; done"
+    fifo = os.SCHED_FIFO, os.sched_param(1)
     with box() as b:
-        done = b.run("--cpu-rt-period", "1000000", "--cpu-rt-runtime", "1000", "busybox", "true")
-        if done.status:
-            fails(done, 125, "cpu")
-            contains(done.err, "realtime")
+        if V2:
+            fails(b.run(*flags, "busybox", "true"), 125,
+                  "/linux/resources/cpu/realtimePeriod: cgroup v2 has nothing")
+            return
+        try:
+            os.sched_setscheduler(b.pid(b.start()), *fifo)
+            check(False, "realtime without a budget")
+        except PermissionError:
+            pass
+    with box() as b:
+        name = b.start(*flags, script=spin)
+        equal([value(b, name, "cpu", f"cpu.rt_{what}_us") for what in ("period", "runtime")],
+              ["100000", "10000"])
+        used = group(b, name, "cpuacct")[0] / "cpuacct.usage"
+        os.sched_setscheduler(b.pid(name), *fifo)
+        for runtime, most in (10000, 0.15), (40000, 0.45):
+            if runtime > 10000:
+                fails(b.viv("update", "--cpu-rt-runtime", runtime, name), 1, "cpu.rt_runtime_us")
+                (group(b, name, "cpu")[0].parent / "cpu.rt_runtime_us").write_text(str(runtime))
+                b.viv("update", "--cpu-rt-runtime", runtime, name).ok()
+            found = []
+            while len(found) < 20 and (not found or found[-1] < most - 0.1):
+                found.append(used_of_a_cpu(lambda: int(used.read_text())))
+            check(max(found) <= most and found[-1] >= most - 0.1, f"{runtime}: {found}")
 
 
 def test_too_much_memory():
@@ -214,9 +251,7 @@ def test_half_a_cpu():
 
         found = []
         while len(found) < 20 and not any(0.4 <= used <= 0.6 for used in found):
-            before, begin = used_ns(), time.monotonic()
-            time.sleep(2)
-            found.append((used_ns() - before) / 1e9 / (time.monotonic() - begin))
+            found.append(used_of_a_cpu(used_ns, 2))
         check(any(0.4 <= used <= 0.6 for used in found), f"the CPUs used are {found}")
         b.viv("update", "--cpus", "0.2", name).ok()
         stats = json.loads(b.viv("stats", "--no-stream", "--format", "json", name).ok().out)[0]
