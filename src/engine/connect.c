@@ -259,7 +259,7 @@ static int plug_in(struct joining *joining, struct error *err)
         r = shape_add(
                 here, lease->device, &(struct shape){lease->rate_in, lease->rate_out, false}, err);
     note_routes(joining, routed);
-    sandbox_fill_inside(&joining->network, lease, routed, &inside);
+    sandbox_fill_inside(joining->engine->arena, &joining->network, lease, routed, &inside);
     return r < 0 ? r : link_configure(sock, &inside, err);
 }
 
@@ -392,7 +392,8 @@ static int route_anew(struct joining *joining, struct error *err)
                 joining->engine->arena, &joining->network, err);
         if (r < 0)
             break;
-        sandbox_fill_inside(&joining->network, &joining->before.items[i], routed, &inside);
+        sandbox_fill_inside(joining->engine->arena, &joining->network, &joining->before.items[i],
+                routed, &inside);
         r = link_configure(sock, &inside, err);
     }
     return r;

@@ -155,8 +155,8 @@ static int hold_ports(struct sandbox_networks *all, struct error *err)
 
 /* ---- addresses ------------------------------------------------------------------------------- */
 
-void sandbox_fill_inside(const struct network *network, const struct net_lease *lease, bool *routed,
-        struct link_inside *ret)
+void sandbox_fill_inside(struct arena *arena, const struct network *network,
+        const struct net_lease *lease, bool *routed, struct link_inside *ret)
 {
     const char *texts[] = {lease->ipv4, lease->ipv6};
     const int families[] = {AF_INET, AF_INET6};
@@ -167,11 +167,13 @@ void sandbox_fill_inside(const struct network *network, const struct net_lease *
         const struct net_address *gateway = network_gateway(network, families[i]);
         if (!range || str_empty(texts[i]))
             continue;
-        net_address_parse(texts[i], false, &ret->addresses[i].address);
-        ret->addresses[i].prefix = range->prefix;
-        if (network->internal || routed[i])
+        struct link_address *address = RECORD_APPEND(arena, &ret->addresses);
+        net_address_parse(texts[i], false, &address->address);
+        address->prefix = range->prefix;
+        if (network->internal || routed[i] || !gateway)
             continue;
-        ret->gateways[i] = *gateway;
+        struct link_route *route = RECORD_APPEND(arena, &ret->routes);
+        *route = (struct link_route){.to.base.family = families[i], .gateway = *gateway};
         routed[i] = true;
     }
 }
@@ -235,7 +237,7 @@ static int take_leases(struct sandbox_networks *all, bool take, struct error *er
         }
         attached->interface.network = attached->network.name;
         attached->interface.mtu = attached->network.options.mtu;
-        sandbox_fill_inside(&attached->network, &attached->interface.lease, routed,
+        sandbox_fill_inside(all->arena, &attached->network, &attached->interface.lease, routed,
                 &attached->interface.inside);
     }
     return 0;

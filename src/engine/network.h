@@ -65,8 +65,8 @@ int sandbox_networks_note_init(struct sandbox_networks *all, int pid, struct err
 /* The network end of a lease, named after whose it is; what goes inside, with default routes for
  * families that `routed` does not have yet (LINK_ADDRESSES_MAX of them), which it then does. */
 const char *sandbox_device_name(struct arena *arena, const char *id, const char *network);
-void sandbox_fill_inside(const struct network *network, const struct net_lease *lease, bool *routed,
-        struct link_inside *ret);
+void sandbox_fill_inside(struct arena *arena, const struct network *network,
+        const struct net_lease *lease, bool *routed, struct link_inside *ret);
 
 /* The program that carries an ordinary user's networks; NULL: it is not there. */
 const char *sandbox_network_pasta(struct arena *arena);

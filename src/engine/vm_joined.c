@@ -268,36 +268,6 @@ void vm_joined_settle(struct vm *vm, const struct plan_run *run)
 
 /* ---- the guest's end ------------------------------------------------------------------------- */
 
-static const char *address_or_none(struct arena *arena, const struct net_address *address)
-{
-    return address->family ? net_address_text(arena, address) : NULL;
-}
-
-static void send_one(const struct found_interface *from, size_t number, struct arena *arena,
-        struct agent_interface *to)
-{
-    *to = (struct agent_interface){.device = vm_network_device(arena, number),
-            .mac = net_mac_text(arena, from->mac),
-            .name = from->name,
-            .mtu = from->mtu};
-    for (size_t i = 0; i < from->addresses.count; i++)
-        strv_add(arena, &to->addresses,
-                arena_printf(arena, "%s/%u",
-                        net_address_text(arena, &from->addresses.items[i].address),
-                        from->addresses.items[i].prefix));
-    to->routes.items = arena_new_array(arena, struct agent_route, from->routes.count + 1);
-    for (size_t i = 0; i < from->routes.count; i++) {
-        const struct link_route *route = &from->routes.items[i];
-        to->routes.items[to->routes.count++] = (struct agent_route){
-                .to = net_subnet_text(arena, &route->to),
-                .gateway = address_or_none(arena, &route->gateway),
-                .source = address_or_none(arena, &route->source),
-                .metric = route->metric,
-                .onlink = route->onlink,
-        };
-    }
-}
-
 const char *vm_joined_resolver(const struct vm *vm, struct arena *arena)
 {
     const char *path = NULL;
@@ -314,13 +284,11 @@ const char *vm_joined_resolver(const struct vm *vm, struct arena *arena)
 
 void vm_joined_send(const struct vm *vm, struct arena *arena, struct agent_create *into)
 {
-    size_t count = vm->found.interfaces.count;
-
     into->resolver = vm_joined_resolver(vm, arena);
-    if (!count)
-        return;
-    into->interfaces.items = arena_new_array(arena, struct agent_interface, count);
-    into->interfaces.count = count;
-    for (size_t i = 0; i < count; i++)
-        send_one(&vm->found.interfaces.items[i], i, arena, &into->interfaces.items[i]);
+    for (size_t i = 0; i < vm->found.interfaces.count; i++) {
+        const struct found_interface *found = &vm->found.interfaces.items[i];
+        struct agent_interface *to = vm_network_send_one(arena, &found->inside, into);
+        to->mac = net_mac_text(arena, found->mac);
+        to->mtu = found->mtu;
+    }
 }

@@ -99,30 +99,46 @@ void vm_network_give(const struct vm *vm, const struct plan_run *run, struct pro
 
 /* ---- the guest's end ------------------------------------------------------------------------- */
 
+static const char *address_or_none(struct arena *arena, const struct net_address *address)
+{
+    return address->family ? net_address_text(arena, address) : NULL;
+}
+
+struct agent_interface *vm_network_send_one(
+        struct arena *arena, const struct link_inside *inside, struct agent_create *into)
+{
+    const char *device = vm_network_device(arena, into->interfaces.count);
+    struct agent_interface *to = RECORD_APPEND(arena, &into->interfaces);
+
+    *to = (struct agent_interface){.device = device, .name = inside->name};
+    for (size_t i = 0; i < inside->addresses.count; i++) {
+        const struct link_address *address = &inside->addresses.items[i];
+        strv_add(arena, &to->addresses,
+                arena_printf(arena, "%s/%u", net_address_text(arena, &address->address),
+                        address->prefix));
+    }
+    for (size_t i = 0; i < inside->routes.count; i++) {
+        const struct link_route *route = &inside->routes.items[i];
+        struct agent_route *slot = RECORD_APPEND(arena, &to->routes);
+        *slot = (struct agent_route){
+                .to = net_subnet_text(arena, &route->to),
+                .gateway = address_or_none(arena, &route->gateway),
+                .source = address_or_none(arena, &route->source),
+                .metric = route->metric,
+                .onlink = route->onlink,
+        };
+    }
+    return to;
+}
+
 void vm_network_send(const struct vm *vm, struct arena *arena, struct agent_create *into)
 {
     const struct sandbox_interface *interfaces;
     size_t count = interfaces_of(vm, &interfaces);
 
-    if (!count)
-        return;
-    into->interfaces.items = arena_new_array(arena, struct agent_interface, count);
-    into->interfaces.count = count;
     for (size_t i = 0; i < count; i++) {
-        const struct link_inside *inside = &interfaces[i].inside;
-        struct agent_interface *to = &into->interfaces.items[i];
-        *to = (struct agent_interface){.device = vm_network_device(arena, i),
-                .mac = interfaces[i].lease.mac,
-                .name = inside->name,
-                .mtu = interfaces[i].mtu};
-        for (size_t j = 0; j < LINK_ADDRESSES_MAX; j++) {
-            const struct link_address *address = &inside->addresses[j];
-            if (address->address.family)
-                strv_add(arena, &to->addresses,
-                        arena_printf(arena, "%s/%u", net_address_text(arena, &address->address),
-                                address->prefix));
-            if (inside->gateways[j].family)
-                strv_add(arena, &to->gateways, net_address_text(arena, &inside->gateways[j]));
-        }
+        struct agent_interface *to = vm_network_send_one(arena, &interfaces[i].inside, into);
+        to->mac = interfaces[i].lease.mac;
+        to->mtu = interfaces[i].mtu;
     }
 }

@@ -7,6 +7,7 @@
 #pragma once
 
 #include "engine/vm.h"
+#include "net/link.h"
 #include "proto/agent.h"
 
 /* The address of a device: the same in each machine, so that one can go on from another's template;
@@ -27,6 +28,11 @@ int vm_network_steps(struct plan *plan, struct vm *vm, struct error *err);
 /* In the process that starts viv-vmm: which descriptors the devices are. */
 void vm_network_give(
         const struct vm *vm, const struct plan_run *run, struct proto_machine *machine);
+
+/* Adds what the agent is to set up for the machine's next device, but its address and its largest
+ * packet, which the caller fills in. In the arena, and good until the next is added. */
+struct agent_interface *vm_network_send_one(
+        struct arena *arena, const struct link_inside *inside, struct agent_create *into);
 
 /* Adds what the agent is to set up; memory is in the arena. */
 void vm_network_send(const struct vm *vm, struct arena *arena, struct agent_create *into);

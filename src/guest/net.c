@@ -95,14 +95,12 @@ static int read_address(const char *text, struct link_address *ret)
 static int read_addresses(struct arena *arena, const struct agent_interface *interface,
         struct link_inside *ret, struct error *err)
 {
-    size_t count = interface->addresses.count;
-    struct link_address *all = arena_new_array(arena, struct link_address, count + 1);
+    const char *text;
 
-    for (size_t i = 0; i < count; i++)
-        if (read_address(interface->addresses.words[i], &all[i]) < 0)
-            return error_set(err, EINVAL, "%s is no address", interface->addresses.words[i]);
-    ret->more = all;
-    ret->more_count = count;
+    strv_foreach (text, &interface->addresses) {
+        if (read_address(text, RECORD_APPEND(arena, &ret->addresses)) < 0)
+            return error_set(err, EINVAL, "%s is no address", text);
+    }
     return 0;
 }
 
@@ -121,17 +119,9 @@ static int read_route(const struct agent_route *from, struct link_route *to, str
 static int read_inside(struct arena *arena, const struct agent_interface *interface,
         struct link_inside *ret, struct error *err)
 {
-    size_t count = interface->routes.count;
-    struct link_route *routes = arena_new_array(arena, struct link_route, count + 1);
-
-    *ret = (struct link_inside){.name = interface->name, .routes = routes, .route_count = count};
-    if (interface->gateways.count > LINK_ADDRESSES_MAX)
-        return error_set(err, E2BIG, "%s has too many gateways", interface->name);
-    for (size_t i = 0; i < interface->gateways.count; i++)
-        if (net_address_parse(interface->gateways.words[i], false, &ret->gateways[i]) < 0)
-            return error_set(err, EINVAL, "%s is no address", interface->gateways.words[i]);
-    for (size_t i = 0; i < count; i++)
-        if (read_route(&interface->routes.items[i], &routes[i], err) < 0)
+    *ret = (struct link_inside){.name = interface->name};
+    for (size_t i = 0; i < interface->routes.count; i++)
+        if (read_route(&interface->routes.items[i], RECORD_APPEND(arena, &ret->routes), err) < 0)
             return -EINVAL;
     return read_addresses(arena, interface, ret, err);
 }

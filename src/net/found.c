@@ -64,7 +64,7 @@ static int take_link(void *data, const struct nlmsghdr *message)
         return 0;
     if (reading->found.interfaces.count == FOUND_MAX)
         return -E2BIG;
-    found.name = arena_strdup(reading->arena, name);
+    found.inside.name = arena_strdup(reading->arena, name);
     memcpy(found.mac, netlink_data(mac), sizeof(found.mac));
     read_u32(netlink_find(message, sizeof(*header), IFLA_MTU), &found.mtu);
     struct found_interface *slot = RECORD_APPEND(reading->arena, &reading->found.interfaces);
@@ -85,9 +85,9 @@ static int take_address(void *data, const struct nlmsghdr *message)
     if (message->nlmsg_type != RTM_NEWADDR || !interface || header->ifa_scope >= RT_SCOPE_LINK ||
             !read_address(header->ifa_family, local, &address.address))
         return 0;
-    if (interface->addresses.count == FOUND_PARTS_MAX)
+    if (interface->inside.addresses.count == FOUND_PARTS_MAX)
         return -E2BIG;
-    struct link_address *slot = RECORD_APPEND(reading->arena, &interface->addresses);
+    struct link_address *slot = RECORD_APPEND(reading->arena, &interface->inside.addresses);
     *slot = address;
     return 0;
 }
@@ -131,9 +131,9 @@ static int take_route(void *data, const struct nlmsghdr *message)
         return 0;
     read_address(header->rtm_family, netlink_find(message, size, RTA_PREFSRC), &route.source);
     read_u32(netlink_find(message, size, RTA_PRIORITY), &route.metric);
-    if (interface->routes.count == FOUND_PARTS_MAX)
+    if (interface->inside.routes.count == FOUND_PARTS_MAX)
         return -E2BIG;
-    struct link_route *slot = RECORD_APPEND(reading->arena, &interface->routes);
+    struct link_route *slot = RECORD_APPEND(reading->arena, &interface->inside.routes);
     *slot = route;
     return 0;
 }
@@ -141,14 +141,14 @@ static int take_route(void *data, const struct nlmsghdr *message)
 /* A gateway is reached by a route that is there before it. */
 static void order_routes(struct arena *arena, struct found_interface *interface)
 {
-    size_t count = interface->routes.count, at = 0;
+    size_t count = interface->inside.routes.count, at = 0;
     struct link_route *ordered = arena_new_array(arena, struct link_route, count + 1);
 
     for (int far = 0; far < 2; far++)
         for (size_t i = 0; i < count; i++)
-            if ((interface->routes.items[i].gateway.family != 0) == far)
-                ordered[at++] = interface->routes.items[i];
-    interface->routes.items = ordered;
+            if ((interface->inside.routes.items[i].gateway.family != 0) == far)
+                ordered[at++] = interface->inside.routes.items[i];
+    interface->inside.routes.items = ordered;
 }
 
 static int dump(int sock, uint16_t type, const void *header, size_t size, netlink_each_fn fn,

@@ -18,11 +18,9 @@
 
 struct found_interface {
     int index;
-    const char *name;
     unsigned char mac[NET_MAC_SIZE];
     uint32_t mtu;
-    RECORD_LIST(struct link_address) addresses;
-    RECORD_LIST(struct link_route) routes; /* those on the link first */
+    struct link_inside inside; /* routes on the link first */
 };
 
 struct found {

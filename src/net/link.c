@@ -85,11 +85,11 @@ static int give_address(int sock, int index, const struct link_address *from)
     return netlink_send(sock, &request);
 }
 
-static int give_addresses(int sock, int index, const struct link_address *addresses)
+static int give_addresses(int sock, int index, const struct link_address *addresses, size_t count)
 {
     int r = 0;
 
-    for (size_t i = 0; i < LINK_ADDRESSES_MAX && r == 0; i++)
+    for (size_t i = 0; i < count && r == 0; i++)
         if (addresses[i].address.family)
             r = give_address(sock, index, &addresses[i]);
     return r;
@@ -130,7 +130,7 @@ int link_make_bridge(int sock, const struct link_bridge *bridge, struct error *e
     int index = link_find(sock, bridge->name, NULL);
     if (index < 0)
         return error_sys(err, -index, "look at the bridge %s", bridge->name);
-    r = give_addresses(sock, index, bridge->addresses);
+    r = give_addresses(sock, index, bridge->addresses, LINK_ADDRESSES_MAX);
     if (r < 0)
         return error_sys(err, -r, "give the bridge %s its addresses", bridge->name);
     r = set_up(sock, index);
@@ -271,16 +271,8 @@ static int add_routes(int sock, int index, const struct link_inside *inside, str
 {
     int r = 0;
 
-    for (size_t i = 0; i < LINK_ADDRESSES_MAX && r == 0; i++) {
-        struct link_route route = {
-                .to.base.family = inside->gateways[i].family, .gateway = inside->gateways[i]};
-        if (route.gateway.family)
-            r = add_route(sock, index, &route);
-    }
-    if (r < 0)
-        return error_sys(err, -r, "set the sandbox's default route by %s", inside->name);
-    for (size_t i = 0; i < inside->route_count && r == 0; i++)
-        r = add_route(sock, index, &inside->routes[i]);
+    for (size_t i = 0; i < inside->routes.count && r == 0; i++)
+        r = add_route(sock, index, &inside->routes.items[i]);
     return r < 0 ? error_sys(err, -r, "set the sandbox's routes by %s", inside->name) : 0;
 }
 
@@ -290,9 +282,7 @@ int link_configure(int sock, const struct link_inside *inside, struct error *err
 
     if (index < 0)
         return error_sys(err, -index, "look at the sandbox's interface %s", inside->name);
-    int r = give_addresses(sock, index, inside->addresses);
-    for (size_t i = 0; i < inside->more_count && r == 0; i++)
-        r = give_address(sock, index, &inside->more[i]);
+    int r = give_addresses(sock, index, inside->addresses.items, inside->addresses.count);
     if (r < 0)
         return error_sys_hint(err, -r,
                 r == -EOPNOTSUPP || r == -EACCES ? "this kernel, or this sandbox's sysctls, have "

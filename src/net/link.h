@@ -5,6 +5,7 @@
 #pragma once
 
 #include "base/arena.h"
+#include "base/record.h"
 #include "net/address.h"
 
 #define LINK_ADDRESSES_MAX 2
@@ -42,7 +43,7 @@ int link_join_bridge(
 
 /* A route by an interface, in the main table. */
 struct link_route {
-    struct net_subnet to;
+    struct net_subnet to;       /* prefix 0: the default route */
     struct net_address gateway; /* family 0: what it leads to is on the link */
     struct net_address source;  /* family 0: the kernel chooses */
     uint32_t metric;
@@ -52,12 +53,8 @@ struct link_route {
 /* Inside: addresses, up, and the routes, in their order. */
 struct link_inside {
     const char *name;
-    struct link_address addresses[LINK_ADDRESSES_MAX];
-    struct net_address gateways[LINK_ADDRESSES_MAX]; /* family 0: no default route */
-    const struct link_address *more;                 /* further addresses */
-    size_t more_count;
-    const struct link_route *routes; /* beside the default routes */
-    size_t route_count;
+    RECORD_LIST(struct link_address) addresses;
+    RECORD_LIST(struct link_route) routes;
 };
 int link_configure(int sock, const struct link_inside *inside, struct error *err);
 

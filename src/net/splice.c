@@ -102,11 +102,11 @@ static int connect_both(
         return error_set(err, EBUSY,
                 "something is at the ingress of %s already (tc qdisc show dev %s ingress): the "
                 "machine cannot take over what comes in",
-                interface->name, interface->name);
+                interface->inside.name, interface->inside.name);
     return r < 0 ? error_sys_hint(err, -r,
                            r == -ENOENT ? "this kernel lacks sch_ingress, cls_u32 or act_mirred"
                                         : NULL,
-                           "pass on what comes in by %s to the machine", interface->name)
+                           "pass on what comes in by %s to the machine", interface->inside.name)
                  : 0;
 }
 
@@ -120,7 +120,7 @@ int splice_add(int namespace_fd, int sock, const struct found_interface *interfa
         return error_set(err, EBUSY,
                 "the interface %s of the network namespace is another machine's: each machine "
                 "takes a network namespace for itself",
-                interface->name);
+                interface->inside.name);
     _cleanup_close_ int fd = open_tap(namespace_fd, name);
     if (fd < 0)
         return error_sys_hint(err, -fd,

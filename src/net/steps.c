@@ -628,16 +628,14 @@ static void inside_describe(const struct step *step, struct step_text *text)
 
     step_call(text, "socket(AF_NETLINK, SOCK_RAW|SOCK_CLOEXEC, NETLINK_ROUTE)");
     step_call(text, "sendto(<rtnl>, RTM_GETLINK %s)", args->name);
-    for (size_t i = 0; i < LINK_ADDRESSES_MAX; i++)
-        if (args->addresses[i].address.family)
-            step_call(text, "sendto(<rtnl>, RTM_NEWADDR %s %s/%u)", args->name,
-                    net_address_text(text->arena, &args->addresses[i].address),
-                    args->addresses[i].prefix);
+    for (size_t i = 0; i < args->addresses.count; i++)
+        step_call(text, "sendto(<rtnl>, RTM_NEWADDR %s %s/%u)", args->name,
+                net_address_text(text->arena, &args->addresses.items[i].address),
+                args->addresses.items[i].prefix);
     step_call(text, "sendto(<rtnl>, RTM_NEWLINK %s IFF_UP)", args->name);
-    for (size_t i = 0; i < LINK_ADDRESSES_MAX; i++)
-        if (args->gateways[i].family)
-            step_call(text, "sendto(<rtnl>, RTM_NEWROUTE default via %s)",
-                    net_address_text(text->arena, &args->gateways[i]));
+    for (size_t i = 0; i < args->routes.count; i++)
+        step_call(text, "sendto(<rtnl>, RTM_NEWROUTE default via %s)",
+                net_address_text(text->arena, &args->routes.items[i].gateway));
     step_why(text, "the interface gets the addresses that were leased for the sandbox");
 }
 

@@ -140,7 +140,6 @@ static const struct field interface_fields[] = {
         FIELD_REQUIRED(struct agent_interface, name, FIELD_STR),
         FIELD(struct agent_interface, mtu, FIELD_U32),
         FIELD(struct agent_interface, addresses, FIELD_STRV),
-        FIELD(struct agent_interface, gateways, FIELD_STRV),
         FIELD_OF(struct agent_interface, routes, "routes", FIELD_LIST, &route_record),
 };
 static const struct record interface_record = RECORD(struct agent_interface, interface_fields);

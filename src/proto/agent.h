@@ -133,8 +133,7 @@ struct agent_interface {
     const char *name;
     uint32_t mtu;                           /* 0: the kernel's */
     struct strv addresses;                  /* "10.1.2.3/24" */
-    struct strv gateways;                   /* "10.1.2.1": default routes */
-    RECORD_LIST(struct agent_route) routes; /* further ones, in their order */
+    RECORD_LIST(struct agent_route) routes; /* in their order */
 };
 
 struct agent_create {
