@@ -17,6 +17,7 @@
 #include "engine/volumes.h"
 #include "net/network.h"
 #include "ns/namespaces.h"
+#include "security/selinux.h"
 #include "spec/defaults.h"
 #include "spec/signals.h"
 
@@ -117,23 +118,60 @@ static int resolve_seccomp(struct cli *cli, struct spec *spec, const struct run_
     return 0;
 }
 
-static int resolve_labels(struct spec *spec, const struct run_choices *choices, struct error *err)
+/* The words of label= that are parts of a context; "disable" takes back those before it. */
+static int read_label_words(const struct run_choices *choices, struct strv *ret, struct error *err)
 {
-    bool selinux = access("/sys/fs/selinux/enforce", F_OK) == 0;
+    bool selinux = selinux_enabled();
 
+    for (size_t i = 0; i < choices->selinux.count; i++) {
+        const char *word = choices->selinux.words[i];
+        if (str_equal(word, "disable"))
+            *ret = (struct strv){.words = choices->selinux.words + i + 1};
+        else if (!selinux)
+            return error_set(err, EOPNOTSUPP,
+                    "--security-opt label=%s: this kernel runs without SELinux", word);
+        else if (str_equal(word, "nested"))
+            return error_set(err, EOPNOTSUPP,
+                    "--security-opt label=nested: viv does not let a sandbox set labels itself");
+        else
+            ret->count++;
+    }
+    return 0;
+}
+
+/* Without label= and z a sandbox runs in the domain that the policy gives it. */
+static int resolve_selinux(
+        struct cli *cli, struct spec *spec, const struct run_choices *choices, struct error *err)
+{
+    struct strv words = {.words = choices->selinux.words};
+    struct selinux_labels labels = {0};
+    int r = read_label_words(choices, &words, err);
+
+    if (r < 0 || !selinux_enabled() || (!words.count && !choices->relabels.count))
+        return r;
+    if (choices->vm)
+        return error_set(err, EOPNOTSUPP,
+                "%s%s: a machine's workload is under its own kernel, which has no SELinux; leave "
+                "it "
+                "out, or use --isolation container",
+                words.count ? "--security-opt label=" : "z or Z for ",
+                words.count ? words.words[0] : choices->relabels.words[0]);
+    r = selinux_labels_make(cli->arena, &words, choices->relabels.count, &labels, err);
+    if (r < 0)
+        return error_prefix(err, "labels of SELinux");
+    if (labels.process)
+        spec->process->selinuxLabel = labels.process;
+    if (labels.file)
+        spec->linux.mountLabel = labels.file;
+    return 0;
+}
+
+static int resolve_labels(
+        struct cli *cli, struct spec *spec, const struct run_choices *choices, struct error *err)
+{
     if (choices->apparmor && !str_equal(choices->apparmor, "unconfined"))
         spec->process->apparmorProfile = choices->apparmor;
-    for (size_t i = 0; i < choices->selinux.count; i++)
-        if (!str_equal(choices->selinux.words[i], "disable") && !selinux)
-            return error_set(err, EOPNOTSUPP,
-                    "--security-opt label=%s: this kernel runs without SELinux",
-                    choices->selinux.words[i]);
-    if (choices->relabels.count && selinux)
-        return error_set(err, EOPNOTSUPP,
-                "the labels of files below %s stay as they are: viv does not do what z and Z ask "
-                "for; run 'chcon -R -t container_file_t' on it, and leave the letter out",
-                choices->relabels.words[0]);
-    return 0;
+    return resolve_selinux(cli, spec, choices, err);
 }
 
 /* Our own pid 1 reaps orphans and passes signals on; it is bound into the sandbox read-only. */
@@ -372,7 +410,7 @@ int resolve_run(struct cli *cli, struct engine *engine, struct spec *spec,
     if (r == 0)
         r = resolve_seccomp(cli, spec, choices, &run, err);
     if (r == 0)
-        r = resolve_labels(spec, choices, err);
+        r = resolve_labels(cli, spec, choices, err);
     if (r == 0 && choices->init)
         r = resolve_init(cli, spec, err);
     if (r == 0)

@@ -32,7 +32,7 @@ struct wanted {
     const char *access;      /* "ro", "rro", "rw", NULL */
     const char *propagation; /* NULL: rprivate for binds */
     bool flat;               /* bind, not rbind */
-    bool relabel;
+    const char *relabel;     /* "z", "Z", NULL */
     bool no_copy;
     bool subpath;
 };
@@ -86,8 +86,8 @@ static const struct volume_option volume_options[] = {
         {"noatime", EFFECT_PASS, "noatime"},
         {"nosymfollow", EFFECT_PASS, "nosymfollow"},
         {"idmap", EFFECT_PASS, "idmap"},
-        {"z", EFFECT_RELABEL, NULL},
-        {"Z", EFFECT_RELABEL, NULL},
+        {"z", EFFECT_RELABEL, "z"},
+        {"Z", EFFECT_RELABEL, "Z"},
         {"nocopy", EFFECT_NO_COPY, NULL},
         {"copy", EFFECT_NOTHING, NULL},
         {"cached", EFFECT_NOTHING, NULL},
@@ -145,6 +145,14 @@ static int set_propagation(struct wanted *wanted, const char *name, struct error
     return 0;
 }
 
+static int set_relabel(struct wanted *wanted, const char *letter, struct error *err)
+{
+    if (wanted->relabel && !str_equal(wanted->relabel, letter))
+        return wrong(wanted, err, "z and Z contradict each other");
+    wanted->relabel = letter;
+    return 0;
+}
+
 static int add_option(
         struct run_build *build, struct wanted *wanted, const char *name, struct error *err)
 {
@@ -165,8 +173,7 @@ static int add_option(
         wanted->flat = option->effect == EFFECT_FLAT;
         return 0;
     case EFFECT_RELABEL:
-        wanted->relabel = true;
-        return 0;
+        return set_relabel(wanted, option->text, err);
     case EFFECT_NO_COPY:
         wanted->no_copy = true;
         return 0;
@@ -221,6 +228,15 @@ static void displace_mount(struct spec *spec, const char *destination)
     spec->mounts.count = kept;
 }
 
+/* The letter goes along as a mount option; see rootfs/relabel.h. */
+static void add_relabel(struct run_build *build, const struct wanted *wanted, struct strv *options)
+{
+    if (!wanted->relabel)
+        return;
+    strv_add(build->arena, options, wanted->relabel);
+    strv_add(build->arena, &build->choices->relabels, wanted->source);
+}
+
 static void add_volume(struct run_build *build, const struct wanted *wanted)
 {
     struct run_volume *volume = RECORD_APPEND(build->arena, &build->choices->volumes);
@@ -232,6 +248,7 @@ static void add_volume(struct run_build *build, const struct wanted *wanted)
         strv_add(build->arena, &volume->options, wanted->propagation);
     if (wanted->access)
         strv_add(build->arena, &volume->options, wanted->access);
+    add_relabel(build, wanted, &volume->options);
 }
 
 static void add_mount(struct run_build *build, const struct wanted *wanted)
@@ -250,8 +267,7 @@ static void add_mount(struct run_build *build, const struct wanted *wanted)
     if (wanted->access)
         strv_add(arena, &mount->options,
                 bind && wanted->flat && str_equal(wanted->access, "rro") ? "ro" : wanted->access);
-    if (wanted->relabel)
-        strv_add(arena, &build->choices->relabels, wanted->source);
+    add_relabel(build, wanted, &mount->options);
 }
 
 /* The user's mounts, outer ones first, so that none hides another. */
@@ -413,13 +429,12 @@ static int set_recursive(struct wanted *wanted, const char *value, struct error 
     return 0;
 }
 
-static int set_relabel(struct wanted *wanted, const char *value, struct error *err)
+static int set_relabel_word(struct wanted *wanted, const char *value, struct error *err)
 {
     if (!str_equal(value, "shared") && !str_equal(value, "private"))
         return error_set(
                 err, EINVAL, "%s: relabel=%s: write shared or private", wanted->flag, value);
-    wanted->relabel = true;
-    return 0;
+    return set_relabel(wanted, str_equal(value, "shared") ? "z" : "Z", err);
 }
 
 /* Where it leads is looked at when it is mounted, inside the volume. A part of a volume is there
@@ -527,7 +542,7 @@ static int set_key(struct run_build *build, struct wanted *wanted, const struct 
     case KEY_MODE:
         return set_mount_mode(build, wanted, value, err);
     case KEY_RELABEL:
-        return set_relabel(wanted, value, err);
+        return set_relabel_word(wanted, value, err);
     case KEY_SUBPATH:
         return set_subpath(build, wanted, value, err);
     case KEY_NOTHING:

@@ -2,6 +2,7 @@
 
 #include "base/path.h"
 #include "base/str.h"
+#include "security/selinux.h"
 
 int build_namespaces(const struct container_request *request, struct ns_set *ret, struct error *err)
 {
@@ -150,6 +151,9 @@ void build_rootfs(const struct container_request *request, const struct ns_set *
             .readonly_because = "/linux/readonlyPaths",
             .cgroups = cgroups,
             .mount_label = spec->linux.mountLabel,
+            .shared_label = spec->linux.mountLabel
+                                    ? selinux_label_shared(request->arena, spec->linux.mountLabel)
+                                    : NULL,
     };
 }
 

@@ -120,7 +120,10 @@ static int prepare(struct executing *executing, struct error *err)
 static int live(struct executing *executing, int report_fd, int client_sock, struct error *err)
 {
     const struct engine_exec *exec = executing->exec;
-    enum streams_kind kind = exec->tty ? STREAMS_TERMINAL : STREAMS_INHERIT;
+    bool labelled = !str_empty(executing->spec.process->selinuxLabel); /* as in run.c */
+    enum streams_kind kind = exec->tty                           ? STREAMS_TERMINAL
+                             : labelled && executing->foreground ? STREAMS_TEE
+                                                                 : STREAMS_INHERIT;
     struct vm_exec inside = {exec->user, exec->interactive || exec->tty, exec->apply};
     struct container_making making;
     int status = 0;

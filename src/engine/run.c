@@ -101,7 +101,10 @@ static enum streams_kind kind_of(const struct running *running)
         return STREAMS_TERMINAL;
     if (!running->foreground)
         return STREAMS_PIPES;
-    return running->kept ? STREAMS_TEE : STREAMS_INHERIT;
+    /* what a label may not write, such as a file of this command's user, the kernel takes from it
+     */
+    bool labelled = !str_empty(running->run->spec->process->selinuxLabel);
+    return running->kept || labelled ? STREAMS_TEE : STREAMS_INHERIT;
 }
 
 static int save_life(struct running *running, struct error *err)

@@ -18,6 +18,7 @@
 #include "ns/namespaces.h"
 #include "observe/style.h"
 #include "security/seccomp.h"
+#include "security/selinux.h"
 
 enum state { STATE_OK, STATE_LIMITED, STATE_MISSING };
 
@@ -99,7 +100,7 @@ static void check_security(struct report *report)
     long landlock = syscall(SYS_landlock_create_ruleset, NULL, 0, 1U);
     bool notify = seccomp_flag_supported("SECCOMP_FILTER_FLAG_LOG");
     bool apparmor = access("/sys/kernel/security/apparmor", F_OK) == 0;
-    bool selinux = access("/sys/fs/selinux/enforce", F_OK) == 0;
+    bool selinux = selinux_enabled();
 
     add(report, "seccomp filters", notify ? STATE_OK : STATE_MISSING, notify ? "yes" : "no",
             "a kernel with CONFIG_SECCOMP_FILTER");

@@ -174,8 +174,16 @@ static bool long_option(const struct mount *mount)
 static int mount_legacy(
         const struct mount *mount, struct plan_run *run, int target, struct error *err)
 {
-    int r = legacy_mount(
-            &run->fds[mount->proc_slot], target, mount->type, mount->source, &mount->options);
+    _cleanup_arena_ struct arena arena = {0};
+    struct mount_options options = mount->options;
+    const char *word;
+
+    options.data = (struct strv){0};
+    strv_foreach (word, &mount->options.data)
+        strv_add(&arena, &options.data, word);
+    if (mount->label) /* categories have a comma between them */
+        strv_add(&arena, &options.data, arena_printf(&arena, "context=\"%s\"", mount->label));
+    int r = legacy_mount(&run->fds[mount->proc_slot], target, mount->type, mount->source, &options);
 
     return r < 0 ? refusal_explain(mount->type, mount->source, mount->target, -r, err) : 0;
 }

@@ -54,6 +54,8 @@ static const struct option options[] = {
         {"rbind", MEMBER(rbind)},
         {"remount", MEMBER(remount)},
         {"tmpcopyup", MEMBER(tmpcopyup)},
+        {"z", MEMBER(relabel)},
+        {"Z", MEMBER(relabel_own)},
         {"copy-symlink", MEMBER(copy_symlink)},
         {"src-nofollow", MEMBER(src_nofollow)},
         {"dest-nofollow", MEMBER(dest_nofollow)},

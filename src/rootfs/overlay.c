@@ -179,6 +179,8 @@ static int configure(const struct making *making)
         r = sys_fsconfig(making->fs_fd, FSCONFIG_SET_FLAG, "volatile", NULL, 0);
     if (r == 0 && mount->user_marks)
         r = sys_fsconfig(making->fs_fd, FSCONFIG_SET_FLAG, "userxattr", NULL, 0);
+    if (r == 0 && mount->label)
+        r = sys_fsconfig(making->fs_fd, FSCONFIG_SET_STRING, "context", mount->label, 0);
     return r;
 }
 
@@ -284,8 +286,10 @@ static int step_apply(const struct step *step, struct plan_run *run, struct erro
 
     if (args->idmapped && userns < 0)
         return userns;
-    struct overlay_mount mount = {
-            .layers = args->layers, .userns_fd = userns, .user_marks = args->user_marks};
+    struct overlay_mount mount = {.layers = args->layers,
+            .userns_fd = userns,
+            .user_marks = args->user_marks,
+            .label = args->label};
     int r = args->idmapped ? find_owner(args, run->child, &mount, err) : 0;
     return r < 0 ? r : overlay_mount(&mount, &run->fds[args->slot], err);
 }
@@ -388,6 +392,9 @@ static void describe_calls(
         step_call(text, "fsconfig(<fs>, FSCONFIG_SET_FLAG, \"volatile\", NULL, 0)");
     if (args->user_marks)
         step_call(text, "fsconfig(<fs>, FSCONFIG_SET_FLAG, \"userxattr\", NULL, 0)");
+    if (args->label)
+        step_call(text, "fsconfig(<fs>, FSCONFIG_SET_STRING, \"context\", %s, 0)",
+                step_quote(text->arena, args->label));
     if (ids)
         overlay_describe_become(ids, text);
     step_call(text, "fsconfig(<fs>, FSCONFIG_CMD_CREATE, NULL, NULL, 0)");
@@ -405,7 +412,7 @@ static void step_describe(const struct step *step, struct step_text *text)
     if (args->idmapped)
         describe_userns(args, text);
     if (args->layers->by_path)
-        overlay_path_describe(args->layers, ids, args->user_marks, text);
+        overlay_path_describe(args->layers, ids, args->user_marks, args->label, text);
     else
         describe_calls(args, ids, text);
     step_why(text,

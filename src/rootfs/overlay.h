@@ -24,6 +24,7 @@ struct overlay_step {
     bool user_marks;           /* as in struct overlay_mount */
     struct id_maps uids, gids; /* of that user namespace; empty: it is one that is joined */
     int slot;                  /* where the mount goes */
+    const char *label;         /* SELinux context of all files; NULL: their own */
 };
 void overlay_add(struct plan *plan, enum step_place place, const struct overlay_step *step);
 

@@ -61,7 +61,8 @@ static int attach_upper(const struct overlay_mount *mount, struct error *err)
 }
 
 /* The options of the mount, with the names of the layers. */
-static void write_options(const struct rootfs_overlay *layers, bool user_marks, struct buf *text)
+static void write_options(
+        const struct rootfs_overlay *layers, bool user_marks, const char *label, struct buf *text)
 {
     buf_printf(text, "%s%s", user_marks ? "userxattr" : "redirect_dir=off,metacopy=off,index=off",
             layers->passing && layers->upper ? ",volatile" : "");
@@ -71,6 +72,8 @@ static void write_options(const struct rootfs_overlay *layers, bool user_marks, 
         buf_printf(text, ",upperdir=u/%s,workdir=u/%s",
                 layers->in_memory ? "upper" : path_base(layers->upper),
                 layers->in_memory ? "work" : path_base(layers->work));
+    if (label)
+        buf_printf(text, ",context=\"%s\"", label); /* categories have a comma between them */
 }
 
 static int attach_all(const struct overlay_mount *mount, struct buf *text, struct error *err)
@@ -79,7 +82,7 @@ static int attach_all(const struct overlay_mount *mount, struct buf *text, struc
     char name[24];
     int r = 0;
 
-    write_options(layers, mount->user_marks, text);
+    write_options(layers, mount->user_marks, mount->label, text);
     for (size_t i = 0; i < layers->lower.count && r == 0; i++) {
         snprintf(name, sizeof(name), "%zu", i);
         r = attach(mount, layers->lower.words[i], name, err);
@@ -169,7 +172,7 @@ static void describe_attach(
 }
 
 void overlay_path_describe(const struct rootfs_overlay *layers, const struct overlay_ids *ids,
-        bool user_marks, struct step_text *text)
+        bool user_marks, const char *label, struct step_text *text)
 {
     _cleanup_buf_ struct buf written = {.max = OPTIONS_MAX};
 
@@ -190,7 +193,7 @@ void overlay_path_describe(const struct rootfs_overlay *layers, const struct ove
     step_call(text, "mkdirat(AT_FDCWD, \"m\", 0700)");
     if (ids)
         overlay_describe_become(ids, text);
-    write_options(layers, user_marks, &written);
+    write_options(layers, user_marks, label, &written);
     step_call(text, "mount(\"viv\", \"m\", \"overlay\", 0, %s)",
             step_quote(text->arena, buf_text(&written)));
     step_call(text, "open_tree(AT_FDCWD, \"m\", OPEN_TREE_CLONE|OPEN_TREE_CLOEXEC)");

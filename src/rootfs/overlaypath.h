@@ -9,4 +9,4 @@ int overlay_mount_by_path(const struct overlay_mount *mount, int *ret_fd, struct
 
 /* Its calls, for the step's description; ids: NULL where the layers are not mapped. */
 void overlay_path_describe(const struct rootfs_overlay *layers, const struct overlay_ids *ids,
-        bool user_marks, struct step_text *text);
+        bool user_marks, const char *label, struct step_text *text);

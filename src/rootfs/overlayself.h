@@ -14,6 +14,7 @@ struct overlay_mount {
     uint32_t uid, gid; /* with a userns: the host's ids that are its root */
     bool user_marks;   /* whiteouts and opaque folders are marked by "user." attributes: made by and
                           for an ordinary user (userxattr) */
+    const char *label; /* SELinux context of all files; NULL: their own */
 };
 
 /*

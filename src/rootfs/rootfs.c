@@ -12,6 +12,7 @@
 #include "rootfs/nodes.h"
 #include "rootfs/options.h"
 #include "rootfs/overlay.h"
+#include "rootfs/relabel.h"
 #include "rootfs/source.h"
 #include "rootfs/unmount.h"
 
@@ -108,6 +109,20 @@ static void add_open_root(struct plan *plan, struct rootfs *rootfs)
     source_add_open(plan, opener(rootfs), source, "/root/path");
 }
 
+/* Before the source is held, since it may be read-only then. */
+static void add_relabel(struct plan *plan, const struct rootfs *rootfs,
+        const struct rootfs_mount *mount, const struct mount_options *options)
+{
+    struct relabel *relabel = arena_new(plan->arena, struct relabel);
+
+    *relabel = (struct relabel){.path = mount->source,
+            .part = options->subdir,
+            .nofollow = options->src_nofollow || options->copy_symlink,
+            .label = options->relabel_own ? rootfs->mount_label : rootfs->shared_label};
+    if (relabel->label && (options->relabel || options->relabel_own))
+        relabel_add(plan, opener(rootfs), relabel, because_of(mount));
+}
+
 static int add_open_bind(struct plan *plan, struct rootfs *rootfs, size_t index, struct error *err)
 {
     const struct rootfs_mount *mount = &rootfs->mounts[index];
@@ -119,6 +134,7 @@ static int add_open_bind(struct plan *plan, struct rootfs *rootfs, size_t index,
         return r;
     if (str_empty(mount->source))
         return error_set(err, EINVAL, "%s/source: a bind mount needs a source", because_of(mount));
+    add_relabel(plan, rootfs, mount, &source->options);
     rootfs->source_slots[index] = source->slot = plan_new_slot(plan);
     source->path = mount->source;
     source->elsewhere = elsewhere_is(mount->source);
@@ -219,7 +235,7 @@ int rootfs_add_idmaps(struct plan *plan, struct rootfs *rootfs, struct error *er
     if (rootfs->overlay && !rootfs->running) {
         overlay_add(plan, opener(rootfs),
                 &(struct overlay_step){rootfs->overlay, rootfs->idmapped, rootfs->rootless,
-                        rootfs->uids, rootfs->gids, rootfs->root_slot});
+                        rootfs->uids, rootfs->gids, rootfs->root_slot, rootfs->mount_label});
     } else if (rootfs->idmapped) {
         struct source_idmap *idmap = arena_new(plan->arena, struct source_idmap);
         *idmap = (struct source_idmap){
@@ -251,6 +267,13 @@ static enum inroot_follow follow_of(
     return options->dest_nofollow ? INROOT_NO_LAST : INROOT_FOLLOW;
 }
 
+/* Those to which the kernel lets also a user namespace give a label (selinux_set_mnt_opts());
+ * others have one superblock for many mounts, or labels that the policy gives. */
+static bool takes_label(const char *type)
+{
+    return str_equal(type, "tmpfs") || str_equal(type, "ramfs") || str_equal(type, "devpts");
+}
+
 static int add_mount(struct plan *plan, struct rootfs *rootfs, size_t index, struct error *err)
 {
     const struct rootfs_mount *wanted = &rootfs->mounts[index];
@@ -271,7 +294,7 @@ static int add_mount(struct plan *plan, struct rootfs *rootfs, size_t index, str
     mount->source_slot = rootfs->source_slots[index];
     mount->foresight = rootfs->foresight;
     mount->when = foresight_now(rootfs->foresight);
-    if (str_equal(wanted->type, "tmpfs"))
+    if (takes_label(wanted->type))
         mount->label = rootfs->mount_label;
     if (mount->options.remount)
         mount_add_remount(plan, mount, because_of(wanted));

@@ -87,7 +87,9 @@ struct rootfs {
     struct strv masked, readonly_paths;
     const char *masked_because, *readonly_because; /* "/linux/maskedPaths" */
     const struct rootfs_cgroups *cgroups;
-    const char *mount_label; /* SELinux, as context=; NULL: none */
+    const char
+            *mount_label; /* SELinux: of new file systems, and of what "Z" asks for; NULL: none */
+    const char *shared_label; /* and of what "z" asks for: several sandboxes may use it */
 
     /* filled by the rootfs_add_ functions: slots, and what descriptions need */
     int root_slot;

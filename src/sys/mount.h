@@ -32,4 +32,7 @@ int sys_openat2(int dirfd, const char *path, uint64_t flags, mode_t mode, uint64
 int sys_mkdirat(int dirfd, const char *path, mode_t mode);
 int sys_mknodat(int dirfd, const char *path, mode_t mode, dev_t device);
 int sys_symlinkat(const char *target, int dirfd, const char *path);
+/* The SELinux context of what a descriptor, which may be one of O_PATH, stands for, and of a link
+ * itself; a file that has it already is left alone. Needs /proc. Calls: getxattr, setxattr. */
+int sys_set_label(int fd, const char *label);
 int sys_fchownat(int dirfd, const char *path, uid_t uid, gid_t gid, int flags);

@@ -3,7 +3,8 @@
 
     v2       cgroup v2 alone with all controllers, a genuine /dev/kvm (kvm-amd), nothing else running
     v1       cgroup v1 alone with all controllers, and something for each of them to count: huge pages,
-             a soft RDMA device (rxe0), a resource of `misc` (/dev/rig-misc)
+             a soft RDMA device (rxe0), a resource of `misc` (/dev/rig-misc); SELinux in AppArmor's
+             place, without a policy until a test loads one
     systemd  a Debian booted by systemd with D-Bus and cgroup v2, and the ordinary user `rig` (uid
              1000, subordinate ids, a lingering user manager)
 
@@ -72,13 +73,14 @@ class Kernel:
 class Kind:
     init: str
     kernel: Kernel
+    words: str = ""  # more of the kernel's command line
 
 
 # That of the machines too: small, and without drivers for what is not virtual.
 CLOUD = Kernel(ROOT / ".cache/kernel", "cloud-amd64")
 KERNEL = CLOUD.folder
 FULL = Kernel(CACHE / "kernel-amd64", "amd64")
-KINDS = {"v1": Kind("/usr/local/sbin/rig-init-v1", FULL),
+KINDS = {"v1": Kind("/usr/local/sbin/rig-init-v1", FULL, "lsm=landlock,yama,selinux,bpf "),
          "v2": Kind("/usr/local/sbin/rig-init-v2", CLOUD),
          "systemd": Kind("/lib/systemd/systemd", CLOUD)}
 
@@ -329,7 +331,7 @@ def qemu_command(kind, folder):
             "-kernel", which.folder / "vmlinuz", "-initrd", which.initramfs(),
             "-append", f"console=ttyS0 quiet panic=-1 rig.tree={ROOT} rig.init={KINDS[kind].init} "
                        "systemd.show_status=0 systemd.log_target=console mitigations=off "
-                       "cryptomgr.notests " + CLOCK.format(khz=tsc_khz()),
+                       "cryptomgr.notests " + KINDS[kind].words + CLOCK.format(khz=tsc_khz()),
             "-chardev", f"file,id=console,path={folder}/console.log",
             "-serial", "chardev:console",
             "-drive", f"file={CACHE}/root.erofs,format=raw,if=none,id=root,readonly=on",
