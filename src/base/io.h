@@ -4,6 +4,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 #include <sys/types.h>
 
 #include "base/buf.h"
@@ -44,6 +45,10 @@ int io_make_dirs_at(int dirfd, const char *path, mode_t mode);
 /* rm -r without following links or leaving the file system entry's own tree; a missing path is
  * fine. The first failure is returned, the rest is removed all the same. */
 int io_remove_tree_at(int dirfd, const char *path);
+
+/* Bytes on the disk of a tree, without following links; of a file with several its share for each.
+ * What cannot be read, or is nested more than 1024 deep, is not counted. */
+uint64_t io_disk_usage_at(int dirfd, const char *path);
 
 /* Sends one message with descriptors over a Unix socket, receives one. `count` is at most 16. On
  * receive `*ret_count` descriptors (close-on-exec) belong to the caller. */

@@ -8,6 +8,7 @@
 #include "cli/command.h"
 #include "cli/imagecommands.h"
 #include "cli/registry.h"
+#include "cli/select.h"
 #include "engine/root.h"
 #include "engine/rootless.h"
 #include "observe/format.h"
@@ -76,7 +77,7 @@ int cli_load(struct cli *cli, int argc, char **argv, struct error *err)
 struct save_flags {
     const char *output;
     const char *format;
-    bool quiet;
+    bool quiet, latest;
 };
 
 static const struct option_row save_rows[] = {
@@ -116,13 +117,27 @@ int cli_save(struct cli *cli, int argc, char **argv, struct error *err)
 
 /* ---- import ---------------------------------------------------------------------------------- */
 
+struct import_flags {
+    struct image_change change;
+    struct registry_platform parts;
+    bool quiet;
+};
+
 static const struct option_row import_rows[] = {
-        OPTION('c', "change", OPTION_LIST, struct image_change, changes, "LINE",
+        OPTION('c', "change", OPTION_LIST, struct import_flags, change.changes, "LINE",
                 "a line of a Dockerfile: \"CMD /bin/sh\", \"ENV A=1\" …"),
-        OPTION('m', "message", OPTION_TEXT, struct image_change, message, "TEXT",
+        OPTION('m', "message", OPTION_TEXT, struct import_flags, change.message, "TEXT",
                 "a comment in its history"),
-        OPTION(0, "platform", OPTION_TEXT, struct image_change, platform, "OS/ARCH[/VARIANT]",
-                "what it is for (this machine)"),
+        OPTION(0, "platform", OPTION_TEXT, struct import_flags, change.platform,
+                "OS/ARCH[/VARIANT]", "what it is for (this machine)"),
+        OPTION(0, "os", OPTION_TEXT, struct import_flags, parts.os, "OS",
+                "the platform in parts: its operating system"),
+        OPTION(0, "arch", OPTION_TEXT, struct import_flags, parts.arch, "ARCH",
+                "its processor: arm64"),
+        OPTION(0, "variant", OPTION_TEXT, struct import_flags, parts.variant, "VARIANT",
+                "of that: v7"),
+        OPTION('q', "quiet", OPTION_FLAG, struct import_flags, quiet, NULL,
+                "understood for Podman's sake: only the id is said anyway"),
 };
 static const struct option_table import_table = OPTION_TABLE("Options", import_rows);
 static const struct option_command import_command = {.name = "viv import",
@@ -137,26 +152,30 @@ int cli_import(struct cli *cli, int argc, char **argv, struct error *err)
 {
     _cleanup_engine_ struct engine engine = {0};
     _cleanup_close_ int file = -1;
-    struct image_change change = {0};
+    struct import_flags flags = {0};
+    struct image_change *change = &flags.change;
     struct image_store *store;
     struct strv words = {0};
     char id[IMAGE_ID_SIZE];
-    int r = cli_parse(cli, &import_command, argc, argv, &change, &words, err);
+    int r = cli_parse(cli, &import_command, argc, argv, &flags, &words, err);
 
     if (r != 0)
         return r < 0 ? r : 0;
+    r = registry_platform(cli, &flags.parts, &change->platform, err);
+    if (r < 0)
+        return r;
     bool standard = str_equal(words.words[0], "-");
     if (!standard) {
         file = open(words.words[0], O_RDONLY | O_CLOEXEC);
         if (file < 0)
             return error_sys(err, errno, "open %s", words.words[0]);
     }
-    change.name = words.count > 1 ? words.words[1] : NULL;
-    change.created_by = arena_printf(cli->arena, "viv import %s", words.words[0]);
+    change->name = words.count > 1 ? words.words[1] : NULL;
+    change->created_by = arena_printf(cli->arena, "viv import %s", words.words[0]);
     r = registry_open(cli, NULL, &engine, &store, err);
     if (r < 0)
         return r;
-    r = image_import(store, standard ? STDIN_FILENO : file, &change, id, err);
+    r = image_import(store, standard ? STDIN_FILENO : file, change, id, err);
     if (r < 0)
         return error_prefix(err, "%s", standard ? "standard input" : words.words[0]);
     printf("%s\n", id);
@@ -240,12 +259,12 @@ int cli_export(struct cli *cli, int argc, char **argv, struct error *err)
 static const struct option_row diff_rows[] = {
         OPTION(0, "format", OPTION_TEXT, struct save_flags, format, "FORMAT",
                 "text, json, \"table TEMPLATE\", or a template for each line"),
+        SELECT_LATEST_ROW(struct save_flags, latest),
 };
 static const struct option_table diff_table = OPTION_TABLE("Options", diff_rows);
 static const struct option_command diff_command = {.name = "viv diff",
         .usage = "SANDBOX",
         .about = "Lists what a sandbox has changed in its root: A, added; C, changed; D, deleted.",
-        .least = 1,
         .most = 1,
         .tables = {&diff_table}};
 
@@ -325,7 +344,9 @@ int cli_diff(struct cli *cli, int argc, char **argv, struct error *err)
 
     if (r != 0)
         return r < 0 ? r : 0;
-    r = engine_open(cli->arena, cli->root, &engine, err);
+    r = select_latest(cli, flags.latest, 1, &rest, err);
+    if (r == 0)
+        r = engine_open(cli->arena, cli->root, &engine, err);
     if (r == 0)
         r = engine_find(&engine, rest.words[0], &sandbox, err);
     if (r == 0)

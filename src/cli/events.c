@@ -1,8 +1,7 @@
 /* events: what happens to sandboxes. */
-#include <time.h>
-
-#include "cli/command.h"
 #include "observe/events.h"
+#include "base/moment.h"
+#include "cli/command.h"
 
 struct events_flags {
     const char *since, *until, *format;
@@ -30,33 +29,9 @@ static const struct option_command events_command = {.name = "viv events",
 
 static int read_time(const char *flag, const char *text, int64_t *ret, struct error *err)
 {
-    struct tm parts = {0};
-    double seconds;
-    int64_t age;
+    int r = text ? moment_read(text, ret, err) : 0;
 
-    if (!text)
-        return 0;
-    if (strptime(text, "%Y-%m-%dT%H:%M:%S", &parts)) {
-        const char *fraction = strchr(text, '.');
-        double part = 0;
-        if (fraction)
-            part = strtod(fraction, NULL);
-        *ret = timegm(&parts) * 1000000000 + (int64_t)(part * 1e9);
-        return 0;
-    }
-    if (strlen(text) >= 10 && str_to_double(text, &seconds) == 0) {
-        *ret = (int64_t)(seconds * 1e9);
-        return 0;
-    }
-    if (str_to_nanoseconds(text, &age, NULL) < 0)
-        return error_set(err, EINVAL,
-                "%s %s: write an age (\"10m\"), a time (\"2026-01-31T10:00:00Z\") or seconds since "
-                "1970",
-                flag, text);
-    struct timespec now;
-    clock_gettime(CLOCK_REALTIME, &now);
-    *ret = now.tv_sec * 1000000000 + now.tv_nsec - age;
-    return 0;
+    return r < 0 ? error_prefix(err, "%s", flag) : 0;
 }
 
 int cli_events(struct cli *cli, int argc, char **argv, struct error *err)

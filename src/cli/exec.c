@@ -5,11 +5,12 @@
 #include "cli/command.h"
 #include "cli/detachkeys.h"
 #include "cli/runprocess.h"
+#include "cli/select.h"
 #include "cli/textfiles.h"
 #include "engine/preserved.h"
 
 struct exec_flags {
-    bool interactive, tty, detach, privileged;
+    bool interactive, tty, detach, privileged, latest;
     struct strv env, env_file;
     const char *workdir, *user, *detach_keys;
     struct opt_u64 preserve_fds;
@@ -35,13 +36,13 @@ static const struct option_row exec_rows[] = {
                 "pass so many descriptors on, from 3 on"),
         OPTION(0, "detach-keys", OPTION_TEXT, struct exec_flags, detach_keys, "KEYS",
                 "what leaves a terminal (ctrl-p,ctrl-q)"),
+        SELECT_LATEST_ROW(struct exec_flags, latest),
 };
 static const struct option_table exec_table = OPTION_TABLE("Options", exec_rows);
 static const struct option_command exec_command = {.name = "viv exec",
         .usage = "SANDBOX COMMAND…",
         .about = "Runs one more process in a sandbox.",
         .order = OPTIONS_FIRST,
-        .least = 2,
         .most = SIZE_MAX,
         .tables = {&exec_table}};
 
@@ -85,7 +86,9 @@ int cli_exec(struct cli *cli, int argc, char **argv, struct error *err)
         return r < 0 ? r : 0;
     if (flags.tty && flags.interactive && !flags.detach && !isatty(0))
         return error_set(err, ENOTTY, "-t: the input is not a terminal; leave -t out, or -i");
-    r = run_preserved_check(flags.preserve_fds.value, err);
+    r = select_latest(cli, flags.latest, 2, &rest, err);
+    if (r == 0)
+        r = run_preserved_check(flags.preserve_fds.value, err);
     if (r == 0)
         r = preserved_check((unsigned)flags.preserve_fds.value, err);
     if (r < 0)
@@ -114,7 +117,7 @@ int cli_exec(struct cli *cli, int argc, char **argv, struct error *err)
 /* ---- attach ---------------------------------------------------------------------------------- */
 
 struct attach_flags {
-    bool no_stdin;
+    bool no_stdin, latest;
     struct opt_bool sig_proxy;
     const char *detach_keys;
 };
@@ -125,12 +128,12 @@ static const struct option_row attach_rows[] = {
                 "--sig-proxy=false: signals end the command, not the workload"),
         OPTION(0, "detach-keys", OPTION_TEXT, struct attach_flags, detach_keys, "KEYS",
                 "what leaves a terminal (ctrl-p,ctrl-q)"),
+        SELECT_LATEST_ROW(struct attach_flags, latest),
 };
 static const struct option_table attach_table = OPTION_TABLE("Options", attach_rows);
 static const struct option_command attach_command = {.name = "viv attach",
         .usage = "SANDBOX",
         .about = "Sits at a sandbox's streams until it ends, or until the detach keys are typed.",
-        .least = 1,
         .most = 1,
         .tables = {&attach_table}};
 
@@ -144,6 +147,9 @@ int cli_attach(struct cli *cli, int argc, char **argv, struct error *err)
 
     if (r != 0)
         return r < 0 ? r : 0;
+    r = select_latest(cli, flags.latest, 1, &rest, err);
+    if (r < 0)
+        return r;
     struct engine_attach attach = {.name = rest.words[0],
             .input = !flags.no_stdin,
             .signals = !flags.sig_proxy.set || flags.sig_proxy.value};

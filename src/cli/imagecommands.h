@@ -25,8 +25,12 @@ int cli_search(struct cli *cli, int argc, char **argv, struct error *err);
 int cli_system(struct cli *cli, int argc, char **argv, struct error *err);
 int cli_tag(struct cli *cli, int argc, char **argv, struct error *err);
 
+/* The options of `viv image prune`, for the help of the group. */
+extern const struct option_table image_prune_options;
+
 /* Removes, and tells what: for `viv image prune` and `viv system prune`. */
-int cli_prune_images(struct cli *cli, struct image_store *store, bool all, struct error *err);
+int cli_prune_images(struct cli *cli, struct image_store *store, bool all,
+        const struct strv *filters, struct error *err);
 
 /* Whether the user wants it; asked at a terminal only, and not with `force`. */
 bool cli_sure(bool force, const char *question);

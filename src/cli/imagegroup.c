@@ -4,8 +4,10 @@
 #include "base/cleanup.h"
 #include "cli/command.h"
 #include "cli/imagecommands.h"
+#include "cli/named.h"
 #include "cli/registry.h"
-#include "observe/images.h"
+#include "observe/diskuse.h"
+#include "observe/filter.h"
 
 static const struct cli_command image_commands[] = {
         {"exists", "Images", "tell by the exit status whether it is there", cli_image_exists},
@@ -24,8 +26,8 @@ static const struct cli_command image_commands[] = {
 
 int cli_image(struct cli *cli, int argc, char **argv, struct error *err)
 {
-    static const struct cli_group group = {
-            "viv image", "Works on images.", image_commands, ARRAY_SIZE(image_commands)};
+    static const struct cli_group group = {"viv image", "Works on images.", image_commands,
+            ARRAY_SIZE(image_commands), {&image_prune_options}};
 
     return cli_run_group(cli, &group, argc, argv, err);
 }
@@ -34,14 +36,18 @@ int cli_image(struct cli *cli, int argc, char **argv, struct error *err)
 
 struct system_flags {
     const char *format;
-    bool all, force, repair;
+    bool all, force, repair, verbose, volumes;
+    struct strv filters;
 };
 
 static const struct option_row df_rows[] = {
+        OPTION('v', "verbose", OPTION_FLAG, struct system_flags, verbose, NULL,
+                "each image, sandbox and volume"),
         OPTION(0, "format", OPTION_TEXT, struct system_flags, format, "FORMAT",
                 "json, \"table TEMPLATE\", or a template for each line"),
 };
 static const struct option_table df_table = OPTION_TABLE("Options", df_rows);
+static const struct option_table df_group_table = OPTION_TABLE("df", df_rows);
 static const struct option_command df_command = {.name = "viv system df",
         .about = "Tells what images and sandboxes take of the disk, and what of it could be given "
                  "back.",
@@ -57,8 +63,13 @@ static int system_df(struct cli *cli, int argc, char **argv, struct error *err)
 
     if (r != 0)
         return r < 0 ? r : 0;
+    if (flags.verbose && flags.format)
+        return error_set(err, EINVAL, "--verbose prints three tables: leave --format out");
     r = registry_open(cli, NULL, &engine, &store, err);
-    return r < 0 ? r : images_print_usage(&engine, store, flags.format, stdout, err);
+    if (r < 0)
+        return r;
+    return flags.verbose ? diskuse_print_each(&engine, store, stdout, err)
+                         : diskuse_print(&engine, store, flags.format, stdout, err);
 }
 
 /* ---- system prune ---------------------------------------------------------------------------- */
@@ -67,27 +78,52 @@ static const struct option_row prune_rows[] = {
         OPTION('a', "all", OPTION_FLAG, struct system_flags, all, NULL,
                 "every image that no sandbox uses, not only those without a name"),
         OPTION('f', "force", OPTION_FLAG, struct system_flags, force, NULL, "do not ask"),
+        OPTION(0, "volumes", OPTION_FLAG, struct system_flags, volumes, NULL,
+                "and volumes without a name that no sandbox uses"),
+        OPTION(0, "filter", OPTION_LIST, struct system_flags, filters, "KEY=VALUE",
+                "only what passes: label=, label!= or until="),
 };
 static const struct option_table prune_table = OPTION_TABLE("Options", prune_rows);
+static const struct option_table prune_group_table = OPTION_TABLE("prune", prune_rows);
 static const struct option_command prune_command = {.name = "viv system prune",
-        .about = "Removes sandboxes that have ended, images without a name, interrupted downloads, "
-                 "and what nobody refers to.",
+        .about = "Removes sandboxes that do not run, networks that nobody is on, images without a "
+                 "name, interrupted downloads, and what nobody refers to.",
         .tables = {&prune_table}};
 
-static int remove_ended(struct cli *cli, struct engine *engine, struct error *err)
+/* Those that every kind of thing has. */
+static int check_filters(const struct strv *filters, struct error *err)
+{
+    const char *filter;
+
+    strv_foreach (filter, filters) {
+        if (!str_starts(filter, "label=") && !str_starts(filter, "label!=") &&
+                !str_starts(filter, "until="))
+            return error_set(err, EINVAL,
+                    "--filter %.100s: write label=KEY[=VALUE], label!=KEY[=VALUE] or until=TIME",
+                    filter);
+    }
+    return 0;
+}
+
+static int remove_ended(struct engine *engine, const struct strv *filters, struct error *err)
 {
     struct strv names = {0};
+    struct filter *filter;
     const char *name;
-    int r = engine_list(engine, &names, err);
+    int r = filter_new(engine, filters, &filter, err);
 
+    if (r == 0)
+        r = engine_list(engine, &names, err);
     strv_foreach (name, &names) {
+        _cleanup_sandbox_ struct sandbox sandbox = {.record_fd = -1};
         struct error own = ERROR_NONE;
+        if (engine_find(engine, name, &sandbox, NULL) < 0 || !filter_passes(filter, &sandbox))
+            continue;
         if (engine_remove(engine, name, &(struct engine_removal){0}, &own) == 0)
             printf("Deleted: %s\n", name);
         else if (own.errnum != EBUSY)
             cli_tell("%s", own.text);
     }
-    (void)cli;
     return r;
 }
 
@@ -101,12 +137,20 @@ static int system_prune(struct cli *cli, int argc, char **argv, struct error *er
 
     if (r != 0)
         return r < 0 ? r : 0;
-    if (!cli_sure(flags.force, "Remove sandboxes that have ended, and images that are not needed?"))
+    r = check_filters(&flags.filters, err);
+    if (r < 0)
+        return r;
+    if (!cli_sure(flags.force, "Remove sandboxes that do not run, networks that nobody is on, and "
+                               "images that are not needed?"))
         return 0;
     r = registry_open(cli, NULL, &engine, &store, err);
     if (r == 0)
-        r = remove_ended(cli, &engine, err);
-    return r < 0 ? r : cli_prune_images(cli, store, flags.all, err);
+        r = remove_ended(&engine, &flags.filters, err);
+    if (r == 0)
+        r = named_prune_all(&engine, &network_commands, &flags.filters, err);
+    if (r == 0 && flags.volumes)
+        r = named_prune_all(&engine, &volume_commands, &flags.filters, err);
+    return r < 0 ? r : cli_prune_images(cli, store, flags.all, &flags.filters, err);
 }
 
 /* ---- system check ---------------------------------------------------------------------------- */
@@ -116,6 +160,7 @@ static const struct option_row check_rows[] = {
                 "unpack again what differs, and take out what only a pull can bring"),
 };
 static const struct option_table check_table = OPTION_TABLE("Options", check_rows);
+static const struct option_table check_group_table = OPTION_TABLE("check", check_rows);
 static const struct option_command check_command = {.name = "viv system check",
         .about = "Reads every blob and every unpacked layer against its digest. Ends with 0 when "
                  "all is sound, or was made so; with 1 when something was found.",
@@ -153,8 +198,8 @@ static const struct cli_command system_commands[] = {
 
 int cli_system(struct cli *cli, int argc, char **argv, struct error *err)
 {
-    static const struct cli_group group = {
-            "viv system", "Looks after the store.", system_commands, ARRAY_SIZE(system_commands)};
+    static const struct cli_group group = {"viv system", "Looks after the store.", system_commands,
+            ARRAY_SIZE(system_commands), {&df_group_table, &prune_group_table, &check_group_table}};
 
     return cli_run_group(cli, &group, argc, argv, err);
 }

@@ -26,8 +26,10 @@ static const struct option_row images_rows[] = {
         OPTION(0, "digests", OPTION_FLAG, struct images_flags, choice.digests, NULL,
                 "with the digests of the manifests"),
         OPTION('f', "filter", OPTION_LIST, struct images_flags, choice.filters, "KEY=VALUE",
-                "dangling=, reference=, label=, before= or since="),
-        OPTION(0, "noheading", OPTION_FLAG, struct images_flags, choice.no_heading, NULL,
+                "dangling=, reference=, label=, before=, since=, until= …"),
+        OPTION(0, "sort", OPTION_CHOICE, struct images_flags, choice.sort, IMAGES_SORTS,
+                "in this order (created)"),
+        OPTION('n', "noheading", OPTION_FLAG, struct images_flags, choice.no_heading, NULL,
                 "no line of headings"),
         OPTION(0, "format", OPTION_TEXT, struct images_flags, choice.format, "FORMAT",
                 "json, \"table TEMPLATE\", or a template for each line"),
@@ -164,6 +166,8 @@ int cli_tag(struct cli *cli, int argc, char **argv, struct error *err)
 
 static const struct option_row history_rows[] = {
         OPTION('q', "quiet", OPTION_FLAG, struct images_flags, choice.quiet, NULL, "ids only"),
+        OPTION('H', "human", OPTION_SWITCH, struct images_flags, choice.human, NULL,
+                "--human=false: times and bytes as they are"),
         OPTION(0, "no-trunc", OPTION_FLAG, struct images_flags, choice.no_trunc, NULL,
                 "whole commands and ids"),
         OPTION(0, "format", OPTION_TEXT, struct images_flags, choice.format, "FORMAT",
@@ -237,13 +241,17 @@ int cli_image_exists(struct cli *cli, int argc, char **argv, struct error *err)
 
 struct prune_flags {
     bool all, force;
+    struct strv filters;
 };
 
 static const struct option_row prune_rows[] = {
         OPTION('a', "all", OPTION_FLAG, struct prune_flags, all, NULL,
                 "every image that no sandbox uses, not only those without a name"),
         OPTION('f', "force", OPTION_FLAG, struct prune_flags, force, NULL, "do not ask"),
+        OPTION(0, "filter", OPTION_LIST, struct prune_flags, filters, "KEY=VALUE",
+                "only those that pass, as viv images has them"),
 };
+const struct option_table image_prune_options = OPTION_TABLE("prune", prune_rows);
 static const struct option_table prune_table = OPTION_TABLE("Options", prune_rows);
 static const struct option_command prune_command = {.name = "viv image prune",
         .about = "Removes images without a name, interrupted downloads, and what nobody refers to.",
@@ -259,13 +267,18 @@ bool cli_sure(bool force, const char *question)
     return fgets(line, sizeof(line), stdin) && (line[0] == 'y' || line[0] == 'Y');
 }
 
-int cli_prune_images(struct cli *cli, struct image_store *store, bool all, struct error *err)
+int cli_prune_images(struct cli *cli, struct image_store *store, bool all,
+        const struct strv *filters, struct error *err)
 {
     struct strv deleted = {0};
+    struct strv passing = {0};
     uint64_t bytes = 0;
     const char *id;
-    int r = image_prune(store, all, cli->arena, &deleted, &bytes, err);
+    int r = filters->count ? images_choose(store, filters, cli->arena, &passing, err) : 0;
 
+    if (r == 0)
+        r = image_prune(
+                store, all, filters->count ? &passing : NULL, cli->arena, &deleted, &bytes, err);
     if (r < 0)
         return r;
     strv_foreach (id, &deleted) {
@@ -289,5 +302,5 @@ int cli_image_prune(struct cli *cli, int argc, char **argv, struct error *err)
                                          : "Remove all images without a name?"))
         return 0;
     r = registry_open(cli, NULL, &engine, &store, err);
-    return r < 0 ? r : cli_prune_images(cli, store, flags.all, err);
+    return r < 0 ? r : cli_prune_images(cli, store, flags.all, &flags.filters, err);
 }

@@ -1,10 +1,12 @@
 #include "cli/inspect.h"
 
+#include "cli/select.h"
 #include "observe/format.h"
 #include "observe/style.h"
 
 struct inspect_flags {
     const char *format;
+    bool latest;
     struct inspect_choice choice;
 };
 
@@ -19,6 +21,7 @@ static const struct option_row choice_rows[] = {
                 "container|image|network|volume", "only what is of this kind"),
         OPTION('s', "size", OPTION_FLAG, struct inspect_flags, choice.size, NULL,
                 "what a sandbox takes of the disk too"),
+        SELECT_LATEST_ROW(struct inspect_flags, latest),
 };
 static const struct option_table choice_table = OPTION_TABLE("Choice", choice_rows);
 
@@ -30,7 +33,7 @@ int inspect_run(
     const struct option_command command = {.name = kind->command,
             .usage = kind->usage,
             .about = kind->about,
-            .least = 1,
+            .least = kind->inspect_by ? 0 : 1,
             .most = SIZE_MAX,
             .tables = {&inspect_table, kind->inspect_by ? &choice_table : NULL}};
     struct inspect_flags flags = {0};
@@ -40,6 +43,7 @@ int inspect_run(
 
     if (r != 0)
         return r < 0 ? r : 0;
+    r = select_latest(cli, flags.latest, 1, &names, err);
     strv_foreach (name, &names) {
         struct json_object *object;
         if (r == 0)
@@ -49,6 +53,8 @@ int inspect_run(
             return r;
         json_object_array_add(array, object);
     }
+    if (r < 0)
+        return r;
     if (flags.format && !str_equal(flags.format, "json"))
         return format_each(cli->arena, flags.format, array, stdout, err);
     style_print_line(stdout, json_text_pretty(array));

@@ -51,13 +51,21 @@ static int each_rm(struct engine *engine, const char *name, void *data, struct e
     return r == -ENOENT && removing->flags.force ? CLI_UNSAID : r;
 }
 
+static int list_all(struct cli *cli, const struct named_commands *commands, struct strv *names,
+        struct error *err)
+{
+    _cleanup_engine_ struct engine engine = {0};
+    int r = engine_open(cli->arena, cli->root, &engine, err);
+
+    return r < 0 ? r : commands->kind->names(&engine, names, err);
+}
+
 int named_rm(struct cli *cli, const struct named_commands *commands, int argc, char **argv,
         struct error *err)
 {
     const struct option_command command = {.name = command_name(cli, commands, "rm"),
             .usage = commands->rm_usage,
             .about = commands->rm_about,
-            .least = 1,
             .most = SIZE_MAX,
             .tables = {commands->rm_table}};
     struct removing removing = {commands, {0}};
@@ -66,7 +74,13 @@ int named_rm(struct cli *cli, const struct named_commands *commands, int argc, c
 
     if (r != 0)
         return r < 0 ? r : 0;
-    return cli_each(cli, &names, each_rm, &removing, err);
+    if ((names.count > 0) == removing.flags.all)
+        return error_set(err, EINVAL,
+                removing.flags.all ? "--all is every %s: name none" : "name a %s to take away",
+                commands->name);
+    if (removing.flags.all)
+        r = list_all(cli, commands, &names, err);
+    return r < 0 ? r : cli_each(cli, &names, each_rm, &removing, err);
 }
 
 static int prune_rows(struct engine *engine, const struct named_commands *commands,
@@ -84,6 +98,15 @@ static int prune_rows(struct engine *engine, const struct named_commands *comman
             return r;
     }
     return 0;
+}
+
+int named_prune_all(struct engine *engine, const struct named_commands *commands,
+        const struct strv *filters, struct error *err)
+{
+    _cleanup_json_ struct json_object *rows = json_object_new_array();
+    int r = named_choose(engine, commands->kind, filters, rows, err);
+
+    return r < 0 ? r : prune_rows(engine, commands, rows, false, err);
 }
 
 int named_prune(struct cli *cli, const struct named_commands *commands, int argc, char **argv,

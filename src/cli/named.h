@@ -8,6 +8,7 @@
 /* The rows of ls; `filters_` names those that the kind takes. */
 #define NAMED_LS_ROWS(filters_)                                                                    \
     OPTION('q', "quiet", OPTION_FLAG, struct named_choice, quiet, NULL, "names only"),             \
+            OPTION(0, "no-trunc", OPTION_FLAG, struct named_choice, no_trunc, NULL, "whole ids"),  \
             OPTION('f', "filter", OPTION_LIST, struct named_choice, filters, "KEY=VALUE",          \
                     "only those with this " filters_),                                             \
             OPTION(0, "noheading", OPTION_FLAG, struct named_choice, no_heading, NULL,             \
@@ -45,6 +46,12 @@ int named_rm(struct cli *cli, const struct named_commands *commands, int argc, c
         struct error *err);
 int named_prune(struct cli *cli, const struct named_commands *commands, int argc, char **argv,
         struct error *err);
+
+extern const struct named_commands network_commands, volume_commands;
+
+/* What prune does, without a question: each name that goes is printed. */
+int named_prune_all(struct engine *engine, const struct named_commands *commands,
+        const struct strv *filters, struct error *err);
 
 /* Adds "KEY=VALUE" or "KEY" of each word; in the arena. */
 void named_read_pairs(struct arena *arena, const struct strv *list, struct record_map *map);

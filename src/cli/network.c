@@ -156,7 +156,8 @@ static int create(struct cli *cli, int argc, char **argv, struct error *err)
 
 /* ---- ls, inspect, rm, prune ------------------------------------------------------------------ */
 
-static const struct option_row ls_rows[] = {NAMED_LS_ROWS("name=, driver= or label=")};
+static const struct option_row ls_rows[] = {
+        NAMED_LS_ROWS("name=, id=, driver=, label=, until= or dangling=")};
 static const struct option_table ls_table = OPTION_TABLE("ls", ls_rows);
 static const struct option_row rm_rows[] = {
         OPTION('f', "force", OPTION_FLAG, struct named_flags, force, NULL,
@@ -177,7 +178,7 @@ static bool spares(struct json_object *row, bool all)
     return str_equal(json_get_str(row, "Name"), NETWORK_DEFAULT);
 }
 
-static const struct named_commands named = {.name = "network",
+const struct named_commands network_commands = {.name = "network",
         .rm_usage = "NETWORK…",
         .kind = &networks_kind,
         .ls_about = "Lists networks.",
@@ -192,17 +193,17 @@ static const struct named_commands named = {.name = "network",
 
 static int ls(struct cli *cli, int argc, char **argv, struct error *err)
 {
-    return named_ls(cli, &named, argc, argv, err);
+    return named_ls(cli, &network_commands, argc, argv, err);
 }
 
 static int rm(struct cli *cli, int argc, char **argv, struct error *err)
 {
-    return named_rm(cli, &named, argc, argv, err);
+    return named_rm(cli, &network_commands, argc, argv, err);
 }
 
 static int prune(struct cli *cli, int argc, char **argv, struct error *err)
 {
-    return named_prune(cli, &named, argc, argv, err);
+    return named_prune(cli, &network_commands, argc, argv, err);
 }
 
 static int inspect(struct cli *cli, int argc, char **argv, struct error *err)
@@ -286,21 +287,31 @@ static int connect_to(struct cli *cli, int argc, char **argv, struct error *err)
     return r < 0 ? r : sandbox_connect(&engine, rest.words[1], &join, err);
 }
 
+struct disconnect_flags {
+    bool force;
+};
+static const struct option_row disconnect_rows[] = {
+        OPTION('f', "force", OPTION_FLAG, struct disconnect_flags, force, NULL,
+                "it is no error if it is not on it, or not there"),
+};
+static const struct option_table disconnect_table = OPTION_TABLE("disconnect", disconnect_rows);
 static const struct option_command disconnect_command = {.name = "viv network disconnect",
         .usage = "NETWORK SANDBOX",
         .about = "Takes a sandbox off a network, at once if it runs.",
         .least = 2,
-        .most = 2};
+        .most = 2,
+        .tables = {&disconnect_table}};
 
 static int disconnect(struct cli *cli, int argc, char **argv, struct error *err)
 {
     _cleanup_engine_ struct engine engine = {0};
+    struct disconnect_flags flags = {0};
     struct strv rest = {0};
-    int r = cli_open(cli, &disconnect_command, argc, argv, NULL, &rest, &engine, err);
+    int r = cli_open(cli, &disconnect_command, argc, argv, &flags, &rest, &engine, err);
 
     if (r == 0)
         r = sandbox_disconnect(&engine, rest.words[1], rest.words[0], err);
-    return r < 0 ? r : 0;
+    return r < 0 && !(r == -ENOENT && flags.force) ? r : 0;
 }
 
 /* ---- which of them --------------------------------------------------------------------------- */
@@ -320,7 +331,8 @@ int cli_network(struct cli *cli, int argc, char **argv, struct error *err)
 {
     static const struct cli_group group = {"viv network", "Networks of sandboxes.", commands,
             ARRAY_SIZE(commands),
-            {&create_table, &ls_table, &inspect_options, &rm_table, &prune_table, &connect_table}};
+            {&create_table, &ls_table, &inspect_options, &rm_table, &prune_table, &connect_table,
+                    &disconnect_table}};
 
     return cli_run_group(cli, &group, argc, argv, err);
 }

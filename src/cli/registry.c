@@ -11,8 +11,8 @@
 #include "base/cleanup.h"
 #include "base/io.h"
 #include "image/platform.h"
+#include "observe/format.h"
 #include "observe/style.h"
-#include "observe/table.h"
 
 #define SECRET_MAX 4096
 
@@ -63,12 +63,33 @@ int registry_open(struct cli *cli, const struct registry_flags *flags, struct en
     return r < 0 ? r : engine_images(engine, &registries, ret, err);
 }
 
+int registry_platform(struct cli *cli, const struct registry_platform *parts, const char **platform,
+        struct error *err)
+{
+    struct platform own;
+
+    if (!parts->os && !parts->arch && !parts->variant)
+        return 0;
+    int r = platform_parse(NULL, cli->arena, &own, err);
+    if (r < 0)
+        return r;
+    if (*platform)
+        return error_set(
+                err, EINVAL, "--platform says it already, without --os, --arch or --variant");
+    *platform = arena_printf(cli->arena, "%s/%s%s%s", parts->os ? parts->os : own.os,
+            parts->arch ? parts->arch : own.architecture, parts->variant ? "/" : "",
+            parts->variant ? parts->variant : "");
+    return 0;
+}
+
 /* ---- pull ------------------------------------------------------------------------------------ */
 
 struct pull_flags {
     struct registry_flags registry;
-    const char *platform, *os, *arch, *variant;
+    const char *platform;
+    struct registry_platform parts;
     const char *policy;
+    bool all_tags, ignored;
 };
 
 static const struct option_row pull_rows[] = {
@@ -76,12 +97,17 @@ static const struct option_row pull_rows[] = {
                 "no progress; the id all the same"),
         OPTION(0, "platform", OPTION_TEXT, struct pull_flags, platform, "OS/ARCH[/VARIANT]",
                 "of a list of images, this one (this machine's)"),
-        OPTION(0, "os", OPTION_TEXT, struct pull_flags, os, "OS",
+        OPTION(0, "os", OPTION_TEXT, struct pull_flags, parts.os, "OS",
                 "the platform in parts: its operating system"),
-        OPTION(0, "arch", OPTION_TEXT, struct pull_flags, arch, "ARCH", "its processor: arm64"),
-        OPTION(0, "variant", OPTION_TEXT, struct pull_flags, variant, "VARIANT", "of that: v7"),
+        OPTION(0, "arch", OPTION_TEXT, struct pull_flags, parts.arch, "ARCH",
+                "its processor: arm64"),
+        OPTION(0, "variant", OPTION_TEXT, struct pull_flags, parts.variant, "VARIANT",
+                "of that: v7"),
         OPTION(0, "policy", OPTION_CHOICE, struct pull_flags, policy, "always|missing|never|newer",
                 "when the image is there already (always)"),
+        OPTION('a', "all-tags", OPTION_FLAG, struct pull_flags, all_tags, NULL,
+                "every tag of the repository"),
+        OPTION(0, "disable-content-trust", OPTION_FLAG, struct pull_flags, ignored, NULL, NULL),
 };
 static const struct option_table pull_table = OPTION_TABLE("Options", pull_rows);
 static const struct option_command pull_command = {.name = "viv pull",
@@ -108,25 +134,6 @@ static enum image_pull_policy policy_of(const char *word)
     return IMAGE_PULL_ALWAYS;
 }
 
-/* One word of --os, --arch and --variant; what is not said is this machine's. */
-static int settle_platform(struct cli *cli, struct pull_flags *flags, struct error *err)
-{
-    struct platform own;
-
-    if (!flags->os && !flags->arch && !flags->variant)
-        return 0;
-    int r = platform_parse(NULL, cli->arena, &own, err);
-    if (r < 0)
-        return r;
-    if (flags->platform)
-        return error_set(
-                err, EINVAL, "--platform says it already, without --os, --arch or --variant");
-    flags->platform = arena_printf(cli->arena, "%s/%s%s%s", flags->os ? flags->os : own.os,
-            flags->arch ? flags->arch : own.architecture, flags->variant ? "/" : "",
-            flags->variant ? flags->variant : "");
-    return 0;
-}
-
 static int pull_one(struct cli *cli, struct image_store *store, const struct pull_flags *flags,
         const char *name, struct error *err)
 {
@@ -144,6 +151,32 @@ static int pull_one(struct cli *cli, struct image_store *store, const struct pul
     return r;
 }
 
+/* With --all-tags the tags in place of the repositories. */
+static int settle_tags(struct cli *cli, struct image_store *store, const struct pull_flags *flags,
+        struct strv *names, struct error *err)
+{
+    struct strv all = {0};
+    struct image_access access;
+    const char *name;
+    const char *tag;
+    int r = flags->all_tags ? registry_access(cli, &flags->registry, NULL, &access, err) : 0;
+
+    if (!flags->all_tags)
+        return 0;
+    strv_foreach (name, names) {
+        struct strv tags = {0};
+        if (r == 0)
+            r = image_tags(store, name, &access, cli->arena, &tags, err);
+        strv_foreach (tag, &tags) {
+            strv_add(cli->arena, &all, tag);
+        }
+    }
+    if (r == 0 && !all.count)
+        return error_set(err, ENOENT, "--all-tags: there is no tag");
+    *names = all;
+    return r;
+}
+
 int cli_pull(struct cli *cli, int argc, char **argv, struct error *err)
 {
     _cleanup_engine_ struct engine engine = {0};
@@ -155,9 +188,11 @@ int cli_pull(struct cli *cli, int argc, char **argv, struct error *err)
 
     if (r != 0)
         return r < 0 ? r : 0;
-    r = settle_platform(cli, &flags, err);
+    r = registry_platform(cli, &flags.parts, &flags.platform, err);
     if (r == 0)
         r = registry_open(cli, &flags.registry, &engine, &store, err);
+    if (r == 0)
+        r = settle_tags(cli, store, &flags, &names, err);
     strv_foreach (name, &names) {
         if (r == 0)
             r = pull_one(cli, store, &flags, name, err);
@@ -172,6 +207,7 @@ struct push_flags {
     struct registry_flags registry;
     struct image_push_options options;
     const char *digestfile;
+    bool ignored;
 };
 
 static const struct option_row push_rows[] = {
@@ -182,6 +218,8 @@ static const struct option_row push_rows[] = {
                 "gzip|zstd", "for layers that are not compressed (gzip)"),
         OPTION(0, "digestfile", OPTION_TEXT, struct push_flags, digestfile, "FILE",
                 "write the manifest's digest into this file too"),
+        OPTION(0, "disable-content-trust", OPTION_FLAG, struct push_flags, ignored, NULL, NULL),
+        OPTION(0, "remove-signatures", OPTION_FLAG, struct push_flags, ignored, NULL, NULL),
 };
 static const struct option_table push_table = OPTION_TABLE("Options", push_rows);
 static const struct option_command push_command = {.name = "viv push",
@@ -235,7 +273,7 @@ struct login_flags {
     struct registry_flags registry;
     const char *username;
     const char *password;
-    bool password_stdin;
+    bool password_stdin, get_login;
 };
 
 static const struct option_row login_rows[] = {
@@ -244,6 +282,8 @@ static const struct option_row login_rows[] = {
                 "seen by every user of the host; --password-stdin is better"),
         OPTION(0, "password-stdin", OPTION_FLAG, struct login_flags, password_stdin, NULL,
                 "read it from standard input"),
+        OPTION(0, "get-login", OPTION_FLAG, struct login_flags, get_login, NULL,
+                "only tell who is logged in"),
         OPTION(0, "authfile", OPTION_TEXT, struct login_flags, registry.authfile, "FILE",
                 "where to keep it"),
         OPTION(0, "cert-dir", OPTION_TEXT, struct login_flags, registry.cert_dir, "DIR",
@@ -320,6 +360,17 @@ static int get_secret(struct cli *cli, struct login_flags *flags, struct error *
     return r;
 }
 
+static int print_login(
+        struct cli *cli, struct image_store *store, const char *registry, struct error *err)
+{
+    const char *user;
+    int r = image_login_name(store, registry, cli->arena, &user, err);
+
+    if (r == 0)
+        style_print_line(stdout, user);
+    return r;
+}
+
 int cli_login(struct cli *cli, int argc, char **argv, struct error *err)
 {
     _cleanup_engine_ struct engine engine = {0};
@@ -331,16 +382,19 @@ int cli_login(struct cli *cli, int argc, char **argv, struct error *err)
 
     if (r != 0)
         return r < 0 ? r : 0;
-    r = get_secret(cli, &flags, err);
+    const char *registry = rest.count ? rest.words[0] : "docker.io";
+    r = flags.get_login ? 0 : get_secret(cli, &flags, err);
     if (r == 0)
         r = registry_open(cli, &flags.registry, &engine, &store, err);
+    if (r == 0 && flags.get_login)
+        return print_login(cli, store, registry, err);
     if (r == 0)
         r = registry_access(cli, &flags.registry, NULL, &access, err);
     if (r < 0)
         return r;
     access.user = flags.username;
     access.password = flags.password;
-    r = image_login(store, rest.count ? rest.words[0] : "docker.io", &access, err);
+    r = image_login(store, registry, &access, err);
     if (r == 0)
         printf("Login Succeeded!\n");
     return r;
@@ -348,9 +402,16 @@ int cli_login(struct cli *cli, int argc, char **argv, struct error *err)
 
 /* ---- logout ---------------------------------------------------------------------------------- */
 
+struct logout_flags {
+    struct registry_flags registry;
+    bool all;
+};
+
 static const struct option_row logout_rows[] = {
-        OPTION(0, "authfile", OPTION_TEXT, struct registry_flags, authfile, "FILE",
+        OPTION(0, "authfile", OPTION_TEXT, struct logout_flags, registry.authfile, "FILE",
                 "where it is kept"),
+        OPTION('a', "all", OPTION_FLAG, struct logout_flags, all, NULL,
+                "those for all registries, but what helper programs keep"),
 };
 static const struct option_table logout_table = OPTION_TABLE("Options", logout_rows);
 static const struct option_command logout_command = {.name = "viv logout",
@@ -362,19 +423,21 @@ static const struct option_command logout_command = {.name = "viv logout",
 int cli_logout(struct cli *cli, int argc, char **argv, struct error *err)
 {
     _cleanup_engine_ struct engine engine = {0};
-    struct registry_flags flags = {0};
+    struct logout_flags flags = {0};
     struct image_store *store;
     struct strv rest = {0};
     int r = cli_parse(cli, &logout_command, argc, argv, &flags, &rest, err);
 
     if (r != 0)
         return r < 0 ? r : 0;
+    if (flags.all && rest.count)
+        return error_set(err, EINVAL, "--all is every registry: name none");
     const char *registry = rest.count ? rest.words[0] : "docker.io";
-    r = registry_open(cli, &flags, &engine, &store, err);
+    r = registry_open(cli, &flags.registry, &engine, &store, err);
     if (r == 0)
-        r = image_logout(store, registry, err);
+        r = flags.all ? image_logout_all(store, err) : image_logout(store, registry, err);
     if (r == 0)
-        printf("Removed login credentials for %s\n", registry);
+        printf("Removed login credentials for %s\n", flags.all ? "all registries" : registry);
     return r;
 }
 
@@ -384,12 +447,22 @@ struct search_flags {
     struct registry_flags registry;
     struct opt_u64 limit;
     const char *format;
+    struct strv filters;
+    bool no_trunc, list_tags;
+    uint64_t stars; /* of the filters: so many at least */
+    bool official, automated, asks_official, asks_automated;
 };
 
 static const struct option_row search_rows[] = {
         OPTION(0, "limit", OPTION_COUNT, struct search_flags, limit, "N", "at most so many (25)"),
-        OPTION(0, "format", OPTION_CHOICE, struct search_flags, format, "table|json",
-                "how to print"),
+        OPTION('f', "filter", OPTION_LIST, struct search_flags, filters, "KEY=VALUE",
+                "only those with this stars= (or more), is-official= or is-automated="),
+        OPTION(0, "no-trunc", OPTION_FLAG, struct search_flags, no_trunc, NULL,
+                "whole descriptions"),
+        OPTION(0, "list-tags", OPTION_FLAG, struct search_flags, list_tags, NULL,
+                "TERM is a repository: list its tags"),
+        OPTION(0, "format", OPTION_TEXT, struct search_flags, format, "FORMAT",
+                "json, \"table TEMPLATE\", or a template for each line"),
 };
 static const struct option_table search_table = OPTION_TABLE("Options", search_rows);
 static const struct option_command search_command = {.name = "viv search",
@@ -399,51 +472,118 @@ static const struct option_command search_command = {.name = "viv search",
         .most = 1,
         .tables = {&search_table, &registry_table}};
 
-static void print_hits(struct cli *cli, const struct image_hit *hits, size_t count, bool json)
+static int read_search_filters(struct search_flags *flags, struct error *err)
 {
-    static const char *const heading[] = {"NAME", "DESCRIPTION", "STARS"};
-    _cleanup_json_ struct json_object *array = json_object_new_array();
-    struct table table = {.arena = cli->arena, .columns = ARRAY_SIZE(heading)};
+    const char *text;
 
-    table_add(&table, heading);
-    for (size_t i = 0; i < count; i++) {
-        const char *about = hits[i].description ? hits[i].description : "";
-        const char *cells[] = {hits[i].name, about,
-                arena_printf(cli->arena, "%llu", (unsigned long long)hits[i].stars)};
-        table_add(&table, cells);
-        struct json_object *row = json_object_new_object();
-        json_add_str(row, "Name", hits[i].name);
-        json_add_str(row, "Description", about);
-        json_object_object_add(row, "Stars", json_object_new_uint64(hits[i].stars));
-        json_object_array_add(array, row);
+    strv_foreach (text, &flags->filters) {
+        const char *stars = str_after(text, "stars=");
+        const char *official = str_after(text, "is-official=");
+        const char *automated = str_after(text, "is-automated=");
+        const char *word = official ? official : automated;
+        bool yes = str_equal(word, "true");
+        if (stars && str_to_u64(stars, 10, &flags->stars) == 0)
+            continue;
+        if (!word || (!yes && !str_equal(word, "false")))
+            return error_set(err, EINVAL,
+                    "--filter %s: write stars=N, is-official=true or is-automated=true, or false",
+                    text);
+        *(official ? &flags->official : &flags->automated) = yes;
+        *(official ? &flags->asks_official : &flags->asks_automated) = true;
     }
-    if (json)
-        style_print_line(stdout, json_text_pretty(array));
-    else
-        table_print(&table, stdout);
+    return 0;
+}
+
+static bool is_wanted(const struct search_flags *flags, const struct image_hit *hit)
+{
+    return hit->stars >= flags->stars &&
+           (!flags->asks_official || hit->official == flags->official) &&
+           (!flags->asks_automated || hit->automated == flags->automated);
+}
+
+#define DESCRIPTION_WIDTH 45
+
+static struct json_object *hit_row(
+        struct arena *arena, const struct image_hit *hit, const struct search_flags *flags)
+{
+    const char *about = hit->description ? hit->description : "";
+    struct json_object *row = json_object_new_object();
+
+    if (!flags->no_trunc && !str_equal(flags->format, "json") && strlen(about) > DESCRIPTION_WIDTH)
+        about = arena_printf(arena, "%.*s…", DESCRIPTION_WIDTH - 1, about);
+    json_add_str(row, "Name", hit->name);
+    json_add_str(row, "Description", about);
+    json_object_object_add(row, "Stars", json_object_new_uint64(hit->stars));
+    json_object_object_add(row, "StarCount", json_object_new_uint64(hit->stars));
+    json_add_str(row, "IsOfficial", hit->official ? "[OK]" : "");
+    json_add_str(row, "IsAutomated", hit->automated ? "[OK]" : "");
+    return row;
+}
+
+static const struct format_list hits_list = {
+        .usual = "{{.Name}}\t{{.Description}}\t{{.Stars}}\t{{.IsOfficial}}"};
+static const struct format_list tags_list = {.usual = "{{.Name}}\t{{.Tag}}"};
+
+static int find_hits(struct cli *cli, struct image_store *store, const struct search_flags *flags,
+        const struct image_access *access, const char *term, struct json_object *rows,
+        struct error *err)
+{
+    struct image_hit *hits;
+    size_t count;
+    size_t most = flags->limit.set ? (size_t)flags->limit.value : 25;
+    int r = image_search(store, term, access, cli->arena, &hits, &count, err);
+
+    for (size_t i = 0; r == 0 && i < count && json_object_array_length(rows) < most; i++)
+        if (is_wanted(flags, &hits[i]))
+            json_object_array_add(rows, hit_row(cli->arena, &hits[i], flags));
+    return r;
+}
+
+static int find_tags(struct cli *cli, struct image_store *store, const struct search_flags *flags,
+        const struct image_access *access, const char *name, struct json_object *rows,
+        struct error *err)
+{
+    struct strv tags = {0};
+    const char *whole;
+    size_t most = flags->limit.set ? (size_t)flags->limit.value : SIZE_MAX;
+    int r = image_tags(store, name, access, cli->arena, &tags, err);
+
+    strv_foreach (whole, &tags) {
+        const char *colon = strrchr(whole, ':');
+        struct json_object *row = json_object_new_object();
+        json_add_str(row, "Name", arena_strndup(cli->arena, whole, (size_t)(colon - whole)));
+        json_add_str(row, "Tag", colon + 1);
+        if (json_object_array_length(rows) < most)
+            json_object_array_add(rows, row);
+        else
+            json_object_put(row);
+    }
+    return r;
 }
 
 int cli_search(struct cli *cli, int argc, char **argv, struct error *err)
 {
     _cleanup_engine_ struct engine engine = {0};
+    _cleanup_json_ struct json_object *rows = json_object_new_array();
     struct search_flags flags = {0};
     struct image_access access;
     struct image_store *store;
-    struct image_hit *hits;
     struct strv rest = {0};
-    size_t count;
     int r = cli_parse(cli, &search_command, argc, argv, &flags, &rest, err);
 
     if (r != 0)
         return r < 0 ? r : 0;
-    r = registry_open(cli, &flags.registry, &engine, &store, err);
+    r = read_search_filters(&flags, err);
+    if (r == 0)
+        r = registry_open(cli, &flags.registry, &engine, &store, err);
     if (r == 0)
         r = registry_access(cli, &flags.registry, NULL, &access, err);
     if (r == 0)
-        r = image_search(store, rest.words[0], &access, cli->arena, &hits, &count, err);
+        r = (flags.list_tags ? find_tags : find_hits)(
+                cli, store, &flags, &access, rest.words[0], rows, err);
     if (r < 0)
         return r;
-    size_t most = flags.limit.set ? (size_t)flags.limit.value : 25;
-    print_hits(cli, hits, count < most ? count : most, str_equal(flags.format, "json"));
-    return 0;
+    const char *format = str_equal(flags.format, "table") ? NULL : flags.format;
+    return format_print(
+            cli->arena, format, flags.list_tags ? &tags_list : &hits_list, rows, stdout, err);
 }

@@ -20,6 +20,16 @@ extern const struct option_table registry_table;
 int registry_access(struct cli *cli, const struct registry_flags *flags, struct progress *progress,
         struct image_access *ret, struct error *err);
 
+/* A platform in parts; what is NULL is this machine's. */
+struct registry_platform {
+    const char *os, *arch, *variant;
+};
+
+/* Puts "OS/ARCH[/VARIANT]" into `*platform` where parts are given. -EINVAL: it is given both ways.
+ */
+int registry_platform(struct cli *cli, const struct registry_platform *parts, const char **platform,
+        struct error *err);
+
 /* Writes an id or digest to the file that `flag` names; a path of NULL is fine. */
 int registry_write_id(const char *flag, const char *path, const char *id, struct error *err);
 

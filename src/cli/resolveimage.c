@@ -75,16 +75,21 @@ int resolve_image(struct cli *cli, struct engine *engine, const struct run_flags
         const char *name, bool look_only, struct resolved_image *ret, struct error *err)
 {
     const struct engine_registries registries = {flags->authfile, flags->cert_dir};
+    const struct registry_platform parts = {flags->os, flags->arch, flags->variant};
+    struct run_flags settled = *flags;
     _cleanup_json_ struct json_object *json = NULL;
     struct image_store *store;
     char id[IMAGE_ID_SIZE];
 
-    if (str_equal(name, "busybox") && !flags->pull && !flags->platform &&
+    int r = registry_platform(cli, &parts, &settled.platform, err);
+    if (r < 0)
+        return r;
+    if (str_equal(name, "busybox") && !flags->pull && !settled.platform &&
             !is_in_store(engine, name))
         return built_in(cli, ret, err);
-    int r = engine_images(engine, &registries, &store, err);
+    r = engine_images(engine, &registries, &store, err);
     if (r == 0)
-        r = find_or_fetch(cli, store, flags, name, look_only, id, err);
+        r = find_or_fetch(cli, store, &settled, name, look_only, id, err);
     if (r == 0)
         r = image_inspect(store, id, &json, err);
     if (r < 0)

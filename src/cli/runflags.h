@@ -35,6 +35,8 @@ struct run_flags {
     const char *bundle;
     const char *pull; /* "always", "missing", "never", "newer" */
     const char *platform;
+    const char *os, *arch, *variant; /* the platform in parts */
+    bool ignored;                    /* of flags that mean nothing here */
     const char *authfile, *cert_dir, *creds;
     struct opt_bool tls_verify;
     struct opt_bool sig_proxy;
@@ -62,6 +64,7 @@ struct run_flags {
 
     /* the process */
     const char *entrypoint;
+    bool env_host;
     struct strv env;
     struct strv env_file;
     struct strv unsetenv;
@@ -105,6 +108,8 @@ struct run_flags {
 
     /* the file system */
     bool read_only;
+    struct opt_bool read_only_tmpfs;
+    const char *tz;
     struct strv tmpfs;
     struct strv volume;
     struct strv mount;

@@ -19,8 +19,14 @@ static const struct option_row rows[] = {
         RUN_ROW(0, "shm-size", OPTION_BYTES, shm_size, "BYTES",
                 "Size of /dev/shm, 64m when not said"),
         RUN_ROW(0, "read-only", OPTION_FLAG, read_only, NULL, "Nothing can be written to the root"),
+        RUN_ROW(0, "read-only-tmpfs", OPTION_SWITCH, read_only_tmpfs, NULL,
+                "With it, a tmpfs on each of /run, /tmp and /var/tmp"),
+        RUN_ROW(0, "tz", OPTION_TEXT, tz, "local|ZONE",
+                "Its time zone: the host's, or one that the host has"),
 };
 const struct option_table run_mounts_table = OPTION_TABLE("File system", rows);
+
+#define ZONE_LETTERS "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+-_/"
 
 /* A mount of the user's while it is read. */
 struct wanted {
@@ -719,6 +725,50 @@ static void apply_shared_views(struct run_build *build)
     }
 }
 
+/* The host's file of the zone, over the root's. */
+static int read_zone(struct run_build *build, struct wanted_list *list, struct error *err)
+{
+    const char *zone = build->flags->tz;
+    const char *text = "/etc/localtime:/etc/localtime:ro";
+    struct strv parts = {0};
+
+    if (!zone)
+        return 0;
+    strv_split(build->arena, &parts, zone, '/');
+    if (zone[strspn(zone, ZONE_LETTERS)] || strv_contains(&parts, "..") ||
+            strv_contains(&parts, "."))
+        return error_set(
+                err, EINVAL, "--tz %.100s: write local, or a zone as in Europe/Berlin", zone);
+    if (!str_equal(zone, "local"))
+        text = arena_printf(build->arena, "/usr/share/zoneinfo/%.100s:/etc/localtime:ro", zone);
+    return read_volume(build, text, list, err);
+}
+
+static bool is_taken(const struct wanted_list *list, const char *destination)
+{
+    for (size_t i = 0; i < list->count; i++)
+        if (str_equal(list->items[i].destination, destination))
+            return true;
+    return false;
+}
+
+/* What many programs must write to, where the user has put nothing else there. */
+static int add_writable_places(struct run_build *build, struct wanted_list *list, struct error *err)
+{
+    static const char *const places[] = {"/run", "/tmp", "/var/tmp"};
+    const struct run_flags *flags = build->flags;
+
+    if (!flags->read_only_tmpfs.set || !flags->read_only_tmpfs.value)
+        return 0;
+    if (!flags->read_only)
+        return error_set(
+                err, EINVAL, "--read-only-tmpfs: without --read-only the root is writable");
+    for (size_t i = 0; i < ARRAY_SIZE(places); i++)
+        if (!is_taken(list, places[i]) && read_tmpfs(build, places[i], list, err) < 0)
+            return -EINVAL;
+    return 0;
+}
+
 static int read_lists(struct run_build *build, struct wanted_list *list, struct error *err)
 {
     const struct {
@@ -735,7 +785,8 @@ static int read_lists(struct run_build *build, struct wanted_list *list, struct 
         for (size_t j = 0; j < lists[i].texts->count; j++)
             if (lists[i].read(build, lists[i].texts->words[j], list, err) < 0)
                 return -EINVAL;
-    return 0;
+    int r = read_zone(build, list, err);
+    return r < 0 ? r : add_writable_places(build, list, err);
 }
 
 /* The image's volumes, where the user has not mounted something else. */
@@ -746,10 +797,7 @@ static void add_image_volumes(struct run_build *build, const struct wanted_list 
     for (size_t i = 0; image && i < image->volumes.count; i++) {
         struct wanted wanted = {
                 .type = "volume", .destination = path_clean(build->arena, image->volumes.words[i])};
-        bool taken = wanted.destination[0] != '/';
-        for (size_t j = 0; j < list->count; j++)
-            taken |= str_equal(list->items[j].destination, wanted.destination);
-        if (!taken)
+        if (wanted.destination[0] == '/' && !is_taken(list, wanted.destination))
             add_volume(build, &wanted);
     }
 }

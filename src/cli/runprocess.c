@@ -12,6 +12,7 @@ static const struct option_row rows[] = {
                 "Set a variable; without a value, pass yours on"),
         RUN_ROW(0, "env-file", OPTION_LIST, env_file, "FILE",
                 "Set the variables in a file, one a line"),
+        RUN_ROW(0, "env-host", OPTION_FLAG, env_host, NULL, "Pass all of your variables on"),
         RUN_ROW(0, "unsetenv", OPTION_LIST, unsetenv, "NAME",
                 "Leave a variable of the image out, or of the default ones"),
         RUN_ROW(0, "unsetenv-all", OPTION_FLAG, unsetenv_all, NULL, "Leave all of these out"),
@@ -95,7 +96,8 @@ int run_env_apply(struct run_build *build, struct error *err)
     return r;
 }
 
-/* Weakest first: the default, the image, a terminal, files, single variables. */
+/* Weakest first: the default, the image, the caller's with --env-host, a terminal, files, single
+ * variables. */
 static int apply_env(struct run_build *build, struct error *err)
 {
     const struct run_flags *flags = build->flags;
@@ -108,6 +110,9 @@ static int apply_env(struct run_build *build, struct error *err)
     for (size_t i = 0; input->image && !flags->unsetenv_all && i < input->image->env.count; i++)
         if (add_variable(build, input->image->env.words[i], "the image's variable", err) < 0)
             return -EINVAL;
+    for (char *const *at = input->environment; flags->env_host && at && *at; at++)
+        if (name_length(*at) && (*at)[name_length(*at)])
+            strv_set_variable(build->arena, env, *at);
     strv_foreach (name, &flags->unsetenv) {
         drop_variable(env, name);
     }

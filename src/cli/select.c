@@ -8,16 +8,13 @@
 
 static bool fits(const struct sandbox *sandbox, enum select_state state)
 {
-    bool alive = sandbox->status == SPEC_RUNNING || sandbox->status == SPEC_PAUSED ||
-                 sandbox->life.restarting;
-
     switch (state) {
     case SELECT_ANY:
         return true;
     case SELECT_ALIVE:
-        return alive;
+        return sandbox_is_alive(sandbox);
     case SELECT_DEAD:
-        return !alive;
+        return !sandbox_is_alive(sandbox);
     case SELECT_RUNNING:
         return sandbox->status == SPEC_RUNNING;
     case SELECT_PAUSED:
@@ -84,6 +81,26 @@ static void drop_missing(struct engine *engine, struct strv *names)
             names->words[kept++] = names->words[i];
     }
     names->count = kept;
+}
+
+int select_latest(struct cli *cli, bool latest, size_t least, struct strv *words, struct error *err)
+{
+    const struct select_flags flags = {.latest = latest};
+    struct strv all = {0};
+    const char *word;
+    int r = latest ? select_names(cli, &flags, SELECT_ANY, &all, err) : 0;
+
+    if (r < 0)
+        return r;
+    strv_foreach (word, words) {
+        strv_add(cli->arena, &all, word);
+    }
+    if (all.count < least)
+        return error_set(err, EINVAL,
+                least == 1 ? "name a sandbox, or say --latest"
+                           : "name a sandbox, or say --latest, and a command");
+    *words = all;
+    return 0;
 }
 
 int select_names(struct cli *cli, const struct select_flags *flags, enum select_state state,

@@ -26,6 +26,15 @@ struct select_flags {
 
 enum select_state { SELECT_ANY, SELECT_ALIVE, SELECT_DEAD, SELECT_RUNNING, SELECT_PAUSED };
 
+/* The row of -l alone: of a command that is for one sandbox, whose name would stand first. */
+#define SELECT_LATEST_ROW(type_, member_)                                                          \
+    OPTION('l', "latest", OPTION_FLAG, type_, member_, NULL, "the one that was created last")
+
+/* With `latest` its name is put in front of the words. -EINVAL: then there are fewer than `least`;
+ * -ENOENT: there is no sandbox. */
+int select_latest(
+        struct cli *cli, bool latest, size_t least, struct strv *words, struct error *err);
+
 /* Adds the names of those that are meant to what was named. -EINVAL: nothing says which, or
  * more than one thing does. */
 int select_names(struct cli *cli, const struct select_flags *flags, enum select_state state,

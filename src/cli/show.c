@@ -1,10 +1,9 @@
 /* ps, inspect, stats, logs: what only tells. */
-#include <time.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
 #include "base/json.h"
-#include "base/utc.h"
+#include "base/moment.h"
 #include "cli/command.h"
 #include "cli/inspect.h"
 #include "cli/select.h"
@@ -19,7 +18,8 @@
 /* ---- ps -------------------------------------------------------------------------------------- */
 
 struct ps_flags {
-    bool all, quiet, latest, no_trunc, size, no_heading;
+    bool all, quiet, latest, no_trunc, size, no_heading, ignored;
+    struct opt_u64 watch; /* seconds */
     const char *sort;
     struct opt_i64 last;
     struct strv filter;
@@ -37,6 +37,10 @@ static const struct option_row ps_rows[] = {
         OPTION(0, "no-trunc", OPTION_FLAG, struct ps_flags, no_trunc, NULL,
                 "whole ids and commands"),
         OPTION('s', "size", OPTION_FLAG, struct ps_flags, size, NULL, "what they take of the disk"),
+        OPTION('w', "watch", OPTION_COUNT, struct ps_flags, watch, "SECONDS",
+                "again after so long, until it is interrupted"),
+        OPTION(0, "sync", OPTION_FLAG, struct ps_flags, ignored, NULL, NULL),
+        OPTION(0, "external", OPTION_FLAG, struct ps_flags, ignored, NULL, NULL),
         OPTION(0, "sort", OPTION_CHOICE, struct ps_flags, sort, LISTING_SORTS,
                 "in this order (created)"),
         OPTION(0, "noheading", OPTION_FLAG, struct ps_flags, no_heading, NULL,
@@ -48,9 +52,21 @@ static const struct option_table ps_table = OPTION_TABLE("Options", ps_rows);
 static const struct option_command ps_command = {
         .name = "viv ps", .about = "Lists sandboxes, the latest first.", .tables = {&ps_table}};
 
+/* What there is at this moment. */
+static int list_once(struct cli *cli, struct listing_choice *choice, struct error *err)
+{
+    _cleanup_arena_ struct arena arena = {0};
+    _cleanup_engine_ struct engine engine = {0};
+    int r = engine_open(&arena, cli->root, &engine, err);
+
+    if (r == 0)
+        r = listing_print(&engine, choice, stdout, err);
+    fflush(stdout);
+    return r;
+}
+
 int cli_ps(struct cli *cli, int argc, char **argv, struct error *err)
 {
-    _cleanup_engine_ struct engine engine = {0};
     struct ps_flags flags = {0};
     struct strv rest = {0};
     int r = cli_parse(cli, &ps_command, argc, argv, &flags, &rest, err);
@@ -66,8 +82,12 @@ int cli_ps(struct cli *cli, int argc, char **argv, struct error *err)
             .last = flags.latest ? 1 : flags.last.value,
             .format = flags.format,
             .filters = flags.filter};
-    r = engine_open(cli->arena, cli->root, &engine, err);
-    return r < 0 ? r : listing_print(&engine, &choice, stdout, err);
+    do {
+        if (flags.watch.value && isatty(1))
+            printf("\033[H\033[J");
+        r = list_once(cli, &choice, err);
+    } while (r == 0 && flags.watch.value && sleep((unsigned)flags.watch.value) == 0);
+    return r;
 }
 
 /* ---- inspect --------------------------------------------------------------------------------- */
@@ -125,7 +145,7 @@ int cli_inspect(struct cli *cli, int argc, char **argv, struct error *err)
 /* ---- stats ----------------------------------------------------------------------------------- */
 
 struct stats_flags {
-    bool no_stream, all, no_trunc;
+    bool no_stream, all, no_trunc, latest;
     const char *format;
     struct opt_i64 interval;
 };
@@ -133,6 +153,7 @@ struct stats_flags {
 static const struct option_row stats_rows[] = {
         OPTION('a', "all", OPTION_FLAG, struct stats_flags, all, NULL,
                 "also those that do not run"),
+        SELECT_LATEST_ROW(struct stats_flags, latest),
         OPTION(0, "no-stream", OPTION_FLAG, struct stats_flags, no_stream, NULL,
                 "one reading, then leave"),
         OPTION(0, "interval", OPTION_TIME, struct stats_flags, interval, "TIME",
@@ -160,6 +181,9 @@ int cli_stats(struct cli *cli, int argc, char **argv, struct error *err)
     if (flags.interval.set &&
             (flags.interval.value < 1000000 || flags.interval.value > 3600000000000))
         return error_set(err, EINVAL, "--interval: from 1ms to 1h");
+    r = select_latest(cli, flags.latest, 0, &names, err);
+    if (r < 0)
+        return r;
     const struct usage_choice choice = {.names = names,
             .all = flags.all,
             .whole = flags.no_trunc,
@@ -208,24 +232,18 @@ static const struct option_command logs_command = {.name = "viv logs",
         .most = SIZE_MAX,
         .tables = {&logs_table}};
 
-/* A time as it stands in the log, from one written the same way or as an age. */
+/* A time as it stands in the log. */
 static int read_time(
         struct cli *cli, const char *flag, const char *text, const char **ret, struct error *err)
 {
-    struct tm parts = {0};
-    int64_t age;
-    char out[UTC_TEXT_SIZE];
+    char out[MOMENT_TEXT_SIZE];
+    int64_t moment;
 
     if (!text)
         return 0;
-    if (strptime(text, "%Y-%m-%dT%H:%M:%S", &parts)) {
-        *ret = text;
-        return 0;
-    }
-    if (str_to_nanoseconds(text, &age, NULL) < 0)
-        return error_set(err, EINVAL,
-                "%s %s: write an age (\"10m\") or a time (\"2026-01-31T10:00:00Z\")", flag, text);
-    *ret = arena_strdup(cli->arena, utc_text(time(NULL) - age / 1000000000, out));
+    if (moment_read(text, &moment, err) < 0)
+        return error_prefix(err, "%s", flag);
+    *ret = arena_strdup(cli->arena, moment_text(moment, out));
     return 0;
 }
 

@@ -224,17 +224,22 @@ int cli_rm(struct cli *cli, int argc, char **argv, struct error *err)
 
 struct wait_flags {
     const char *condition;
+    struct opt_i64 interval;
+    struct select_flags select;
 };
 
 static const struct option_row wait_rows[] = {
         OPTION(0, "condition", OPTION_CHOICE, struct wait_flags, condition,
                 "not-running|next-exit|exited|stopped|running|removed", "what to wait for"),
+        SELECT_LATEST_ROW(struct wait_flags, select.latest),
+        SELECT_IGNORE_ROW(struct wait_flags, select),
+        OPTION(0, "interval", OPTION_TIME, struct wait_flags, interval, "TIME",
+                "understood for Podman's sake: the end is seen at once"),
 };
 static const struct option_table wait_table = OPTION_TABLE("Options", wait_rows);
 static const struct option_command wait_command = {.name = "viv wait",
         .usage = "SANDBOX…",
         .about = "Waits until sandboxes have ended, and prints the status of each.",
-        .least = 1,
         .most = SIZE_MAX,
         .tables = {&wait_table}};
 
@@ -257,7 +262,9 @@ int cli_wait(struct cli *cli, int argc, char **argv, struct error *err)
 
     if (r != 0)
         return r < 0 ? r : 0;
-    r = engine_open(cli->arena, cli->root, &engine, err);
+    r = select_names(cli, &flags.select, SELECT_ANY, &names, err);
+    if (r == 0)
+        r = engine_open(cli->arena, cli->root, &engine, err);
     strv_foreach (name, &names) {
         int status;
         if (r == 0)

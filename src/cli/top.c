@@ -1,6 +1,11 @@
 /* top: the processes of a sandbox. */
 #include "cli/command.h"
+#include "cli/select.h"
 #include "observe/processes.h"
+
+static const struct option_row rows[] = {
+        {'l', "latest", OPTION_FLAG, 0, NULL, "the one that was created last"}};
+static const struct option_table table = OPTION_TABLE("Options", rows);
 
 int cli_top(struct cli *cli, int argc, char **argv, struct error *err)
 {
@@ -11,14 +16,18 @@ int cli_top(struct cli *cli, int argc, char **argv, struct error *err)
                      "in the columns that are named, as ps(1) calls them, or as -ef, aux and "
                      "-o COLUMN,… choose them.",
             .order = OPTIONS_FIRST,
-            .least = 1,
-            .most = SIZE_MAX};
+            .most = SIZE_MAX,
+            .tables = {&table}};
     _cleanup_engine_ struct engine engine = {0};
     struct strv rest = {0};
-    int r = cli_open(cli, &command, argc, argv, NULL, &rest, &engine, err);
+    bool latest = false;
+    int r = cli_open(cli, &command, argc, argv, &latest, &rest, &engine, err);
 
     if (r != 0)
         return r < 0 ? r : 0;
+    r = select_latest(cli, latest, 1, &rest, err);
+    if (r < 0)
+        return r;
     const struct strv words = {rest.words + 1, rest.count - 1, rest.count - 1};
     return processes_print(&engine, rest.words[0], &words, stdout, err);
 }

@@ -58,12 +58,13 @@ static int create(struct cli *cli, int argc, char **argv, struct error *err)
 /* ---- ls, inspect, rm, prune ------------------------------------------------------------------ */
 
 static const struct option_row ls_rows[] = {
-        NAMED_LS_ROWS("name=, label=, driver= or dangling=true"),
+        NAMED_LS_ROWS("name=, label=, driver=, until= or dangling="),
 };
 static const struct option_table ls_table = OPTION_TABLE("ls", ls_rows);
 static const struct option_row rm_rows[] = {
         OPTION('f', "force", OPTION_FLAG, struct named_flags, force, NULL,
                 "with the sandboxes that use it and do not run"),
+        OPTION('a', "all", OPTION_FLAG, struct named_flags, all, NULL, "all volumes"),
 };
 static const struct option_table rm_table = OPTION_TABLE("rm", rm_rows);
 static const struct option_row prune_rows[] = {
@@ -80,7 +81,7 @@ static bool spares(struct json_object *row, bool all)
     return !all && !json_get_bool(row, "Anonymous", false);
 }
 
-static const struct named_commands named = {.name = "volume",
+const struct named_commands volume_commands = {.name = "volume",
         .rm_usage = "VOLUME…",
         .kind = &volumes_kind,
         .ls_about = "Lists volumes.",
@@ -95,17 +96,17 @@ static const struct named_commands named = {.name = "volume",
 
 static int ls(struct cli *cli, int argc, char **argv, struct error *err)
 {
-    return named_ls(cli, &named, argc, argv, err);
+    return named_ls(cli, &volume_commands, argc, argv, err);
 }
 
 static int rm(struct cli *cli, int argc, char **argv, struct error *err)
 {
-    return named_rm(cli, &named, argc, argv, err);
+    return named_rm(cli, &volume_commands, argc, argv, err);
 }
 
 static int prune(struct cli *cli, int argc, char **argv, struct error *err)
 {
-    return named_prune(cli, &named, argc, argv, err);
+    return named_prune(cli, &volume_commands, argc, argv, err);
 }
 
 static int inspect(struct cli *cli, int argc, char **argv, struct error *err)

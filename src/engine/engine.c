@@ -78,6 +78,12 @@ void engine_close(struct engine *engine)
 
 /* ---- finding --------------------------------------------------------------------------------- */
 
+bool sandbox_is_alive(const struct sandbox *sandbox)
+{
+    return sandbox->status == SPEC_RUNNING || sandbox->status == SPEC_PAUSED ||
+           sandbox->life.restarting;
+}
+
 bool sandbox_has_run(const struct sandbox *sandbox)
 {
     return sandbox->container.dir_fd >= 0;

@@ -105,6 +105,9 @@ int engine_find(struct engine *engine, const char *name, struct sandbox *ret, st
 void sandbox_close(struct sandbox *sandbox);
 #define _cleanup_sandbox_ __attribute__((cleanup(sandbox_close)))
 
+/* Whether it runs, is frozen, or is about to be started again by its policy. */
+bool sandbox_is_alive(const struct sandbox *sandbox);
+
 /* Whether it has a folder in the store: it runs, is being made, or nobody has tidied up yet. */
 bool sandbox_has_run(const struct sandbox *sandbox);
 

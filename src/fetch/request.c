@@ -66,6 +66,18 @@ static int setup_search(struct session *session, struct endpoint *endpoint, stru
     return session_start(session, endpoint, http, "GET", url, err);
 }
 
+/* Which tags there are behind one, in the order that registries keep them in. */
+static int setup_tags(struct session *session, struct endpoint *endpoint, struct http *http,
+        void *data, struct error *err)
+{
+    const struct request *request = data;
+    const char *last = request->want->reference;
+    char *url = session_url(session, endpoint, "v2/%s/tags/list?n=%d%s%s", endpoint->at.path,
+            WIRE_TAGS_MAX, str_empty(last) ? "" : "&last=", str_empty(last) ? "" : last);
+
+    return session_start(session, endpoint, http, "GET", url, err);
+}
+
 static int setup_catalog(struct session *session, struct endpoint *endpoint, struct http *http,
         void *data, struct error *err)
 {
@@ -157,6 +169,23 @@ static int ping(struct session *session, struct request *request, struct error *
     return succeed(session, request, &http);
 }
 
+static int get_tags(
+        struct session *session, struct request *request, int folder_fd, struct error *err)
+{
+    _cleanup_http_ struct http http = {0};
+    struct endpoint *endpoint = &session->endpoints[0];
+
+    int r = session_reach(session, endpoint, err);
+    if (r == 0)
+        r = session_exchange(session, endpoint, setup_tags, request, &http, err);
+    if (r < 0)
+        return r;
+    if (http.code != CURLE_OK || http.status != 200)
+        return session_explain(endpoint, &http, endpoint->at.path, err);
+    r = keep_body(request, &http, folder_fd, err);
+    return r < 0 ? r : succeed(session, request, &http);
+}
+
 /* Docker's search, or else the list of all repositories. */
 static int search(
         struct session *session, struct request *request, int folder_fd, struct error *err)
@@ -184,7 +213,7 @@ static int answer(
         struct session *session, struct request *request, int folder_fd, struct error *err)
 {
     const struct wire_message *want = request->want;
-    bool needs_reference = want->kind != WIRE_PING;
+    bool needs_reference = want->kind != WIRE_PING && want->kind != WIRE_GET_TAGS;
 
     if (session->count == 0)
         return error_set(err, EINVAL, "no registry to ask");
@@ -201,6 +230,8 @@ static int answer(
                        : put_manifest(session, request, err);
     case WIRE_SEARCH:
         return search(session, request, folder_fd, err);
+    case WIRE_GET_TAGS:
+        return get_tags(session, request, folder_fd, err);
     default:
         return error_set(err, EINVAL, "an unknown request, %u", want->kind);
     }

@@ -335,6 +335,19 @@ static bool erase_entries(struct json_object *root, const char *host, struct are
     return keys.count > 0;
 }
 
+int auth_erase_all(const char *file, struct error *err)
+{
+    _cleanup_arena_ struct arena arena = {0};
+    _cleanup_json_ struct json_object *root = NULL;
+    const char *path = file_to_write(file, &arena, err);
+
+    int r = path ? load_or_new(path, &root, err) : -ENOENT;
+    if (r < 0 || !json_get(root, "auths"))
+        return r;
+    json_object_object_del(root, "auths");
+    return save(path, root, &arena, err);
+}
+
 int auth_erase(const char *file, const char *host, struct error *err)
 {
     _cleanup_arena_ struct arena arena = {0};

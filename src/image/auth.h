@@ -30,6 +30,9 @@ int auth_store(const char *file, const char *host, const struct auth *auth, stru
 /* -ENOENT if none was kept. */
 int auth_erase(const char *file, const char *host, struct error *err);
 
+/* Empties the file of passwords; what its helpers keep stays with them. */
+int auth_erase_all(const char *file, struct error *err);
+
 /* Base 64 with padding (RFC 4648). auth_decode returns NULL for what is not; the result's length
  * goes to ret_length, and a NUL follows it. */
 char *auth_encode(const char *data, size_t length, struct arena *arena);

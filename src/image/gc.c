@@ -117,34 +117,6 @@ static struct gc_set *live_in(struct gc_live *live, const struct place *place)
     return (struct gc_set *)(void *)((char *)live + place->live);
 }
 
-/* What is nested deeper is not counted: whoever made the tree may have used up our stack. */
-#define USAGE_DEPTH_MAX 1024
-
-static uint64_t usage_below(int dirfd, const char *path, unsigned depth)
-{
-    struct stat st;
-    struct dirent *entry;
-
-    if (fstatat(dirfd, path, &st, AT_SYMLINK_NOFOLLOW) < 0)
-        return 0;
-    uint64_t bytes = (uint64_t)st.st_blocks * 512;
-    if (!S_ISDIR(st.st_mode))
-        return st.st_nlink > 1 ? bytes / st.st_nlink : bytes;
-    if (depth == USAGE_DEPTH_MAX)
-        return bytes;
-    int fd = openat(dirfd, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
-    _cleanup_closedir_ DIR *dir = fd < 0 ? NULL : fdopendir(fd);
-    while (dir && (entry = readdir(dir)))
-        if (!str_equal(entry->d_name, ".") && !str_equal(entry->d_name, ".."))
-            bytes += usage_below(fd, entry->d_name, depth + 1);
-    return bytes;
-}
-
-uint64_t gc_disk_usage(int dirfd, const char *path)
-{
-    return usage_below(dirfd, path, 0);
-}
-
 /* Which entries of a folder stay. Counting what goes (`bytes`, may be NULL) takes as long as half
  * of removing it. */
 static int sweep_folder(struct image_store *store, const char *folder, const char *algorithm,
@@ -164,7 +136,7 @@ static int sweep_folder(struct image_store *store, const char *folder, const cha
         if (keep && gc_set_has(keep, word))
             continue;
         if (bytes)
-            *bytes += gc_disk_usage(fd, entry->d_name);
+            *bytes += io_disk_usage_at(fd, entry->d_name);
         int r = io_remove_tree_at(fd, entry->d_name);
         if (r < 0)
             return error_sys(
@@ -219,6 +191,7 @@ struct pruning {
     struct image_store *store;
     struct arena *arena;
     bool all;
+    const struct strv *only;
     struct strv *deleted;
 };
 
@@ -229,7 +202,8 @@ static int prune_list(struct catalog *catalog, struct arena *arena, void *data, 
 
     for (size_t i = catalog->images.count; i-- > 0;) {
         struct catalog_image *image = &catalog->images.items[i];
-        bool unwanted = pruning->all || image->names.count == 0;
+        bool unwanted = (pruning->all || image->names.count == 0) &&
+                        (!pruning->only || strv_contains(pruning->only, image->id));
         if (!unwanted || root_using(pruning->store, image->id, arena))
             continue;
         strv_add(pruning->arena, pruning->deleted, image->id);
@@ -238,11 +212,11 @@ static int prune_list(struct catalog *catalog, struct arena *arena, void *data, 
     return pruning->deleted->count ? 0 : 1;
 }
 
-int image_prune(struct image_store *store, bool all, struct arena *arena, struct strv *ret_deleted,
-        uint64_t *ret_bytes, struct error *err)
+int image_prune(struct image_store *store, bool all, const struct strv *only, struct arena *arena,
+        struct strv *ret_deleted, uint64_t *ret_bytes, struct error *err)
 {
     struct strv deleted = {0};
-    struct pruning pruning = {store, arena, all, &deleted};
+    struct pruning pruning = {store, arena, all, only, &deleted};
 
     _cleanup_close_ int lock = store_lock(store, "use", true, true, err);
     if (lock < 0)
@@ -270,7 +244,7 @@ static uint64_t bytes_of(struct image_store *store, struct gc_live *live)
                 continue;
             snprintf(word, sizeof(word), "%s%s", places[i].algorithm, entry->d_name);
             if (!live || gc_set_has(live_in(live, &places[i]), word))
-                bytes += gc_disk_usage(fd, entry->d_name);
+                bytes += io_disk_usage_at(fd, entry->d_name);
         }
     }
     return bytes;
@@ -283,7 +257,7 @@ static uint64_t usage_inside(struct image_store *store, const char *path)
 
     if (fstatat(store->root_fd, path, &st, AT_SYMLINK_NOFOLLOW) < 0)
         return 0;
-    return gc_disk_usage(store->root_fd, path) - (uint64_t)st.st_blocks * 512;
+    return io_disk_usage_at(store->root_fd, path) - (uint64_t)st.st_blocks * 512;
 }
 
 static uint64_t roots_usage(struct image_store *store, const struct strv *ids, struct arena *arena)
@@ -292,12 +266,20 @@ static uint64_t roots_usage(struct image_store *store, const struct strv *ids, s
     const char *id;
 
     strv_foreach (id, ids) {
-        bytes += gc_disk_usage(store->root_fd, arena_printf(arena, "roots/%s/upper", id));
+        bytes += io_disk_usage_at(store->root_fd, arena_printf(arena, "roots/%s/upper", id));
         /* a machine's, of which that is a link (engine/vm_upper.h); nothing for containers */
-        bytes += gc_disk_usage(store->root_fd, arena_printf(arena, "roots/%s/machine", id));
-        bytes += gc_disk_usage(store->root_fd, arena_printf(arena, "roots/%s/work", id));
+        bytes += io_disk_usage_at(store->root_fd, arena_printf(arena, "roots/%s/machine", id));
+        bytes += io_disk_usage_at(store->root_fd, arena_printf(arena, "roots/%s/work", id));
     }
     return bytes;
+}
+
+uint64_t image_root_disk_usage(struct image_store *store, const char *id)
+{
+    _cleanup_arena_ struct arena arena = {0};
+    char *words[] = {arena_strdup(&arena, id), NULL};
+
+    return roots_usage(store, &(struct strv){words, 1, 1}, &arena);
 }
 
 uint64_t image_root_usage(struct image_store *store, const char *id)

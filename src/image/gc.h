@@ -37,6 +37,3 @@ int gc_mark(struct image_store *store, const struct catalog *catalog, struct are
  * too. */
 int gc_sweep(struct image_store *store, struct gc_live *live, bool partial, uint64_t *ret_bytes,
         struct error *err);
-
-/* Bytes on the disk of a tree, a file with several links counted once for each. */
-uint64_t gc_disk_usage(int dirfd, const char *path);

@@ -117,10 +117,23 @@ struct image_hit {
     const char *name;
     const char *description;
     uint64_t stars;
+    bool official, automated;
 };
 /* -EOPNOTSUPP where the registry offers no search. Hits live in the arena. */
 int image_search(struct image_store *store, const char *term, const struct image_access *access,
         struct arena *arena, struct image_hit **ret, size_t *ret_count, struct error *err);
+
+/* All tags of a repository, as whole names: "docker.io/library/debian:12". A name with a tag is
+ * refused; a short one is the first repository that it may mean and that is there. */
+int image_tags(struct image_store *store, const char *name, const struct image_access *access,
+        struct arena *arena, struct strv *ret, struct error *err);
+
+/* Forgets all that the auth file itself keeps; what helpers keep is theirs. */
+int image_logout_all(struct image_store *store, struct error *err);
+
+/* Who is logged in there. -ENOENT: nobody. */
+int image_login_name(struct image_store *store, const char *registry, struct arena *arena,
+        const char **ret_user, struct error *err);
 
 /* --- What is in the store -------------------------------------------------------------------- */
 
@@ -291,13 +304,16 @@ struct image_usage {
 };
 int image_usage(struct image_store *store, struct image_usage *ret, struct error *err);
 
+/* Bytes on disk of a root's folders, as `root_bytes` counts them. */
+uint64_t image_root_disk_usage(struct image_store *store, const char *id);
+
 /* Bytes on disk of what a root has changed; 0 when there is none of that id. */
 uint64_t image_root_usage(struct image_store *store, const char *id);
 
 /* Removes dangling images, or with `all` every image without a root, then what nobody refers to,
- * interrupted downloads too. */
-int image_prune(struct image_store *store, bool all, struct arena *arena, struct strv *ret_deleted,
-        uint64_t *ret_bytes, struct error *err);
+ * interrupted downloads too. `only`, where it is not NULL, has the ids that may go. */
+int image_prune(struct image_store *store, bool all, const struct strv *only, struct arena *arena,
+        struct strv *ret_deleted, uint64_t *ret_bytes, struct error *err);
 
 /* Removes blobs, layers and leftovers that nobody refers to. Called by the others by itself;
  * returns at once, having done nothing, while another process pulls. */

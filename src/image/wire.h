@@ -16,6 +16,7 @@
 #include "base/record.h"
 
 #define WIRE_FOLDER_FD 3
+#define WIRE_TAGS_MAX 1000 /* of one answer */
 #define WIRE_PACKET_MAX ((size_t)192 << 10)
 
 enum wire_kind {
@@ -26,6 +27,7 @@ enum wire_kind {
     WIRE_PUT_BLOB,     /* `digest`, `size`, a descriptor */
     WIRE_PUT_MANIFEST, /* `reference`, `type`, `size`, a descriptor */
     WIRE_SEARCH,       /* `reference`: the term; the answer goes to the file `name` */
+    WIRE_GET_TAGS,     /* those behind `reference`, or all; the answer goes to the file `name` */
     WIRE_NOTE,         /* `text` */
     WIRE_PROGRESS,     /* `size`: bytes so far */
     WIRE_DONE,         /* `type`, `digest` of a manifest as the registry told them; `present` */

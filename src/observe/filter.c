@@ -3,8 +3,10 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/moment.h"
 #include "engine/health.h"
 #include "engine/restart.h"
+#include "net/port.h"
 
 enum key {
     KEY_ID,
@@ -21,12 +23,16 @@ enum key {
     KEY_RESTART,
     KEY_BOOT,
     KEY_ISOLATION,
+    KEY_UNTIL,
+    KEY_PUBLISH,
+    KEY_EXPOSE,
+    KEY_UNLABELLED,
     KEYS
 };
 
 static const char *const key_names[KEYS] = {"id", "name", "status", "label", "ancestor", "exited",
         "volume", "network", "before", "since", "health", "restart-policy", "should-start-on-boot",
-        "isolation"};
+        "isolation", "until", "publish", "expose", "label!"};
 
 struct filter {
     struct strv values[KEYS];
@@ -48,8 +54,8 @@ static int unknown(const char *word, struct error *err)
     const char *closest = str_closest(key, key_names, KEYS);
     return error_set(err, EINVAL,
             "--filter %.100s: write KEY=VALUE with one of id, name, status, label, ancestor, "
-            "exited, volume, network, before, since, health, restart-policy, "
-            "should-start-on-boot, isolation%s%s%s",
+            "exited, volume, network, before, since, until, health, publish, expose, "
+            "restart-policy, should-start-on-boot, isolation, label!%s%s%s",
             word, closest ? "; did you mean " : "", closest ? closest : "", closest ? "?" : "");
 }
 
@@ -62,6 +68,31 @@ static int creation_of(struct engine *engine, const char *name, const char **ret
     if (r == 0)
         *ret = sandbox.meta.created ? sandbox.meta.created : "";
     return r;
+}
+
+/* What is compared with sandboxes, of what was written. */
+static int settle(struct engine *engine, enum key key, const char **value, struct error *err)
+{
+    struct net_publish ports;
+    char text[MOMENT_TEXT_SIZE];
+    int64_t moment;
+    int r;
+
+    switch (key) {
+    case KEY_BEFORE:
+    case KEY_SINCE:
+        return creation_of(engine, *value, value, err);
+    case KEY_UNTIL:
+        r = moment_read(*value, &moment, err);
+        if (r == 0)
+            *value = arena_strdup(engine->arena, moment_text(moment, text));
+        return r;
+    case KEY_PUBLISH:
+    case KEY_EXPOSE:
+        return net_expose_parse(*value, &ports, err);
+    default:
+        return 0;
+    }
 }
 
 int filter_new(
@@ -78,11 +109,8 @@ int filter_new(
         if (key == KEYS)
             return unknown(word, err);
         value++;
-        if (key == KEY_BEFORE || key == KEY_SINCE) {
-            int r = creation_of(engine, value, &value, err);
-            if (r < 0)
-                return error_prefix(err, "--filter %.100s", word);
-        }
+        if (settle(engine, (enum key)key, &value, err) < 0)
+            return error_prefix(err, "--filter %.100s", word);
         strv_add(engine->arena, &filter->values[key], value);
     }
     *ret = filter;
@@ -156,6 +184,36 @@ static bool has_status(const struct sandbox *sandbox, const char *wanted)
            str_equal(spec_status_name(sandbox->status), wanted);
 }
 
+/* Whether one of them, which are ports inside, is among the wanted ones. */
+static bool has_port(const struct strv *list, const char *wanted,
+        int (*parse)(const char *text, struct net_publish *ret, struct error *err))
+{
+    struct net_publish ports = {0};
+    const char *text;
+
+    if (net_expose_parse(wanted, &ports, NULL) < 0)
+        return false;
+    strv_foreach (text, list) {
+        struct net_publish has = {0};
+        if (parse(text, &has, NULL) == 0 && has.protocol == ports.protocol &&
+                has.port < ports.port + ports.count && ports.port < has.port + has.count)
+            return true;
+    }
+    return false;
+}
+
+static bool has_published(const struct net_request *request, const char *wanted)
+{
+    return has_port(&request->publish, wanted, net_publish_parse) ||
+           (request->publish_all && has_port(&request->exposed, wanted, net_expose_parse));
+}
+
+static bool has_exposed(const struct net_request *request, const char *wanted)
+{
+    return has_port(&request->exposed, wanted, net_expose_parse) ||
+           has_port(&request->publish, wanted, net_publish_parse);
+}
+
 static bool matches(const struct sandbox *sandbox, enum key key, const char *value)
 {
     const struct sandbox_meta *meta = &sandbox->meta;
@@ -189,10 +247,24 @@ static bool matches(const struct sandbox *sandbox, enum key key, const char *val
         return has_network(meta, value);
     case KEY_HEALTH:
         return has_health(sandbox, value);
+    case KEY_UNTIL:
+        return meta->created && strcmp(meta->created, value) < 0;
+    case KEY_PUBLISH:
+        return has_published(&meta->network, value);
+    case KEY_EXPOSE:
+        return has_exposed(&meta->network, value);
+    case KEY_UNLABELLED:
+        return !has_label(sandbox, value);
     case KEYS:
         break;
     }
     return false;
+}
+
+/* Of most keys one value has to fit, of labels all. */
+static bool needs_all(enum key key)
+{
+    return key == KEY_LABEL || key == KEY_UNLABELLED;
 }
 
 bool filter_passes(const struct filter *filter, const struct sandbox *sandbox)
@@ -204,7 +276,7 @@ bool filter_passes(const struct filter *filter, const struct sandbox *sandbox)
         strv_foreach (value, values) {
             met += matches(sandbox, (enum key)key, value);
         }
-        if (values->count && (key == KEY_LABEL ? met < values->count : met == 0))
+        if (values->count && (needs_all((enum key)key) ? met < values->count : met == 0))
             return false;
     }
     return true;

@@ -5,9 +5,10 @@
 #include <time.h>
 
 #include "base/cleanup.h"
+#include "base/moment.h"
 #include "base/utc.h"
 #include "observe/format.h"
-#include "observe/sizes.h"
+#include "observe/rows.h"
 #include "observe/table.h"
 
 #define SHORT_ID 12
@@ -57,8 +58,10 @@ static const char *tag_of(const char *name)
 struct images_filter {
     struct image_store *store;
     struct arena *arena;
-    const struct images_choice *choice;
+    const struct strv *texts;
+    const char *reference; /* NULL: none */
     int64_t before, since; /* when the images of the filters were made; 0: not asked */
+    int64_t until;         /* seconds since 1970; 0: not asked */
     int dangling;          /* 1: only these; 0: none of these; -1: not asked */
 };
 
@@ -72,12 +75,17 @@ static bool name_fits(const char *pattern, const char *name)
            fnmatch(pattern, bare, 0) == 0 || fnmatch(pattern, familiar(bare), 0) == 0;
 }
 
-/* Of an image that only has the built-in name of its host, "localhost/a" is "a" as well. */
+/* Also without the registry, and without the folders there, as Podman has it: "tool" and
+ * "team/tool" are "host:5000/team/tool". */
 static bool reference_fits(const char *pattern, const char *name)
 {
-    const char *local = str_after(name, "localhost/");
-
-    return name_fits(pattern, name) || (local && name_fits(pattern, local));
+    while (name) {
+        if (name_fits(pattern, name))
+            return true;
+        const char *slash = strchr(name, '/');
+        name = slash ? slash + 1 : NULL;
+    }
+    return false;
 }
 
 /* A new object; empty when it has none. */
@@ -121,15 +129,22 @@ static int read_filter(struct images_filter *filter, const char *text, struct er
         filter->dangling = str_equal(value, "true");
         return 0;
     }
+    if ((value = str_after(text, "until="))) {
+        int64_t moment;
+        int r = moment_read(value, &moment, err);
+        filter->until = r < 0 ? 0 : moment / 1000000000;
+        return r < 0 ? error_prefix(err, "--filter %s", text) : 0;
+    }
     if ((value = str_after(text, "before=")))
         return find_time(filter, value, &filter->before, err);
     if ((value = str_after(text, "since=")) || (value = str_after(text, "after=")))
         return find_time(filter, value, &filter->since, err);
-    if (str_starts(text, "reference=") || str_starts(text, "label="))
+    if (str_starts(text, "reference=") || str_starts(text, "label=") ||
+            str_starts(text, "label!=") || str_starts(text, "id="))
         return 0;
     return error_set(err, EINVAL,
-            "--filter %s: write dangling=true, reference=PATTERN, label=KEY[=VALUE], before=IMAGE "
-            "or since=IMAGE",
+            "--filter %s: write dangling=true, reference=PATTERN, id=ID, label=KEY[=VALUE], "
+            "label!=KEY[=VALUE], before=IMAGE, since=IMAGE or until=TIME",
             text);
 }
 
@@ -137,12 +152,20 @@ static int read_filters(struct images_filter *filter, struct error *err)
 {
     const char *text;
 
-    strv_foreach (text, &filter->choice->filters) {
+    strv_foreach (text, filter->texts) {
         int r = read_filter(filter, text, err);
         if (r < 0)
             return r;
     }
     return 0;
+}
+
+/* With "sha256:" or without. */
+static bool has_id(const char *id, const char *begun)
+{
+    const char *hex = str_after(id, "sha256:");
+
+    return str_starts(id, begun) || (hex && str_starts(hex, begun));
 }
 
 static bool image_wanted(const struct images_filter *filter, const struct image_info *image)
@@ -151,12 +174,18 @@ static bool image_wanted(const struct images_filter *filter, const struct image_
 
     if (filter->dangling >= 0 && filter->dangling != (image->names.count == 0))
         return false;
+    if (filter->until && image->created >= filter->until)
+        return false;
     if ((filter->before && image->created >= filter->before) ||
             (filter->since && image->created <= filter->since))
         return false;
-    strv_foreach (text, &filter->choice->filters) {
+    strv_foreach (text, filter->texts) {
         const char *label = str_after(text, "label=");
-        if (label && !has_label(filter, image->id, label))
+        const char *without = str_after(text, "label!=");
+        const char *id = str_after(text, "id=");
+        if ((label && !has_label(filter, image->id, label)) ||
+                (without && has_label(filter, image->id, without)) ||
+                (id && !has_id(image->id, id)))
             return false;
     }
     return true;
@@ -166,17 +195,43 @@ static bool image_wanted(const struct images_filter *filter, const struct image_
 static bool name_wanted(const struct images_filter *filter, const char *name)
 {
     const char *text;
-    bool asked = filter->choice->reference != NULL;
+    bool asked = filter->reference != NULL;
 
-    if (asked && reference_fits(filter->choice->reference, name))
+    if (asked && reference_fits(filter->reference, name))
         return true;
-    strv_foreach (text, &filter->choice->filters) {
+    strv_foreach (text, filter->texts) {
         const char *pattern = str_after(text, "reference=");
         if (pattern && reference_fits(pattern, name))
             return true;
         asked |= pattern != NULL;
     }
     return !asked;
+}
+
+int images_choose(struct image_store *store, const struct strv *filters, struct arena *arena,
+        struct strv *ret, struct error *err)
+{
+    struct images_filter filter = {
+            .store = store, .arena = arena, .texts = filters, .dangling = -1};
+    struct strv ids = {0};
+    struct image_info *images;
+    size_t count;
+    int r = read_filters(&filter, err);
+
+    if (r == 0)
+        r = image_list(store, arena, &images, &count, err);
+    for (size_t i = 0; r == 0 && i < count; i++) {
+        bool named = name_wanted(&filter, "<none>:<none>");
+        const char *name;
+        strv_foreach (name, &images[i].names) {
+            named = named || name_wanted(&filter, name);
+        }
+        if (named && image_wanted(&filter, &images[i]))
+            strv_add(arena, &ids, images[i].id);
+    }
+    if (r == 0)
+        *ret = ids;
+    return r;
 }
 
 /* ---- the list -------------------------------------------------------------------------------- */
@@ -205,11 +260,8 @@ static bool wants_labels(const char *format)
 }
 
 /* `name` NULL: the image has none. */
-static struct json_object *image_row(
-        const struct images_filter *filter, const struct image_info *image, const char *name)
+static void add_name(struct arena *arena, const char *name, struct json_object *row)
 {
-    struct arena *arena = filter->arena;
-    struct json_object *row = json_object_new_object();
     const char *tag = name ? tag_of(name) : NULL;
 
     json_add_str(row, "Repository",
@@ -217,7 +269,24 @@ static struct json_object *image_row(
             : tag ? arena_printf(arena, "%.*s", (int)(tag - name), name)
                   : name);
     json_add_str(row, "Tag", tag ? tag + 1 : "<none>");
-    json_add_str(row, "ID", short_id(arena, image->id, filter->choice->no_trunc));
+}
+
+void images_add_name(struct arena *arena, const struct image_info *image, struct json_object *row)
+{
+    add_name(arena, image->names.count ? image->names.words[0] : NULL, row);
+    json_add_str(row, "ID", short_id(arena, image->id, false));
+    json_add_str(row, "CreatedSince", age_text(arena, image->created));
+    json_add_str(row, "Size", table_bytes(arena, image->size));
+}
+
+static struct json_object *image_row(const struct images_filter *filter,
+        const struct images_choice *choice, const struct image_info *image, const char *name)
+{
+    struct arena *arena = filter->arena;
+    struct json_object *row = json_object_new_object();
+
+    add_name(arena, name, row);
+    json_add_str(row, "ID", short_id(arena, image->id, choice->no_trunc));
     json_add_str(row, "Id", image->id);
     json_add_str(row, "Digest", image->digest);
     json_object_object_add(row, "Names", array_of(&image->names));
@@ -228,7 +297,7 @@ static struct json_object *image_row(
     json_add_str(row, "CreatedSince", age_text(arena, image->created));
     json_add_str(row, "Size", table_bytes(arena, image->size));
     json_object_object_add(row, "Bytes", json_object_new_uint64(image->size));
-    if (wants_labels(filter->choice->format))
+    if (wants_labels(choice->format))
         json_object_object_add(row, "Labels", labels_of(filter, image->id));
     json_object_object_add(row, "Dangling", json_object_new_boolean(image->names.count == 0));
     return row;
@@ -245,8 +314,8 @@ static int newest_first(const void *a, const void *b)
 }
 
 /* A row for each name; with ids alone one for each image. */
-static void add_rows(const struct images_filter *filter, const struct image_info *image,
-        struct json_object *rows)
+static void add_rows(const struct images_filter *filter, const struct images_choice *choice,
+        const struct image_info *image, struct json_object *rows)
 {
     const char *name;
 
@@ -255,12 +324,26 @@ static void add_rows(const struct images_filter *filter, const struct image_info
     strv_foreach (name, &image->names) {
         if (!name_wanted(filter, name))
             continue;
-        json_object_array_add(rows, image_row(filter, image, name));
-        if (filter->choice->quiet)
+        json_object_array_add(rows, image_row(filter, choice, image, name));
+        if (choice->quiet)
             return;
     }
     if (image->names.count == 0 && name_wanted(filter, "<none>:<none>"))
-        json_object_array_add(rows, image_row(filter, image, NULL));
+        json_object_array_add(rows, image_row(filter, choice, image, NULL));
+}
+
+/* By the member that a word of --sort means; what is alike there stays the newest first. */
+static int compare_rows(struct json_object *one, struct json_object *other, const char *word)
+{
+    if (str_equal(word, "size")) {
+        int64_t first = json_get_int(one, "Bytes", 0);
+        int64_t second = json_get_int(other, "Bytes", 0);
+        return (first > second) - (first < second);
+    }
+    const char *member = str_equal(word, "id")    ? "Id"
+                         : str_equal(word, "tag") ? "Tag"
+                                                  : "Repository";
+    return strcmp(json_get_str(one, member), json_get_str(other, member));
 }
 
 int images_print(
@@ -271,8 +354,11 @@ int images_print(
             .no_heading = choice->no_heading};
     _cleanup_arena_ struct arena arena = {0};
     _cleanup_json_ struct json_object *rows = json_object_new_array();
-    struct images_filter filter = {
-            .store = store, .arena = &arena, .choice = choice, .dangling = -1};
+    struct images_filter filter = {.store = store,
+            .arena = &arena,
+            .texts = &choice->filters,
+            .reference = choice->reference,
+            .dangling = -1};
     struct image_info *images;
     size_t count;
 
@@ -284,7 +370,9 @@ int images_print(
     if (count)
         qsort(images, count, sizeof(*images), newest_first);
     for (size_t i = 0; i < count; i++)
-        add_rows(&filter, &images[i], rows);
+        add_rows(&filter, choice, &images[i], rows);
+    if (choice->sort && !str_equal(choice->sort, "created"))
+        rows_sort(rows, compare_rows, choice->sort);
     if (choice->quiet)
         return format_each(&arena, "{{.ID}}", rows, out, err);
     return format_print(&arena, choice->format, &list, rows, out, err);
@@ -298,7 +386,7 @@ static const char *const history_names[] = {"ID", "IMAGE", "CreatedSince", "CREA
 
 /* `id` NULL: of the steps before the last one, nobody keeps images. */
 static struct json_object *step_row(
-        struct arena *arena, const struct image_step *step, const char *id, bool whole)
+        struct arena *arena, const struct image_step *step, const char *id, bool whole, bool plain)
 {
     struct json_object *row = json_object_new_object();
     const char *by = step->created_by ? step->created_by : "";
@@ -308,10 +396,13 @@ static struct json_object *step_row(
     json_add_str(row, "ID", id ? short_id(arena, id, whole) : "<missing>");
     json_add_str(row, "CreatedBy", by);
     json_add_str(row, "CreatedAt", when_text(arena, step->created));
-    json_add_str(row, "CreatedSince", age_text(arena, step->created));
+    json_add_str(row, "CreatedSince",
+            plain ? when_text(arena, step->created) : age_text(arena, step->created));
     json_add_str(row, "Comment", step->comment ? step->comment : "");
     json_add_str(row, "Layer", step->diff_id ? step->diff_id : "");
-    json_add_str(row, "Size", table_bytes(arena, step->size));
+    json_add_str(row, "Size",
+            plain ? arena_printf(arena, "%llu", (unsigned long long)step->size)
+                  : table_bytes(arena, step->size));
     json_object_object_add(row, "Bytes", json_object_new_uint64(step->size));
     return row;
 }
@@ -323,6 +414,7 @@ int images_print_history(struct image_store *store, const char *image,
     _cleanup_arena_ struct arena arena = {0};
     _cleanup_json_ struct json_object *rows = json_object_new_array();
     bool whole = choice->no_trunc || choice->format;
+    bool plain = choice->human.set && !choice->human.value;
     struct image_info info;
     struct image_step *steps;
     size_t count;
@@ -333,52 +425,9 @@ int images_print_history(struct image_store *store, const char *image,
     if (r < 0)
         return r;
     for (size_t i = 0; i < count; i++)
-        json_object_array_add(rows, step_row(&arena, &steps[i], i == 0 ? info.id : NULL, whole));
+        json_object_array_add(
+                rows, step_row(&arena, &steps[i], i == 0 ? info.id : NULL, whole, plain));
     if (choice->quiet)
         return format_each(&arena, "{{.ID}}", rows, out, err);
     return format_print(&arena, choice->format, &list, rows, out, err);
-}
-
-/* ---- df -------------------------------------------------------------------------------------- */
-
-static const char usage_usual[] = "{{.Type}}\t{{.Total}}\t{{.Active}}\t{{.Size}}\t{{.Reclaimable}}";
-
-static void add_usage(struct arena *arena, struct json_object *rows, const char *what,
-        uint64_t total, uint64_t used, uint64_t bytes, uint64_t freeable)
-{
-    struct json_object *row = json_object_new_object();
-    const char *part = arena_printf(arena, "%s (%u%%)", table_bytes(arena, freeable),
-            bytes ? (unsigned)(freeable * 100 / bytes) : 0);
-
-    json_add_str(row, "Type", what);
-    json_object_object_add(row, "Total", json_object_new_uint64(total));
-    json_object_object_add(row, "Active", json_object_new_uint64(used));
-    json_add_str(row, "Size", table_bytes(arena, bytes));
-    json_object_object_add(row, "Bytes", json_object_new_uint64(bytes));
-    json_add_str(row, "Reclaimable", part);
-    json_object_object_add(row, "ReclaimableBytes", json_object_new_uint64(freeable));
-    json_object_array_add(rows, row);
-}
-
-int images_print_usage(struct engine *engine, struct image_store *store, const char *format,
-        FILE *out, struct error *err)
-{
-    const struct format_list list = {usage_usual, NULL};
-    _cleanup_arena_ struct arena arena = {0};
-    _cleanup_json_ struct json_object *rows = json_object_new_array();
-    struct image_usage usage;
-    struct snapshot_sizes snapshots;
-
-    int r = image_usage(store, &usage, err);
-    if (r == 0)
-        r = sizes_of_snapshots(engine, &snapshots, err);
-    if (r < 0)
-        return r;
-    add_usage(&arena, rows, "Images", usage.images, usage.images_used, usage.image_bytes,
-            usage.image_bytes_free);
-    add_usage(&arena, rows, "Sandboxes", usage.roots, usage.roots, usage.root_bytes, 0);
-    add_usage(&arena, rows, "Snapshots", snapshots.count, snapshots.active, snapshots.bytes,
-            snapshots.free);
-    add_usage(&arena, rows, "Downloads", 0, 0, usage.partial_bytes, usage.partial_bytes);
-    return format_print(&arena, format, &list, rows, out, err);
 }

@@ -13,6 +13,7 @@
 #include "observe/format.h"
 #include "observe/named.h"
 #include "observe/networks.h"
+#include "observe/rows.h"
 #include "observe/sizes.h"
 #include "observe/table.h"
 
@@ -193,7 +194,7 @@ static const char *sort_member(const char *word)
     return NULL;
 }
 
-static int compare_members(const char *member, struct json_object *one, struct json_object *other)
+static int compare_members(struct json_object *one, struct json_object *other, const char *member)
 {
     struct json_object *a = json_get(one, member);
     struct json_object *b = json_get(other, member);
@@ -203,25 +204,6 @@ static int compare_members(const char *member, struct json_object *one, struct j
     int64_t first = json_object_get_int64(a);
     int64_t second = json_object_get_int64(b);
     return (first > second) - (first < second);
-}
-
-/* By insertion: they are few, and come sorted otherwise. */
-static void sort_rows(struct json_object *rows, const char *word)
-{
-    const char *member = sort_member(word);
-    size_t count = json_object_array_length(rows);
-
-    for (size_t i = 1; member && i < count; i++) {
-        struct json_object *row = json_object_get(json_object_array_get_idx(rows, i));
-        size_t at = i;
-        while (at > 0 &&
-                compare_members(member, json_object_array_get_idx(rows, at - 1), row) > 0) {
-            json_object_array_put_idx(
-                    rows, at, json_object_get(json_object_array_get_idx(rows, at - 1)));
-            at--;
-        }
-        json_object_array_put_idx(rows, at, row);
-    }
 }
 
 static int collect(struct engine *engine, const struct listing_choice *choice,
@@ -241,9 +223,7 @@ static int collect(struct engine *engine, const struct listing_choice *choice,
         _cleanup_sandbox_ struct sandbox sandbox = {.record_fd = -1};
         if (engine_find(engine, name, &sandbox, NULL) < 0)
             continue; /* gone meanwhile */
-        bool alive = sandbox.status == SPEC_RUNNING || sandbox.status == SPEC_PAUSED ||
-                     sandbox.life.restarting;
-        if ((all || alive) && filter_passes(filter, &sandbox))
+        if ((all || sandbox_is_alive(&sandbox)) && filter_passes(filter, &sandbox))
             json_object_array_add(rows, row_json(engine, &sandbox, choice));
     }
     json_object_array_sort(rows, compare_rows);
@@ -261,7 +241,9 @@ int listing_print(
 
     if (r < 0)
         return r;
-    sort_rows(rows, choice->sort);
+    const char *member = sort_member(choice->sort);
+    if (member)
+        rows_sort(rows, compare_members, member);
     size_t count = json_object_array_length(rows);
     if (choice->last > 0 && count > (size_t)choice->last)
         json_object_array_del_idx(rows, (size_t)choice->last, count - (size_t)choice->last);

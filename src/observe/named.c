@@ -2,6 +2,8 @@
 
 #include <string.h>
 
+#include "base/moment.h"
+
 struct json_object *named_pairs_json(const struct record_map *map)
 {
     struct json_object *json = json_object_new_object();
@@ -25,7 +27,12 @@ static int check_filters(
     const char *filter;
 
     strv_foreach (filter, filters) {
-        if (!filter_value(filter, "name") && !filter_value(filter, "driver") &&
+        const char *until = filter_value(filter, "until");
+        int64_t moment;
+        if (until && moment_read(until, &moment, err) < 0)
+            return error_prefix(err, "--filter %.100s", filter);
+        if (!until && !filter_value(filter, "label!") && !filter_value(filter, "id") &&
+                !filter_value(filter, "name") && !filter_value(filter, "driver") &&
                 !filter_value(filter, "label") && !filter_value(filter, kind->own_filter))
             return error_set(err, EINVAL, "--filter %.100s: write %s", filter, kind->filters);
     }
@@ -40,6 +47,17 @@ static bool has_label(struct arena *arena, struct json_object *row, const char *
     return value && (!wanted[length] || str_equal(value, wanted + length + 1));
 }
 
+/* Than a moment, or an age. */
+static bool is_older(struct json_object *row, const char *than)
+{
+    const char *created = json_get_str(row, "CreatedAt");
+    int64_t made;
+    int64_t moment;
+
+    return created && moment_read(created, &made, NULL) == 0 &&
+           moment_read(than, &moment, NULL) == 0 && made < moment;
+}
+
 static int passes(struct engine *engine, const struct named_kind *kind, struct json_object *row,
         const char *filter, bool *ret, struct error *err)
 {
@@ -52,6 +70,12 @@ static int passes(struct engine *engine, const struct named_kind *kind, struct j
         *ret = str_equal(json_get_str(row, "Driver"), value);
     else if ((value = filter_value(filter, "label")))
         *ret = has_label(engine->arena, row, value);
+    else if ((value = filter_value(filter, "label!")))
+        *ret = !has_label(engine->arena, row, value);
+    else if ((value = filter_value(filter, "id")))
+        *ret = str_after(json_get_str(row, "Id"), value) != NULL;
+    else if ((value = filter_value(filter, "until")))
+        *ret = is_older(row, value);
     else
         return kind->own_passes(engine, name, filter_value(filter, kind->own_filter), ret, err);
     return 0;
@@ -115,6 +139,10 @@ int named_print(struct engine *engine, const struct named_kind *kind,
         return r;
     if (choice->quiet)
         return format_each(engine->arena, "{{.Name}}", rows, out, err);
+    for (size_t i = 0; choice->no_trunc && i < json_object_array_length(rows); i++) {
+        struct json_object *row = json_object_array_get_idx(rows, i);
+        json_add_str(row, "ID", json_get_str(row, "Id"));
+    }
     if (kind->whole && str_equal(choice->format, "json"))
         widen(engine, kind, rows);
     struct format_list list = kind->list;

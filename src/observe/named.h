@@ -30,6 +30,7 @@ struct named_kind {
 struct named_choice {
     bool quiet;         /* names only */
     bool no_heading;    /* the rows of the table alone */
+    bool no_trunc;      /* whole ids, of what has one */
     const char *format; /* see format.h */
     struct strv filters;
 };

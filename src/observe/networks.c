@@ -23,11 +23,13 @@ static struct json_object *row_json(struct arena *arena, const struct network *n
     struct json_object *row = json_object_new_object();
 
     json_add_str(row, "ID", arena_strndup(arena, network->id, SANDBOX_SHORT_ID));
+    json_add_str(row, "Id", network->id);
     json_add_str(row, "Name", network->name);
     json_add_str(row, "Driver", network->driver);
     json_add_str(row, "Interface", network->network_interface);
     json_add_str(row, "Subnets", subnets_text(arena, network));
     json_add_str(row, "Created", network->created);
+    json_add_str(row, "CreatedAt", network->created);
     json_object_object_add(row, "Internal", json_object_new_boolean(network->internal));
     json_object_object_add(row, "IPv6", json_object_new_boolean(network->ipv6_enabled));
     json_object_object_add(row, "Labels", named_pairs_json(&network->labels));
@@ -72,15 +74,33 @@ static int network_names(struct engine *engine, struct strv *ret, struct error *
     return r < 0 ? r : networks_list(&networks, engine->arena, ret, err);
 }
 
+/* dangling=true: no sandbox is on it. */
+static int passes_dangling(
+        struct engine *engine, const char *name, const char *value, bool *ret, struct error *err)
+{
+    _cleanup_networks_ struct networks networks = {0};
+    struct net_leases users = {0};
+    int r = engine_networks(engine, false, &networks, err);
+
+    if (r == 0)
+        r = network_users(engine, &networks, name, &users, err);
+    if (r == 0)
+        *ret = (users.count == 0) == (str_equal(value, "true") || str_equal(value, "1"));
+    return r;
+}
+
 static const char *const headings[] = {"ID", "NETWORK ID", "Interface", "BRIDGE", NULL};
 
 const struct named_kind networks_kind = {
-        .filters = "name=TEXT, driver=bridge or label=KEY[=VALUE]",
+        .filters = "name=TEXT, id=ID, driver=bridge, label=KEY[=VALUE], label!=KEY[=VALUE], "
+                   "until=TIME or dangling=true",
         .list = {"{{.ID}}\t{{.Name}}\t{{.Driver}}\t{{.Interface}}\t{{.Subnets}}\t{{.Internal}}",
                 headings},
         .names = network_names,
         .row = network_row,
         .whole = network_whole,
+        .own_filter = "dangling",
+        .own_passes = passes_dangling,
 };
 
 /* ---- one of them ----------------------------------------------------------------------------- */

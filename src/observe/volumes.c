@@ -38,7 +38,8 @@ static int passes_dangling(
 static const char *const headings[] = {"Name", "VOLUME NAME", NULL};
 
 const struct named_kind volumes_kind = {
-        .filters = "name=TEXT, label=KEY[=VALUE], driver=local or dangling=true",
+        .filters = "name=TEXT, label=KEY[=VALUE], label!=KEY[=VALUE], driver=local, until=TIME or "
+                   "dangling=true",
         .list = {"{{.Driver}}\t{{.Name}}", headings},
         .names = volume_list,
         .row = volumes_inspect,

@@ -279,7 +279,7 @@ static int do_prune(struct tool *t, struct error *err)
     struct strv deleted;
     uint64_t bytes;
 
-    int r = image_prune(t->store, t->flag, &t->arena, &deleted, &bytes, err);
+    int r = image_prune(t->store, t->flag, NULL, &t->arena, &deleted, &bytes, err);
     if (r == 0) {
         show_words("deleted ", &deleted);
         printf("bytes %" PRIu64 "\n", bytes);

@@ -27,6 +27,11 @@ EFFECTS = {
     "--device": (["--device", "/dev/full:/dev/fuller:r"], "test -c /dev/fuller && echo yes", "yes"),
     "--shm-size": (["--shm-size", "3m"], "df -k /dev/shm | awk 'END{{print $2}}'", "3072"),
     "--read-only": (["--read-only"], "touch /x 2>/dev/null || echo refused", "refused"),
+    "--read-only-tmpfs": (["--read-only", "--read-only-tmpfs", "--tmpfs", "/run:ro"],
+                          "touch /tmp/x /var/tmp/x; for d in / /run; do touch $d/x 2>/dev/null || echo "
+                          "no; done", "no\nno"),
+    "--tz": (["--tz", "Etc/UTC"], "tail -c 5 /etc/localtime", "UTC0"),
+    "--env-host": (["--env-host", "-e", "VIV_MINE=2"], "echo $VIV_OWN $VIV_MINE", "1 2"),
     "--network": (["--network", "none"], "ls /sys/class/net", "lo"),
     "--pid": (["--pid", "private"], "echo $$", "1"),
     "--ipc": (["--ipc", "none"], "test -e /dev/shm/. || echo none", "none"),
@@ -75,6 +80,7 @@ def test_effects():
     (work() / "env").write_text("# a comment\nC=see\nD=dee\n")
     (work() / "data").mkdir()
     (work() / "data/file").write_text("content")
+    os.environ["VIV_OWN"] = "1"
     with box() as b:
         for flag, (flags, script, wanted) in EFFECTS.items():
             flags = [part.format(work=work()) for part in flags]

@@ -38,6 +38,10 @@ def test_lists_and_filters():
         equal(b.viv("images", "-f", "label=b", "-q").ok().out, "")
         equal([row["Id"] for row in rows(b, "-f", "reference=*second*")], [second])
         equal([row["Id"] for row in rows(b, "first")], [first])
+        equal([row["Id"] for row in rows(b, "--sort", "repository")], [first, second])
+        equal([row["Id"] for row in rows(b, "--sort", "size")], [first, second])
+        equal([row["Id"] for row in rows(b, "--filter", "label!=a")], [second])
+        equal(len(rows(b, "--filter", "until=1000000000")), 2)  # nobody knows when they were made
         b.viv("tag", "first:1", "quay.example/a/b:3", "docker.io/library/x:y").ok()
         equal(b.viv("images", "-q").ok().lines().count(first[7:19]), 1)
         equal(b.viv("images", "quay.example/a/b").ok().lines()[1].split()[:2],
@@ -55,6 +59,8 @@ def test_lists_and_filters():
         equal(b.viv("image", "exists", "none:1").status, 1)
         contains(b.viv("history", "second:2").ok().lines()[0], "CREATED BY")
         equal(len(json.loads(b.viv("history", "--format", "json", "second:2").ok().out)), 2)
+        matches(b.viv("history", "--human=false", "--format", "{{.Size}}", "second:2").ok().out,
+                r"^\d+\n\d+\n$")
         equal(b.viv("image", "ls", "-q").ok().out, b.viv("images", "-q").ok().out)
 
 
@@ -96,11 +102,12 @@ def test_archives():
         b.viv("load", "-q", "-i", work() / "by-skopeo.tar.gz").ok()
         equal(b.viv("image", "inspect", "-f", "{{.Id}}", "docker.io/library/s:1").ok().out.strip(),
               first)
-        imported = b.viv("import", "-c", "CMD [\"cat\", \"/srv/page\"]", "-m", "note", "-",
-                         "page:1", stdin=tar_of(work() / "extra")).ok().out.strip()
+        imported = b.viv("import", "-c", "CMD [\"cat\", \"/srv/page\"]", "-m", "note", "-q",
+                         "--os", "linux", "--arch", "arm64", "--variant", "v8", "-", "page:1", stdin=tar_of(work() / "extra")).ok().out.strip()
         shown = json.loads(b.viv("inspect", imported).ok().out)[0]
         equal((shown["Config"]["Cmd"], shown["History"][0]["comment"], shown["RepoTags"]),
               (["cat", "/srv/page"], "note", ["localhost/page:1"]))
+        equal((shown["Os"], shown["Architecture"], shown["Variant"]), ("linux", "arm64", "v8"))
         fails(b.viv("load", "-i", work() / "none"), 125, "none")
         fails(b.viv("load", stdin=b"no archive"), 125)
         fails(b.viv("import", work() / "none"), 125, "open")
@@ -217,8 +224,33 @@ def test_store_as_a_whole():
         equal((usage["Images"]["Total"], usage["Images"]["Active"]), (2, 0))
         equal(usage["Images"]["Bytes"], usage["Images"]["ReclaimableBytes"])
         equal((usage["Sandboxes"]["Total"], usage["Downloads"]["Bytes"]), (0, 0))
-        b.viv("run", "--name", "ended", *b.flags(), "first:1", "true").ok()
+        b.viv("run", "--name", "ended", "-v", "data:/d", *b.flags(), "first:1", "--", "sh", "-c",
+              "head -c 1000000 /dev/zero | tee /d/f > /f").ok()
+        b.viv("volume", "create", "free").ok()
+        b.start("-l", "keep=1", image=("first:1",), name="alive", script="sleep 1000")
+        usage = {row["Type"]: row for row in json.loads(b.viv("system", "df", "--format",
+                                                              "json").ok().out)}
+        own = usage["Sandboxes"]
+        equal((own["Total"], own["Active"]), (2, 1))
+        check(1000000 <= own["ReclaimableBytes"] < own["Bytes"], own)
+        volumes = usage["Local Volumes"]
+        equal((volumes["Total"], volumes["Active"]), (2, 1))
+        check(volumes["Bytes"] > 1000000 > volumes["ReclaimableBytes"] > 0, volumes)
         contains(b.viv("system", "df").ok().out, "RECLAIMABLE")
+        each = b.viv("system", "df", "-v").ok().out
+        for line in (r"REPOSITORY +TAG +IMAGE ID +CREATED +SIZE +SHARED SIZE +UNIQUE SIZE +SANDBOXES",
+                     r"localhost/first +1 +[0-9a-f]{12} .* 0 B +2\n", r"localhost/second .* 0\n",
+                     r"alive\n", r"data +1 +[\d.]+ KiB", r"free +0 +"):
+            matches(each, line)
+        fails(b.viv("system", "df", "-v", "--format", "json"), 125, "leave --format out")
+        b.viv("network", "create", "--subnet", "10.123.1.0/24", "--label", "keep=0", "idle").ok()
+        fails(b.viv("system", "prune", "-f", "--filter", "name=x"), 125, "write label=KEY")
+        equal(b.viv("system", "prune", "-f", "--filter", "label=keep=1").ok().lines(),
+              ["Total reclaimed space: 0 B"])
+        equal(b.viv("system", "prune", "-f", "--filter", "label=keep=0", "--volumes").ok().lines(),
+              ["idle", "Total reclaimed space: 0 B"])
+        b.viv("volume", "rm", "free").ok()
+        b.viv("rm", "-f", "alive").ok()
         snapshot = pathlib.Path(os.environ["VIV_DATA_ROOT"], "sandboxes/ended/snapshot")
         snapshot.write_bytes(bytes(range(256)) * 4096)
         row = next(row for row in json.loads(b.viv("system", "df", "--format", "json").ok().out)
@@ -237,7 +269,10 @@ def test_store_as_a_whole():
         contains(b.viv("image", "prune", "-f").ok().out, "Total reclaimed space: 0 B")
         b.viv("load", "-q", "-i", relabelled()).ok()
         equal(len(rows(b, "-f", "dangling=true")), 1)
-        contains(b.viv("image", "prune", "-f").ok().out, f"Deleted: {second}")
+        for word in ("label=a=2", "reference=*third*"):
+            check(second not in b.viv("image", "prune", "-f", "--filter", word).ok().out, word)
+        equal(b.viv("images", "-q", "--no-trunc", "--filter", f"id={second[7:20]}").ok().lines(), [second])
+        contains(b.viv("image", "prune", "-f", "--filter", "label!=a").ok().out, f"Deleted: {second}")
         found = b.viv("image", "prune", "-a", "-f").ok().out
         contains(found, "Deleted: sha256:")
         check(first not in found, "it is in use")

@@ -346,6 +346,14 @@ def test_what_nobody_is_on_goes():
         for name, label in (("used", "keep=1"), ("plain", "keep=1"), ("marked", "keep=0")):
             h.viv("network", "create", "--label", label, name).ok()
         on = h.start("--network", "used")
+        own = h.viv("network", "ls", "--no-trunc", "--format", "{{.ID}}", "--filter", "name=used").ok().out.strip()
+        matches(own, "^[0-9a-f]{64}$")
+        for word, found in ((f"id={own[:12]}", ["used"]), ("dangling=false", ["used"]), ("until=1h", []),
+                            ("label!=keep=1", ["marked"])):
+            equal((word, h.viv("network", "ls", "-q", "--filter", word).ok().lines()), (word, found))
+        fails(h.viv("network", "disconnect", "plain", on), 125, "is not on network")
+        h.viv("network", "disconnect", "-f", "plain", on).ok()
+        h.viv("network", "disconnect", "-f", "plain", "nosuch").ok()
         equal(h.viv("network", "ls", "-q", "--filter", "label=keep=1", "--filter", "name=pl").ok().out, "plain\n")
         equal(len(h.viv("network", "ls", "--noheading").ok().lines()), 3)
         fails(h.viv("network", "prune", "--filter", "colour=red"), 125, "--filter colour=red: write name=TEXT")

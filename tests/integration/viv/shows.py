@@ -34,7 +34,8 @@ def test_a_list_is_sorted_and_has_places():
     with box() as b:
         for name, image_flags in (("c", ["-v", "data:/d"]), ("a", ["-v", "/x", "-v", "/y"]),
                                   ("b", [])):
-            b.viv("create", "--name", name, *image_flags, *b.flags(), "busybox", "true").ok()
+            b.viv("create", "--name", name, "-l", f"own={name}", *image_flags, *b.flags(),
+                  "busybox", "true").ok()
         names = lambda *flags: b.viv("ps", "-a", "--format", "{{.Names}}", *flags).ok().lines()
         equal(names(), ["b", "a", "c"])
         equal(names("--sort", "names"), ["a", "b", "c"])
@@ -46,6 +47,20 @@ def test_a_list_is_sorted_and_has_places():
         equal([(row["Name"], row["LocalVolumes"]) for row in rows], [("b", 0), ("a", 2), ("c", 1)])
         equal(rows[2]["Mounts"], ["data"])
         equal(len(b.viv("ps", "-a", "--noheading").ok().lines()), 3)
+        b.viv("create", "--name", "p", "-p", "8000-8002:80-82/udp", "--expose", "90", *b.flags(),
+              "busybox", "true").ok()
+        for filters, found in ((["until=1h"], []), (["until=1s", "until=2099-01-01"], "pbac"),
+                               (["publish=81/udp"], "p"), (["publish=70-80/udp"], "p"),
+                               (["publish=81"], ""), (["publish=8001/udp"], ""),
+                               (["publish=90"], ""), (["expose=90/tcp"], "p"),
+                               (["expose=82/udp"], "p"), (["label!=own=c", "label!=own=b"], "pa"),
+                               (["label!=own"], "p"), (["label!=other"], "pbac")):
+            equal((filters, names(*(word for one in filters for word in ("--filter", one)))),
+                  (filters, list(found)))
+        with Background(program("viv"), "--root", b.store, "ps", "-aq", "--watch", "1") as watching:
+            eventually(lambda: watching.out().count("\n") >= 8, 60)
+        fails(b.viv("ps", "--filter", "publish=x"), 125, "--filter publish=x: ")
+        fails(b.viv("ps", "--filter", "until=soon"), 125, '"soon" is no moment')
 
 
 def test_inspect_finds_other_kinds():
