@@ -9,15 +9,18 @@
 #include "base/options.h"
 #include "engine/engine.h"
 
+struct cli;
+
+/* argv[0] is the command's name. An exit status, or negative with the error, which main tells. */
+typedef int (*cli_command_fn)(struct cli *cli, int argc, char **argv, struct error *err);
+
 struct cli {
     struct arena *arena;
     char **argv;                    /* of the whole program, for starting it again */
     const struct engine_root *root; /* where things are kept */
-    bool completing;                /* the last word is being written: see cli/completion.h */
+    bool completing;                /* the last word is being written: see cli/candidates.h */
+    cli_command_fn run;             /* the command that the words behind "viv" name */
 };
-
-/* argv[0] is the command's name. An exit status, or negative with the error, which main tells. */
-typedef int (*cli_command_fn)(struct cli *cli, int argc, char **argv, struct error *err);
 
 struct cli_command {
     const char *name;
@@ -36,6 +39,13 @@ struct cli_group {
 };
 int cli_run_group(
         struct cli *cli, const struct cli_group *group, int argc, char **argv, struct error *err);
+
+/* The one of this name; NULL with the closest in the error. */
+const struct cli_command *cli_find_command(
+        const struct cli_group *group, const char *name, struct error *err);
+
+/* A command's usage and options, as wide as the terminal is. */
+void cli_print_help(const struct option_command *command);
 
 /* The commands: each reads its own arguments. Returns the exit status, or a negative errno. */
 int cli_attach(struct cli *cli, int argc, char **argv, struct error *err);
@@ -70,9 +80,6 @@ int cli_unpause(struct cli *cli, int argc, char **argv, struct error *err);
 int cli_update(struct cli *cli, int argc, char **argv, struct error *err);
 int cli_volume(struct cli *cli, int argc, char **argv, struct error *err);
 int cli_wait(struct cli *cli, int argc, char **argv, struct error *err);
-
-/* Runs the command that the words behind "viv" name; argv[0] is not looked at. */
-int cli_run_words(struct cli *cli, int argc, char **argv, struct error *err);
 
 /* Parses a command's words: 0, or 1 when the help was asked for and has been printed (then the
  * command is done, as it is when its words are only to be completed), or negative. */

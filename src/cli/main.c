@@ -1,17 +1,11 @@
-#include <stdarg.h>
-#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
-#include "base/buf.h"
 #include "base/cleanup.h"
-#include "base/install.h"
 #include "base/io.h"
+#include "cli/candidates.h"
 #include "cli/command.h"
-#include "cli/completion.h"
 #include "cli/imagecommands.h"
-#include "observe/style.h"
-#include "security/self.h"
 
 #define VERSION "0.1.0"
 #define OWN_ERROR 125 /* Docker's and Podman's status for an error of their own */
@@ -99,46 +93,11 @@ static const struct option_command global_command = {
         .tables = {&global_table},
 };
 
-void cli_tell(const char *format, ...)
-{
-    const struct style *style = style_for(stderr);
-    _cleanup_buf_ struct buf text = {0};
-    va_list args;
-
-    va_start(args, format);
-    buf_vprintf(&text, format, args);
-    va_end(args);
-    if (text.length)
-        str_tame(text.data, "\n"); /* it can name what a sandbox or an image has */
-    fprintf(stderr, "%sviv:%s %s\n", style->bold, style->reset, buf_text(&text));
-}
-
-int cli_protect(struct cli *cli, struct error *err)
-{
-    install_keep_place();
-    return security_protect_self(cli->argv, environ, err);
-}
-
-static size_t terminal_width(void)
-{
-    struct winsize size;
-
-    return ioctl(1, TIOCGWINSZ, &size) == 0 ? size.ws_col : 0;
-}
-
-static void print_help(const struct option_command *command)
-{
-    _cleanup_buf_ struct buf text = {0};
-
-    options_help(command, terminal_width(), &text);
-    fputs(buf_text(&text), stdout);
-}
-
 static void print_commands(void)
 {
     const char *group = "";
 
-    print_help(&global_command);
+    cli_print_help(&global_command);
     for (size_t i = 0; i < ARRAY_SIZE(commands) && commands[i].group; i++) {
         if (!str_equal(group, commands[i].group))
             printf("\n%s:\n", commands[i].group);
@@ -147,51 +106,6 @@ static void print_commands(void)
     }
     printf("\n`viv COMMAND --help` tells a command's options. To begin with:\n"
            "  viv run --rm -it busybox\n  viv explain busybox\n");
-}
-
-int cli_parse(struct cli *cli, const struct option_command *command, int argc, char **argv,
-        void *into, struct strv *ret_rest, struct error *err)
-{
-    if (cli->completing) {
-        completion_of_command(cli, command, argc, argv);
-        return OPTIONS_HELP;
-    }
-    int r = options_parse(command, argc - 1, argv + 1, cli->arena, into, ret_rest, err);
-
-    if (r == OPTIONS_HELP)
-        print_help(command);
-    return r;
-}
-
-int cli_open(struct cli *cli, const struct option_command *command, int argc, char **argv,
-        void *into, struct strv *ret_rest, struct engine *engine, struct error *err)
-{
-    int r = cli_parse(cli, command, argc, argv, into, ret_rest, err);
-
-    return r != 0 ? r : engine_open(cli->arena, cli->root, engine, err);
-}
-
-int cli_each(
-        struct cli *cli, const struct strv *names, cli_each_fn fn, void *data, struct error *err)
-{
-    _cleanup_engine_ struct engine engine = {0};
-    const char *name;
-    int status = 0;
-    int r = engine_open(cli->arena, cli->root, &engine, err);
-
-    if (r < 0)
-        return r;
-    strv_foreach (name, names) {
-        struct error own = ERROR_NONE;
-        int each = fn(&engine, name, data, &own);
-        if (each < 0) {
-            cli_tell("%s", own.text);
-            status = 1;
-        } else if (each != CLI_UNSAID) {
-            printf("%s\n", name);
-        }
-    }
-    return status;
 }
 
 /* What Docker and Podman have by other names, or not at all. */
@@ -214,58 +128,7 @@ static const char *elsewhere(const char *name)
     return NULL;
 }
 
-static const struct cli_command *find_command(
-        const struct cli_group *group, const char *name, struct error *err)
-{
-    const char *names[ARRAY_SIZE(commands)];
-
-    for (size_t i = 0; i < group->count; i++) {
-        names[i] = group->commands[i].name;
-        if (str_equal(names[i], name) || (str_equal(names[i], "ls") && str_equal(name, "list")))
-            return &group->commands[i];
-    }
-    const char *instead = group->commands == commands ? elsewhere(name) : NULL;
-    if (instead) {
-        error_set(err, EINVAL, "there is no command \"%s\": %s", name, instead);
-        return NULL;
-    }
-    const char *closest = str_closest(name, names, group->count);
-    error_set(err, EINVAL, "unknown command \"%s\"%s%s%s; `%s --help` lists them", name,
-            closest ? "; did you mean \"" : "", closest ? closest : "", closest ? "\"?" : "",
-            group->name);
-    return NULL;
-}
-
-int cli_run_group(
-        struct cli *cli, const struct cli_group *group, int argc, char **argv, struct error *err)
-{
-    const struct option_command own = {.name = group->name,
-            .usage = "COMMAND …",
-            .about = group->about,
-            .order = OPTIONS_FIRST,
-            .most = SIZE_MAX};
-    struct option_command help = own;
-    struct strv rest = {0};
-    int nothing = 0;
-    if (cli->completing && completion_of_group(cli, &own, group, argc, argv))
-        return 0;
-    int r = options_parse(&own, argc - 1, argv + 1, cli->arena, &nothing, &rest, err);
-
-    if (r < 0)
-        return r;
-    if (r == OPTIONS_HELP || rest.count == 0) {
-        memcpy(help.tables, group->tables, sizeof(help.tables));
-        print_help(&help);
-        printf("\nCommands:\n");
-        for (size_t i = 0; i < group->count; i++)
-            printf("  %-11s %s\n", group->commands[i].name, group->commands[i].about);
-        return 0;
-    }
-    const struct cli_command *command = find_command(group, rest.words[0], err);
-    return command ? command->run(cli, (int)rest.count, rest.words, err) : -EINVAL;
-}
-
-int cli_run_words(struct cli *cli, int argc, char **argv, struct error *err)
+static int run_words(struct cli *cli, int argc, char **argv, struct error *err)
 {
     static const struct cli_group all = {"viv", NULL, commands, ARRAY_SIZE(commands)};
     struct global global = {0};
@@ -273,7 +136,7 @@ int cli_run_words(struct cli *cli, int argc, char **argv, struct error *err)
 
     if (cli->root)
         global.root = *cli->root;
-    if (cli->completing && completion_of_group(cli, &global_command, &all, argc, argv))
+    if (cli->completing && candidates_of_group(cli, &global_command, &all, argc, argv))
         return 0;
     int r = options_parse(&global_command, argc - 1, argv + 1, cli->arena, &global, &rest, err);
 
@@ -286,7 +149,10 @@ int cli_run_words(struct cli *cli, int argc, char **argv, struct error *err)
         return 0;
     }
     cli->root = arena_memdup(cli->arena, &global.root, sizeof(global.root));
-    const struct cli_command *command = find_command(&all, rest.words[0], err);
+    const char *instead = elsewhere(rest.words[0]);
+    if (instead)
+        return error_set(err, EINVAL, "there is no command \"%s\": %s", rest.words[0], instead);
+    const struct cli_command *command = cli_find_command(&all, rest.words[0], err);
     return command ? command->run(cli, (int)rest.count, rest.words, err) : -EINVAL;
 }
 
@@ -298,7 +164,7 @@ static int help(struct cli *cli, int argc, char **argv, struct error *err)
     memcpy(words, argv, (size_t)argc * sizeof(*words));
     if (!cli->completing)
         words[argc++] = (char *)"--help";
-    return cli_run_words(cli, argc, words, err);
+    return cli->run(cli, argc, words, err);
 }
 
 static int version(struct cli *cli, int argc, char **argv, struct error *err)
@@ -317,11 +183,11 @@ int main(int argc, char **argv)
 {
     _cleanup_arena_ struct arena arena = {0};
     struct error err = ERROR_NONE;
-    struct cli cli = {.arena = &arena, .argv = argv};
+    struct cli cli = {.arena = &arena, .argv = argv, .run = run_words};
 
     io_fill_streams();
     umask(0022);
-    int r = cli_run_words(&cli, argc, argv, &err);
+    int r = run_words(&cli, argc, argv, &err);
     fflush(stdout);
     if (r >= 0)
         return r;
