@@ -36,6 +36,26 @@ struct pending {
     size_t length;
 };
 
+static bool address_of(const union dns_peer *peer, struct net_address *ret)
+{
+    const struct sockaddr_in *four = (const struct sockaddr_in *)(const void *)peer;
+    const struct sockaddr_in6 *six = (const struct sockaddr_in6 *)(const void *)peer;
+
+    *ret = (struct net_address){.family = peer->any.sa_family};
+    if (ret->family == AF_INET)
+        memcpy(ret->bytes, &four->sin_addr, 4);
+    else if (ret->family == AF_INET6)
+        memcpy(ret->bytes, &six->sin6_addr, 16);
+    return ret->family == AF_INET || ret->family == AF_INET6;
+}
+
+static bool is_same(const union dns_peer *peer, const struct net_address *address)
+{
+    struct net_address other;
+
+    return address_of(peer, &other) && net_address_equal(&other, address);
+}
+
 /* ---- asking others --------------------------------------------------------------------------- */
 
 static void drop_pending(struct pending *pending)
@@ -118,6 +138,19 @@ static void ask_next(struct pending *pending)
     give_up(pending);
 }
 
+/* Whether this client has its share of the room already. */
+static bool has_share(const struct responder *responder, const union dns_peer *client)
+{
+    struct net_address address;
+    size_t count = 0;
+
+    if (!address_of(client, &address))
+        return true;
+    for (size_t i = 0; i < RESPONDER_PENDING; i++)
+        count += responder->room[i].sock >= 0 && is_same(&responder->room[i].client, &address);
+    return count >= RESPONDER_PENDING_EACH;
+}
+
 /* False when nobody can be asked. */
 static bool forward(struct responder *responder, const struct net_lease *lease, int sock,
         const union dns_peer *client, socklen_t client_size, const unsigned char *message,
@@ -126,7 +159,7 @@ static bool forward(struct responder *responder, const struct net_lease *lease, 
     struct pending *pending = responder->pending;
     const unsigned id = (unsigned)(message[0] << 8 | message[1]);
 
-    if (!pending || length > sizeof(pending->message))
+    if (!pending || length > sizeof(pending->message) || has_share(responder, client))
         return false;
     responder->pending = pending->next_free;
     pending->client_sock = sock;
@@ -142,19 +175,6 @@ static bool forward(struct responder *responder, const struct net_lease *lease, 
 }
 
 /* ---- answering ------------------------------------------------------------------------------- */
-
-static bool address_of(const union dns_peer *peer, struct net_address *ret)
-{
-    const struct sockaddr_in *four = (const struct sockaddr_in *)(const void *)peer;
-    const struct sockaddr_in6 *six = (const struct sockaddr_in6 *)(const void *)peer;
-
-    *ret = (struct net_address){.family = peer->any.sa_family};
-    if (ret->family == AF_INET)
-        memcpy(ret->bytes, &four->sin_addr, 4);
-    else if (ret->family == AF_INET6)
-        memcpy(ret->bytes, &six->sin6_addr, 16);
-    return ret->family == AF_INET || ret->family == AF_INET6;
-}
 
 /*
  * The length of the answer; 0: there is none to give, since it is no question or comes from no
@@ -241,6 +261,34 @@ static void close_sockets(struct responder *responder)
     }
 }
 
+static void forget_ended(struct responder *responder)
+{
+    pid_t ended;
+
+    while ((ended = waitpid(-1, NULL, WNOHANG)) > 0)
+        for (size_t i = 0; i < RESPONDER_CLIENTS; i++)
+            if (responder->streaming[i].pid == ended)
+                responder->streaming[i].pid = 0;
+}
+
+/* A place for one more of this client; NULL: there is none, or it has its share. */
+static struct responder_stream *free_stream(
+        struct responder *responder, const union dns_peer *client)
+{
+    struct responder_stream *found = NULL;
+    size_t count = 0;
+
+    for (size_t i = 0; i < RESPONDER_CLIENTS; i++) {
+        struct responder_stream *one = &responder->streaming[i];
+        count += one->pid && is_same(client, &one->client);
+        if (!one->pid)
+            found = one;
+    }
+    if (!found || count >= RESPONDER_CLIENTS_EACH || !address_of(client, &found->client))
+        return NULL;
+    return found;
+}
+
 static void on_stream(struct loop *loop, int fd, uint32_t events, void *data)
 {
     struct responder *responder = data;
@@ -249,9 +297,9 @@ static void on_stream(struct loop *loop, int fd, uint32_t events, void *data)
     _cleanup_close_ int sock = accept4(fd, &from.any, &size, SOCK_CLOEXEC);
 
     (void)loop, (void)events;
-    while (waitpid(-1, NULL, WNOHANG) > 0)
-        responder->clients--;
-    if (sock < 0 || responder->clients >= RESPONDER_CLIENTS)
+    forget_ended(responder);
+    struct responder_stream *slot = sock < 0 ? NULL : free_stream(responder, &from);
+    if (!slot)
         return;
     pid_t pid = fork();
     if (pid == 0) {
@@ -261,7 +309,8 @@ static void on_stream(struct loop *loop, int fd, uint32_t events, void *data)
         serve_stream(responder, sock, &from);
         _exit(0);
     }
-    responder->clients += pid > 0;
+    if (pid > 0)
+        slot->pid = pid;
 }
 
 /* ---- the end --------------------------------------------------------------------------------- */
@@ -393,11 +442,14 @@ int responder_run(struct responder *responder, int *ret_lock, struct error *err)
 {
     struct ending ending = {responder, -1};
     _cleanup_free_ struct pending *room = calloc(RESPONDER_PENDING, sizeof(*room));
+    if (!room)
+        return error_set(err, ENOMEM, "out of memory");
+    responder->room = room;
     int r = loop_new(&responder->loop, err);
 
     if (r < 0)
         return r;
-    for (size_t i = 0; room && i < RESPONDER_PENDING; i++) {
+    for (size_t i = 0; i < RESPONDER_PENDING; i++) {
         room[i] = (struct pending){
                 .responder = responder, .next_free = responder->pending, .sock = -1};
         responder->pending = &room[i];
@@ -411,7 +463,7 @@ int responder_run(struct responder *responder, int *ret_lock, struct error *err)
         r = loop_run(responder->loop);
     else
         error_sys(err, -r, "watch the sockets");
-    for (size_t i = 0; room && i < RESPONDER_PENDING; i++)
+    for (size_t i = 0; i < RESPONDER_PENDING; i++)
         cleanup_close(&room[i].sock);
     loop_free(responder->loop);
     directory_free(&responder->directory);

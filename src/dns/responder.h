@@ -11,7 +11,17 @@
 #define RESPONDER_PENDING 256 /* questions that others are asked at once */
 #define RESPONDER_CLIENTS 16  /* clients over TCP at once */
 
+/* Of these one address has at most a share, so that no sandbox leaves nothing to the others. */
+#define RESPONDER_PENDING_EACH 64
+#define RESPONDER_CLIENTS_EACH 4
+
 struct pending;
+
+/* A process that serves one over TCP; pid 0: none. */
+struct responder_stream {
+    pid_t pid;
+    struct net_address client;
+};
 
 struct responder {
     const struct networks *networks;
@@ -20,10 +30,11 @@ struct responder {
     struct directory directory;
     int datagrams[NETWORK_SUBNETS_MAX]; /* bound; -1: none */
     int streams[NETWORK_SUBNETS_MAX];
-    int changes; /* tells of leases that go (inotify) */
-    struct pending *pending;
-    int place;   /* the lock of being this network's responder */
-    int clients; /* processes that serve one over TCP each */
+    int changes;             /* tells of leases that go (inotify) */
+    struct pending *room;    /* RESPONDER_PENDING of them */
+    struct pending *pending; /* those that are free */
+    int place;               /* the lock of being this network's responder */
+    struct responder_stream streaming[RESPONDER_CLIENTS];
 };
 
 /* What takes rights and the whole path: binds port 53 of the network's gateways, and watches its

@@ -13,6 +13,7 @@
 
 #define CONNECT_SECONDS 15L
 #define STALL_SECONDS 30L
+#define STALL_BYTES 512L /* a second: below that a layer takes days */
 #define REDIRECTS_MAX 10L
 #define AGENT "viv-fetch"
 
@@ -182,7 +183,7 @@ int http_start(struct http *http, const char *method, const char *url, const str
     curl_easy_setopt(http->easy, CURLOPT_FOLLOWLOCATION, strcmp(method, "GET") == 0 ? 1L : 0L);
     curl_easy_setopt(http->easy, CURLOPT_MAXREDIRS, REDIRECTS_MAX);
     curl_easy_setopt(http->easy, CURLOPT_CONNECTTIMEOUT, CONNECT_SECONDS);
-    curl_easy_setopt(http->easy, CURLOPT_LOW_SPEED_LIMIT, 1L);
+    curl_easy_setopt(http->easy, CURLOPT_LOW_SPEED_LIMIT, STALL_BYTES);
     curl_easy_setopt(http->easy, CURLOPT_LOW_SPEED_TIME, STALL_SECONDS);
     curl_easy_setopt(http->easy, CURLOPT_BUFFERSIZE, 256L << 10);
     curl_easy_setopt(http->easy, CURLOPT_ERRORBUFFER, http->why);

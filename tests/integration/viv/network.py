@@ -170,6 +170,8 @@ s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 s.bind(("0.0.0.0", 53)); print("ready", flush=True)
 while True:
     q, a = s.recvfrom(4096)
+    if b"silent" in q:
+        continue
     answer = q[:2] + b"\\x81\\x80" + q[4:6] + b"\\0\\1\\0\\0\\0\\0" + q[12:]
     answer += b"\\xc0\\x0c\\0\\1\\0\\1\\0\\0\\0\\x05\\0\\4\\xc0\\0\\2\\x63"
     s.sendto(answer, a)
@@ -188,6 +190,22 @@ def test_names_of_elsewhere_are_asked_elsewhere():
                      "192.0.2.99")
             equal(h.viv("exec", name, "cat", "/etc/resolv.conf").ok().out,
                   f"search lab.test\nnameserver {h.network_of('bridge', 1)}\noptions ndots:2\n")
+            # one that asks for ever what nobody answers, leaves room for the others
+            flood = ("import socket, time; s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)\n"
+                     f"s.connect(('{h.network_of('bridge', 1)}', 53)); s.setblocking(False)\n"
+                     "while True:\n"
+                     "  for n in range(100):\n"
+                     "    try:\n"
+                     f"      s.send({question('silent.test')!r})\n"
+                     "    except OSError:\n"
+                     "      pass\n"
+                     "  print('asked', flush=True); time.sleep(0.05)")
+            loud = h.start("--network", "bridge", "--dns", OUTSIDE)
+            with Background("nsenter", f"--net=/proc/{h.inspect(loud)['Pid']}/ns/net",
+                            sys.executable, "-c", flood) as asking:
+                eventually(lambda: asking.out().count("asked") > 5, 30)
+                contains(h.viv("exec", name, "nslookup", "-type=a", "b.example.test").ok().out,
+                         "192.0.2.99")
             # a question that comes from no sandbox of the network gets no answer
             ask = ("import socket, sys; s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); "
                    f"s.settimeout(0.3); s.sendto({question(name)!r}, ('{h.network_of('bridge', 1)}', "
