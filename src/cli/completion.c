@@ -1,4 +1,5 @@
 /* completion: complete command lines in a shell. What may stand there is in candidates.h. */
+#include "base/cleanup.h"
 #include "cli/command.h"
 
 /* Bash splits words at COMP_WORDBREAKS, also at ":" and "=": what stands in the line without a
@@ -28,11 +29,54 @@ static const char bash[] =
         "}\n"
         "complete -o bashdefault -o default -F _viv viv\n";
 
+/* Zsh gives words as they were typed, with their quotes. */
+static const char zsh[] =
+        "#compdef viv\n"
+        "# Completion of viv's command lines for zsh, by viv itself.\n"
+        "_viv() {\n"
+        "    local -a typed found open\n"
+        "    typed=(\"${(@Q)words[2,CURRENT]}\")\n"
+        "    found=(\"${(@f)$(\"${(Q)words[1]}\" completion for \"${typed[@]}\" 2>/dev/null)}\")\n"
+        "    found=(${found:#})\n"
+        "    if (( ! ${#found} )); then\n"
+        "        _files\n"
+        "        return\n"
+        "    fi\n"
+        "    open=(${(M)found:#*[:=/]})\n"
+        "    found=(${found:#*[:=/]})\n"
+        "    (( ! ${#open} )) || compadd -S '' -- \"${open[@]}\"\n"
+        "    (( ! ${#found} )) || compadd -- \"${found[@]}\"\n"
+        "}\n"
+        "if [[ $funcstack[1] == _viv ]]; then\n"
+        "    _viv \"$@\"\n"
+        "else\n"
+        "    compdef _viv viv\n"
+        "fi\n";
+
+static const char fish[] =
+        "# Completion of viv's command lines for fish, by viv itself.\n"
+        "function __viv_complete\n"
+        "    set -l words (commandline --tokenize --current-process --cut-at-cursor)\n"
+        "    set -l begun (commandline --current-token --cut-at-cursor)\n"
+        "    set -l found ($words[1] completion for $words[2..-1] \"$begun\" 2>/dev/null)\n"
+        "    if set -q found[1]\n"
+        "        printf '%s\\n' $found\n"
+        "    else\n"
+        "        __fish_complete_path \"$begun\"\n"
+        "    end\n"
+        "end\n"
+        "complete --command viv --no-files --arguments '(__viv_complete)'\n";
+
+static const struct {
+    const char *name, *script;
+} shells[] = {{"bash", bash}, {"zsh", zsh}, {"fish", fish}};
+
 static const struct option_command completion_command = {.name = "viv completion",
-        .usage = "bash | for WORD…",
-        .about = "Prints what a shell completes viv's command lines by: of bash, to be read by "
-                 "`source <(viv completion bash)`. With \"for\" it prints what the last of the "
-                 "words, all that stands behind \"viv\", may become.",
+        .usage = "bash | zsh | fish | for WORD…",
+        .about =
+                "Prints what a shell completes viv's command lines by, to be read by "
+                "`source <(viv completion bash)`, or `viv completion fish | source`. With \"for\" "
+                "it prints what the last of the words, all that stands behind \"viv\", may become.",
         .order = OPTIONS_FIRST,
         .least = 1,
         .most = SIZE_MAX};
@@ -44,12 +88,14 @@ int cli_completion(struct cli *cli, int argc, char **argv, struct error *err)
 
     if (r != 0)
         return r < 0 ? r : 0;
-    if (str_equal(rest.words[0], "bash") && rest.count == 1) {
-        fputs(bash, stdout);
-        return 0;
-    }
+    for (size_t i = 0; i < ARRAY_SIZE(shells) && rest.count == 1; i++)
+        if (str_equal(rest.words[0], shells[i].name)) {
+            fputs(shells[i].script, stdout);
+            return 0;
+        }
     if (!str_equal(rest.words[0], "for"))
-        return error_set(err, EINVAL, "completion %s: there is one for bash", rest.words[0]);
+        return error_set(
+                err, EINVAL, "completion %s: there is one for bash, zsh and fish", rest.words[0]);
     cli->completing = true;
     if (rest.count > 1)
         (void)cli->run(cli, (int)rest.count, rest.words, NULL);

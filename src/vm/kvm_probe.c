@@ -15,7 +15,7 @@
 #define LOOP_INSTRUCTIONS 200000.0
 #define LOOPS 3
 #define GOOD_ENOUGH 20e6 /* instructions in a second; true hardware does thousands of millions */
-#define CACHE_FILE "kvm-verdict"
+#define CACHE_FILE ".kvm-verdict"
 
 enum {
     AT_PML4 = 0x1000,

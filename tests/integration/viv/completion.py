@@ -23,10 +23,19 @@ def test_commands_and_options():
         equal(candidates(b, "kill", "-s", "SIGT"), ["SIGTRAP", "SIGTERM", "SIGTSTP", "SIGTTIN", "SIGTTOU"])
         equal(candidates(b, "run", "--restart", "un"), ["unless-stopped"])
         equal(candidates(b, "volume", "r"), ["rm"])
-        equal(candidates(b, "volume", "rm", "--"), ["--force", "--help"])
+        equal(candidates(b, "volume", "rm", "--"), ["--force", "--all", "--help"])
         equal(candidates(b, "help", "volume", "r"), ["rm"])
         for nothing in (["nosuch", ""], ["run", "--nosuch="], ["ps", ""], ["run", "-m", ""], []):
             equal(candidates(b, *nothing), [])
+
+
+def test_each_shell_has_a_script():
+    for shell, part in (("bash", "complete -o bashdefault"), ("zsh", "compdef _viv viv"),
+                        ("fish", "complete --command viv")):
+        text = viv("completion", shell).ok().out
+        contains(text, part)
+        contains(text, "completion for")
+    fails(viv("completion", "tcsh"), 125, "there is one for bash, zsh and fish")
 
 
 def test_names_of_what_there_is():
