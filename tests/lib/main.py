@@ -95,13 +95,9 @@ def left_over(kept, seconds):
 
 def wait(pid, seconds):
     """The exit status of the test's process, or None when its time is over."""
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        found, status = os.waitpid(pid, os.WNOHANG)
-        if found:
-            return os.waitstatus_to_exitcode(status)
-        time.sleep(0.005)
-    return None
+    if not process.ends_within(pid, seconds):
+        return None
+    return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 
 
 def unmount(top):

@@ -1,20 +1,25 @@
 """Where things are, and running them."""
+import contextlib
 import dataclasses
 import os
 import pathlib
+import select
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 
 from .asserts import PATIENCE, Failed, check, eventually
 
 __all__ = ["ROOT", "BUILD", "SANITIZED", "program", "image", "run", "viv", "work", "Background",
-           "Result", "unique", "rig", "as_user", "cpus_busy", "catches"]
+           "Result", "unique", "rig", "as_user", "cpus_busy", "catches",
+           "ends_within"]
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILD = pathlib.Path(os.environ.get("VIV_BUILD", ROOT / "build"))
 SANITIZED = BUILD.name.endswith("asan")
+PIPE = 4096  # bytes that every pipe holds
 
 
 @dataclasses.dataclass
@@ -43,6 +48,24 @@ def _status(code):
     return code if code >= 0 else 128 - code
 
 
+def ends_within(pid, seconds):
+    """Whether a child ends in that time; it is not reaped. Nothing is polled, as Popen.wait() does where
+    there is a limit, which sees the end of a short command when half as much again has gone by."""
+    over = os.pidfd_open(pid)
+    try:
+        poll = select.poll()
+        poll.register(over, select.POLLIN)
+        return bool(poll.poll(max(seconds, 0) * 1000))
+    finally:
+        os.close(over)
+
+
+def _feed(pipe, data):
+    """Writes what a command may not want to read."""
+    with contextlib.suppress(BrokenPipeError), pipe:
+        pipe.write(data)
+
+
 def run(*argv, stdin="", timeout=50, env=None, cwd=None, **more):
     """Runs a command to its end. env is added to the environment. Fails the test after PATIENCE times
     the timeout, after killing the command."""
@@ -56,13 +79,14 @@ def run(*argv, stdin="", timeout=50, env=None, cwd=None, **more):
                                        env={**os.environ, **(env or {})}, **more)
         except FileNotFoundError as error:
             raise Failed(f"{argv[0]} does not exist: {error}") from None
-        late = False
-        try:
-            process.communicate(stdin.encode() if isinstance(stdin, str) else stdin, timeout)
-        except subprocess.TimeoutExpired:
-            late = True
+        data = stdin.encode() if isinstance(stdin, str) else stdin
+        # More than a pipe holds may wait for the command, or for its end.
+        feeder = threading.Thread(target=_feed, args=(process.stdin, data), daemon=True)
+        feeder.start() if len(data) > PIPE else _feed(process.stdin, data)
+        late = not ends_within(process.pid, timeout)
+        if late:
             process.kill()
-            process.wait()
+        process.wait()
         out.seek(0)
         err.seek(0)
         result = Result(argv, _status(process.returncode), out.read().decode(errors="replace"),
@@ -140,7 +164,9 @@ class Background:
 
     def wait(self, seconds=30):
         """Waits for its end; returns the status as Result has it."""
-        return _status(self.process.wait(seconds * PATIENCE))
+        check(self.process.returncode is not None or ends_within(self.pid, seconds * PATIENCE),
+              lambda: f"{self.argv} has not ended after {seconds * PATIENCE} s")
+        return _status(self.process.wait())
 
     def signal(self, number):
         self.process.send_signal(number)
