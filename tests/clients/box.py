@@ -192,6 +192,18 @@ class Box:
         """Puts a file of docs/clients where docs/CLIENTS.md says that it goes."""
         self.put(place_of(source), (DOCS / source).read_text() + more)
 
+    def doing(self):
+        """What the box's processes are and what each waits for, where something has stopped."""
+        lines = []
+        for pid in descendants(self.outer.pid):
+            with contextlib.suppress(OSError):
+                of = pathlib.Path(f"/proc/{pid}")
+                words = (of / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")[:200]
+                tasks = [(task / "wchan").read_text() + " " + (task / "syscall").read_text().split(" ")[0].strip()
+                         for task in sorted((of / "task").iterdir())]
+                lines.append(f"{pid} {words}: {'; '.join(sorted(set(tasks)))}")
+        return "\n".join(lines)
+
     def read(self, path):
         return self.run("cat", path).ok().out
 
