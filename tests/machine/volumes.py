@@ -27,12 +27,7 @@ def make_image(box):
     box.viv("rm", "-f", "maker").ok()
 
 
-@contextlib.contextmanager
-def shared():
-    """A machine and a container of the same flags but where they have their volumes. The container has
-    ids of its own, as it has when nothing is said."""
-    box = BOX["box"] = workload.Sandboxes()
-    make_image(box)
+def start_both(box):
     host = box.place / "host"
     host.mkdir()
     (host / "file").write_text("of the host\n")
@@ -49,8 +44,20 @@ def shared():
                 "--mount", "type=tmpfs,target=/scratch,tmpfs-size=1m,tmpfs-mode=2750",
                 "-v", "memory:/memory", "-v", "elsewhere:/elsewhere:noexec,rprivate",
                 IMAGE, "--", "sleep", "100000").ok()
-    yield
-    box.end()
+
+
+@contextlib.contextmanager
+def shared():
+    """A machine and a container of the same flags but where they have their volumes. The container has
+    ids of its own, as it has when nothing is said."""
+    box = BOX["box"] = workload.Sandboxes()
+    try:
+        make_image(box)
+        start_both(box)
+        yield
+    finally:
+        box.remove()
+    box.look()
 
 
 def inside(kind, script, *flags):
