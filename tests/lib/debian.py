@@ -1,12 +1,12 @@
-"""A Debian for machines, made by mmdebstrap: a root folder, and the same as a disk with systemd as init
-and the root user's password "glass". Made once, kept in tests/.cache; nobody may change them."""
+"""A Debian for machines, made by mmdebstrap: a disk with systemd as init and the root user's password
+"glass". Made once, kept in tests/.cache; nobody may change it."""
 import contextlib
 import fcntl
+import shlex
 
-from .asserts import check
 from .process import ROOT, run
 
-__all__ = ["debian_root", "debian_disk"]
+__all__ = ["debian_disk"]
 
 CACHE = ROOT / "tests/.cache"
 INCLUDE = "perl,gcc,libc6-dev,python3-minimal,systemd-sysv,udev,login"
@@ -36,24 +36,19 @@ def made(what, make):
     return path
 
 
-def make_root(path):
-    # What it mounts on the way is not seen by the tests that look for mounts left behind.
-    run("unshare", "--mount", "mmdebstrap", "--quiet", "--variant=minbase", f"--include={INCLUDE}",
-        "--aptopt=Acquire::Retries \"5\"",
-        f"--customize-hook={PASSWORD}", "--dpkgopt=path-exclude=/usr/share/doc/*",
-        "--dpkgopt=path-exclude=/usr/share/man/*", "--dpkgopt=path-exclude=/usr/share/locale/*",
-        "bookworm", path, timeout=600).ok()
-
-
 def make_disk(path):
-    root = made("machine-root", make_root)
-    check(run("truncate", "-s", SIZE, path).status == 0, "no room for a disk")
-    run("mke2fs", "-q", "-t", "ext4", "-L", "debian", "-d", root, path, timeout=120).ok()
-
-
-def debian_root():
-    with locked():
-        return made("machine-root", make_root)
+    """The root is made in memory, where nothing waits for a disk, as dpkg does after each package; what is
+    mounted for it is not seen by the tests that look for mounts left behind."""
+    root = CACHE / "machine-root"
+    run("mkdir", "-p", root).ok()
+    argv = ["mmdebstrap", "--quiet", "--variant=minbase", f"--include={INCLUDE}",
+            "--aptopt=Acquire::Retries \"5\"",
+            f"--customize-hook={PASSWORD}", "--dpkgopt=path-exclude=/usr/share/doc/*",
+            "--dpkgopt=path-exclude=/usr/share/man/*", "--dpkgopt=path-exclude=/usr/share/locale/*",
+            "bookworm", str(root)]
+    script = (f"mount -t tmpfs -o mode=755 root {root} && {shlex.join(argv)} && truncate -s {SIZE} {path} && "
+              f"mke2fs -q -t ext4 -L debian -d {root} {path}")
+    run("unshare", "--mount", "sh", "-c", script, timeout=600).ok()
 
 
 def debian_disk():

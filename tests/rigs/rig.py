@@ -181,9 +181,19 @@ def root_image():
     if stamp.exists() and stamp.read_text() == wanted:
         return
     stamp.unlink(missing_ok=True)
+    # Its mounts are nobody else's; in memory nothing waits for a disk, as dpkg does after each package.
+    call("unshare", "--mount", sys.executable, __file__, "make-root")
+    os.rename(CACHE / "root.erofs.new", CACHE / "root.erofs")
+    stamp.write_text(wanted)
+
+
+def make_root():
+    """Makes root.erofs.new, in a mount namespace of its own."""
     root = CACHE / "root.new"
     with private_tmp(root):
-        argv = ["unshare", "--mount", "mmdebstrap", "--mode=root", "--variant=minbase", "--quiet",
+        root.mkdir()
+        call("mount", "-t", "tmpfs", "-o", "mode=755", "root", root)
+        argv = ["mmdebstrap", "--mode=root", "--variant=minbase", "--quiet",
                 "--include=" + ",".join(packages()), "--aptopt=APT::Install-Recommends \"false\"",
                 "--aptopt=Acquire::Retries \"5\"",
                 "--dpkgopt=path-exclude=/usr/share/doc/*", "--dpkgopt=path-exclude=/usr/share/man/*",
@@ -193,8 +203,7 @@ def root_image():
         call(*argv, input=sources())
         customize(root)
         call("mkfs.erofs", "--quiet", CACHE / "root.erofs.new", root)
-    os.rename(CACHE / "root.erofs.new", CACHE / "root.erofs")
-    stamp.write_text(wanted)
+        call("umount", "--lazy", root)
 
 
 @contextlib.contextmanager
@@ -331,7 +340,8 @@ def qemu_command(kind, folder):
             "-kernel", which.folder / "vmlinuz", "-initrd", which.initramfs(),
             "-append", f"console=ttyS0 quiet panic=-1 rig.tree={ROOT} rig.init={KINDS[kind].init} "
                        "systemd.show_status=0 systemd.log_target=console mitigations=off "
-                       "cryptomgr.notests " + KINDS[kind].words + CLOCK.format(khz=tsc_khz()),
+                       "cryptomgr.notests init_on_alloc=0 " + KINDS[kind].words +
+                       CLOCK.format(khz=tsc_khz()),
             "-chardev", f"file,id=console,path={folder}/console.log",
             "-serial", "chardev:console",
             "-drive", f"file={CACHE}/root.erofs,format=raw,if=none,id=root,readonly=on",
@@ -589,7 +599,7 @@ def get(kind):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("action", choices=["build", "start", "run", "stop", "stop-mine", "status"])
+    parser.add_argument("action", choices=["build", "make-root", "start", "run", "stop", "stop-mine", "status"])
     parser.add_argument("kind", nargs="?")
     parser.add_argument("--owner", type=int, default=0)
     parser.add_argument("command", nargs=argparse.REMAINDER)
@@ -599,6 +609,8 @@ def main():
     try:
         if options.action == "build":
             print(f"-- rigs built in {sum(map(build, KINDS)):.1f} s")
+        elif options.action == "make-root":
+            make_root()
         elif options.action == "start":
             start(options.kind, options.owner)
         elif options.action == "stop":
