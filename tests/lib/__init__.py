@@ -10,7 +10,7 @@ A file starts with `from lib import *` (as in tests/integration/lib/self.py, whi
     from lib import *
 
     TIMEOUT = 60          # seconds on a quiet machine for each test of this file (60 if not given)
-    ALONE = True          # no other test runs meanwhile (for what is measured, or machine-wide)
+    ALONE = True          # runs last, beside nothing but others that say so (for what is measured)
     BUILDS = ["plain"]    # which builds it runs on (both if not given): "plain", "asan"
     LONG = True           # left out of `make check`
     RIG = "v2"            # it needs this running rig and talks to it; not in `make check` either
