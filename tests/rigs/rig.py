@@ -315,9 +315,11 @@ def virtiofsd(folder):
     if not program:
         raise RigError("virtiofsd is missing: install qemu-system-common")
     log = open(folder / "virtiofsd.log", "wb")  # pylint: disable=consider-using-with
+    # A program that was read stays in the rig's memory until its time of change is another, which is looked
+    # at again after a second; with cache=auto each start read all of it anew.
     process = subprocess.Popen(
-        [program, f"--socket-path={folder}/tree.sock", "-o", f"source={ROOT},cache=auto,sandbox=chroot",
-         "-o", "xattr", "--rlimit-nofile=0"], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+        [program, f"--socket-path={folder}/tree.sock", "-o",
+         f"source={ROOT},cache=always,timeout=1,sandbox=chroot", "-o", "xattr", "--rlimit-nofile=0"], stdin=subprocess.DEVNULL, stdout=log, stderr=log,
         start_new_session=True, env={"PATH": os.environ["PATH"]})
     end = time.monotonic() + 60
     while not (folder / "tree.sock").exists():
