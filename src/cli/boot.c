@@ -22,8 +22,8 @@ static const struct option_row boot_rows[] = {
                 "a module of a Multiboot image"),
         OPTION(0, "append", OPTION_TEXT, struct boot_flags, append, "TEXT",
                 "the kernel's command line (console=ttyS0)"),
-        OPTION(0, "disk", OPTION_LIST, struct boot_flags, disks, "FILE[:ro]",
-                "a disk: raw or qcow2"),
+        OPTION(0, "disk", OPTION_LIST, struct boot_flags, disks, "FILE[:ro][:format=KIND]",
+                "a disk: raw or qcow2, by its content or as KIND says"),
         OPTION(0, "net", OPTION_LIST, struct boot_flags, nets, "TAP",
                 "a network device on a tap device of the host"),
         OPTION(0, "share", OPTION_LIST, struct boot_flags, shares, "TAG=FOLDER[:ro][:cache=KIND]",
@@ -49,17 +49,29 @@ static const struct option_command boot_command = {.name = "viv boot",
                 "off, and 1 after a reset, a panic or a crash.",
         .tables = {&boot_table}};
 
+/* The options after the file, from the last one on: a file's name may have colons in it. */
+static void take_disk_options(struct cli *cli, char *text, struct proto_disk *disk)
+{
+    for (char *colon; (colon = strrchr(text, ':')) != NULL; *colon = 0) {
+        const char *format = str_after(colon + 1, "format=");
+        if (str_equal(colon + 1, "ro"))
+            disk->read_only = true;
+        else if (format)
+            disk->format = arena_strdup(cli->arena, format);
+        else
+            return;
+    }
+}
+
 static void add_disks(
         struct cli *cli, const struct boot_flags *flags, struct proto_machine *machine)
 {
     struct proto_disk *disks = arena_new_array(cli->arena, struct proto_disk, flags->disks.count);
 
     for (size_t i = 0; i < flags->disks.count; i++) {
-        const char *text = flags->disks.words[i];
-        bool read_only = str_ends(text, ":ro");
-        disks[i].file.path =
-                arena_strndup(cli->arena, text, strlen(text) - (read_only ? strlen(":ro") : 0));
-        disks[i].read_only = read_only;
+        char *file = arena_strdup(cli->arena, flags->disks.words[i]);
+        take_disk_options(cli, file, &disks[i]);
+        disks[i].file.path = file;
     }
     machine->disks.items = disks;
     machine->disks.count = flags->disks.count;

@@ -100,7 +100,7 @@ def test_bad_input_says_what_to_do():
              ({"memory": 1 << 50}, "1 MiB to 512 GiB"),
              ({"memory": 12345}, "not a multiple of 4096"),
              ({"cpus": 1000}, "/cpus: 1000; a machine has 1 to 64"),
-             ({"disks": [{"file": {"path": "/nonexistent"}}]}, "open the disk image /nonexistent"),
+             ({"disks": [{"file": {"path": "/nonexistent"}}]}, "make one with truncate -s SIZE"),
              ({"disks": [{"file": {"path": "/etc/passwd"}, "format": "vmdk"}]}, "known are raw"),
              ({"nets": [{}]}, "needs a tap device"),
              ({"nets": [{"tap": "x", "mac": "01:00:00:00:00:00"}]}, "MAC address"),
@@ -120,9 +120,9 @@ def test_damaged_disks_say_what_is_wrong():
 
     def put(offset, value):
         return good[:offset] + value + good[offset + len(value):]
-    for data, text in [(good[:300], "the file is cut short"), (b"", "not a qcow2 image"),
+    for data, text in [(good[:300], "the file is cut short"), (b"", "bad: is empty; make it"), (bytes(512), "not a qcow2 image"),
                        (put(4, b"\0\0\0\x09"), "qcow2 version 9; 2 and 3 are known"),
-                       (put(20, b"\0\0\0\x03"), "qcow2 header is damaged: cluster size"),
+                       (put(20, b"\0\0\0\x03"), "qcow2 header is damaged: cluster size; take a copy"),
                        (put(24, b"\xff" * 8), "qcow2 header is damaged: size of the disk"),
                        (put(40, b"\xff" * 8), "its L1 table lies outside it")]:
         pathlib.Path("bad").write_bytes(data)

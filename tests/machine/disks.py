@@ -50,6 +50,27 @@ def test_a_flush_survives_a_kill():
             check(data[at:at + BLOCK] == block(number), f"{name}: block {number} of {max(told)}")
 
 
+def test_a_raw_disk_cannot_be_made_into_another_format():
+    """A qcow2 header with a backing file would show any file of the host's at the next start."""
+    pathlib.Path("secret").write_bytes(b"of the host\n".ljust(1 << 20))
+    run("qemu-img", "create", "-q", "-f", "qcow2", "-F", "raw", "-b", pathlib.Path("secret").resolve(),
+        "fake", "1M").ok()
+    names = ("guessed.raw", "said.raw")
+    for name in names:
+        pathlib.Path(name).write_bytes(b"x" * (1 << 20))
+    script = ("for d in vda vdb; do for bs in 512 64k; do"
+              " dd if=/dev/vdc of=/dev/$d bs=$bs count=1 conv=fsync;"
+              " echo $d $bs $?; done; head -c 3 /dev/$d; echo; done;"
+              "dd if=/dev/zero of=/dev/vda bs=64k count=2 oflag=direct; echo zeros $?")
+    disks = [{"file": {"path": str(pathlib.Path(name).resolve())}} for name in (*names, "fake")]
+    for disk in disks[1:]:
+        disk["format"] = "raw"
+    done = boot(script, disks=disks).ok()
+    for line in ("vda 512 1", "vda 64k 1", "xxx", "vdb 512 0", "vdb 64k 0", "QFI", "zeros 0"):
+        contains(done.out, f"{line}\n")
+    equal(pathlib.Path("guessed.raw").read_bytes(), bytes(128 << 10) + b"x" * (896 << 10))
+
+
 def test_zeros_and_discards_without_io_uring():
     """A third of each disk is discarded, then zeros are asked for that give space back, and zeros
     that keep it. The host forbids io_uring, as many do: it is told, and all goes on without."""

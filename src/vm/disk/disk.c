@@ -62,10 +62,16 @@ static int open_chain(
     int r = file_open(&config->file, config->read_only, &fd, &size, err);
     if (r < 0)
         return r;
+    if (!size)
+        return error_set(err, EINVAL,
+                "%s: is empty; make it as large as the disk is to be (truncate -s SIZE), or an "
+                "image "
+                "with qemu-img create -f qcow2",
+                config->file.path);
     if (!format)
         format = is_qcow2(fd, size) ? "qcow2" : "raw";
     if (str_equal(format, "raw"))
-        return raw_open(take_fd(&fd), size, config->read_only, ret, err);
+        return raw_open(take_fd(&fd), size, config->read_only, !config->format, ret, err);
     r = open_backing(fd, config, depth, &backing, err);
     if (r < 0)
         return r;

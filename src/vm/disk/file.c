@@ -51,7 +51,10 @@ int file_open(const struct disk_file *file, bool read_only, int *ret_fd, uint64_
     if (fd < 0)
         fd = open(file->path, (read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC);
     if (fd < 0)
-        return error_sys(err, errno, "open the disk image %s", file->path);
+        return error_sys_hint(err, errno,
+                errno == ENOENT ? "make one with truncate -s SIZE (raw) or qemu-img create -f qcow2"
+                                : NULL,
+                "open the disk image %s", file->path);
     int r = find_size(fd, file->path, ret_size, err);
     if (r == 0)
         r = lock_file(fd, read_only, file->path, err);

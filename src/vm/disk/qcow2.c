@@ -136,7 +136,9 @@ static int check_features(const struct header *h, const char *path, struct error
 
 static int damaged(const char *path, const char *what, struct error *err)
 {
-    return error_set(err, EBADMSG, "%s: its qcow2 header is damaged: %s", path, what);
+    return error_set(err, EBADMSG,
+            "%s: its qcow2 header is damaged: %s; take a copy of the image, or make it anew", path,
+            what);
 }
 
 static int read_header(int fd, const char *path, struct header *h, struct error *err)
