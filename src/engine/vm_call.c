@@ -93,6 +93,23 @@ int vm_connect_control(const struct container *container, int *ret_fd, struct er
     return 0;
 }
 
+int vm_figures(const struct container *container, struct arena *arena, struct proto_stats *ret,
+        struct error *err)
+{
+    struct proto_control request = {.command = "stats"};
+    struct proto_control_reply reply = {0};
+    _cleanup_close_ int sock = -1;
+    int r = vm_connect_control(container, &sock, err);
+
+    if (r == 0)
+        r = proto_control_ask(sock, &request, -1, arena, &reply, err);
+    if (r == 0 && !reply.stats)
+        r = error_set(err, EPROTO, "viv-vmm has answered without figures");
+    if (r == 0)
+        *ret = *reply.stats;
+    return r;
+}
+
 int vm_connect(const struct container *container, int *ret_fd, struct error *err)
 {
     const char *name = container->state.id;

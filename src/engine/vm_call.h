@@ -8,6 +8,7 @@
 #include "cgroup/stats.h"
 #include "container/container.h"
 #include "proto/agent.h"
+#include "proto/control.h"
 
 /* Whether a sandbox is a machine. */
 bool vm_is(const struct container *container);
@@ -18,6 +19,11 @@ int vm_connect(const struct container *container, int *ret_fd, struct error *err
 
 /* A new connection to viv-vmm itself (proto/control.h); errors as of vm_connect(). */
 int vm_connect_control(const struct container *container, int *ret_fd, struct error *err);
+
+/* What viv-vmm counts and says of its machine; strings live in the arena. Errors as of
+ * vm_connect(). */
+int vm_figures(const struct container *container, struct arena *arena, struct proto_stats *ret,
+        struct error *err);
 
 /* Asks for something; `*ret` (may be NULL) is the answer, the caller's to put. */
 int vm_call(const struct container *container, const struct agent_call *call,

@@ -7,6 +7,7 @@
 
 #include "engine/health.h"
 #include "engine/snapshot.h"
+#include "engine/vm_call.h"
 #include "engine/volumes.h"
 #include "observe/dockerview.h"
 #include "observe/filter.h"
@@ -288,6 +289,28 @@ static void add_snapshot(
     json_object_object_add(object, "Snapshot", snapshot);
 }
 
+/* What runs a machine that runs, and what the CPU in software was asked for and has not. */
+static void add_machine(
+        struct arena *arena, const struct sandbox *sandbox, struct json_object *object)
+{
+    struct proto_stats figures;
+
+    if (sandbox->status != SPEC_RUNNING || !vm_is(&sandbox->container) ||
+            vm_figures(&sandbox->container, arena, &figures, NULL) < 0)
+        return;
+    struct json_object *machine = json_object_new_object();
+    struct json_object *unknown = json_object_new_object();
+    json_add_str(machine, "Accelerator", figures.accel);
+    json_add_str(machine, "Because", figures.because);
+    json_object_object_add(machine, "Cpus", json_object_new_int((int)figures.cpus.count));
+    json_object_object_add(machine, "Memory", json_object_new_int64((int64_t)figures.memory));
+    for (size_t i = 0; i < figures.unknown.count; i++)
+        json_object_object_add(unknown, figures.unknown.items[i].name,
+                json_object_new_int64((int64_t)figures.unknown.items[i].count));
+    json_object_object_add(machine, "UnknownInstructions", unknown);
+    json_object_object_add(object, "Machine", machine);
+}
+
 static struct json_object *health_json(struct arena *arena, const struct sandbox *sandbox)
 {
     struct health_report report;
@@ -424,6 +447,7 @@ int listing_inspect(struct engine *engine, const char *name, bool sizes, struct 
         add_sizes(engine, &sandbox, object);
     json_object_object_add(object, "RestartCount", json_object_new_int(sandbox.life.restarts));
     add_snapshot(engine->arena, &sandbox, object);
+    add_machine(engine->arena, &sandbox, object);
     json_object_object_add(
             object, "HostConfig", dockerview_host(engine->arena, &sandbox, config, mounts));
     json_add_str(object, "StopSignal", sandbox.meta.stop_signal);

@@ -36,6 +36,7 @@ static const struct record disk_stats_record = RECORD(struct proto_disk_stats, d
 
 static const struct field stats_fields[] = {
         FIELD_WRITTEN(struct proto_stats, accel, FIELD_STR),
+        FIELD(struct proto_stats, because, FIELD_STR),
         FIELD_OF(struct proto_stats, cpus, "cpus", FIELD_LIST, &cpu_record),
         FIELD_OF(struct proto_stats, unknown, "unknown", FIELD_LIST, &unknown_record),
         FIELD_OF(struct proto_stats, disks, "disks", FIELD_LIST, &disk_stats_record),

@@ -58,11 +58,13 @@ struct proto_disk_stats {
 
 struct proto_stats {
     const char *accel;
+    const char *because; /* why that one: "asked for", or what became of /dev/kvm's self-test */
     RECORD_LIST(struct proto_cpu_stats) cpus;
     RECORD_LIST(struct proto_unknown) unknown; /* emu only */
     RECORD_LIST(struct proto_disk_stats) disks;
     uint64_t memory;   /* bytes that the guest has */
-    uint64_t resident; /* of these, in the host's memory now */
+    uint64_t resident; /* of these, in the host's memory now; all, of what is mapped from a snapshot
+                          that is not viv-vmm's own, as mincore(2) then does not tell */
     uint64_t inflated; /* of these, in the balloon */
     uint64_t reported; /* bytes that were given back as free, in all */
 };

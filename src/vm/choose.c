@@ -10,22 +10,18 @@
 int accel_choose(const char *name, const char *cache_dir, const struct accel_ops **ret,
         char *because, size_t size, struct error *err)
 {
-    char verdict[256] = "";
-
     if (str_equal(name, "emu")) {
         *ret = &accel_emu_ops;
-        snprintf(because, size, "emu: asked for");
+        snprintf(because, size, "asked for");
         return 0;
     }
     if (str_equal(name, "kvm")) {
         *ret = &accel_kvm_ops;
-        snprintf(because, size, "kvm: asked for");
+        snprintf(because, size, "asked for");
         return 0;
     }
     if (name && !str_equal(name, "auto"))
         return error_set(err, EINVAL, "accelerator \"%s\"; there are auto, kvm and emu", name);
-    bool good = kvm_probe(cache_dir, verdict, sizeof(verdict));
-    *ret = good ? &accel_kvm_ops : &accel_emu_ops;
-    snprintf(because, size, "%s: %s", (*ret)->name, verdict);
+    *ret = kvm_probe(cache_dir, because, size) ? &accel_kvm_ops : &accel_emu_ops;
     return 0;
 }

@@ -479,6 +479,7 @@ void machine_get_stats(struct machine *machine, struct arena *arena, struct prot
 {
     struct proto_stats stats = {
             .accel = machine->config.accel->name,
+            .because = machine->config.accel_because,
             .memory = machine->memory.size,
             .resident = memory_resident(&machine->memory),
     };

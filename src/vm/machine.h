@@ -39,6 +39,7 @@ const char *machine_end_name(enum machine_end_reason reason);
 struct machine_config {
     const struct proto_machine *description; /* outlives the machine */
     const struct accel_ops *accel;
+    const char *accel_because; /* for the statistics; outlives the machine, NULL: not known */
     struct loop *loop;
     confine_fn *confine; /* for the machine's own threads; NULL: not confined */
 

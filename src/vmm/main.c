@@ -87,14 +87,15 @@ static int run(struct vmm *vmm, struct proto_machine *description, struct error 
             .confine = filter_confine,
             .on_end = on_end,
             .data = vmm};
-    char because[BECAUSE_MAX];
+    static char because[BECAUSE_MAX]; /* as long as the machine, which tells it */
     int r = accel_choose(
             description->accel, VERDICTS, &config.accel, because, sizeof(because), err);
 
     if (r < 0)
         return r;
     if (!str_equal(description->accel, config.accel->name))
-        fprintf(stderr, "viv-vmm: %s\n", because);
+        fprintf(stderr, "viv-vmm: %s: %s\n", config.accel->name, because);
+    config.accel_because = because;
     r = singles_gather(description, err);
     if (r == 0)
         r = machine_build(&config, &vmm->machine, err);
@@ -159,7 +160,10 @@ static int tell_accelerator(void)
     struct error err = ERROR_NONE;
 
     int r = accel_choose("auto", VERDICTS, &chosen, because, sizeof(because), &err);
-    puts(r < 0 ? err.text : because);
+    if (r < 0)
+        puts(err.text);
+    else
+        printf("%s: %s\n", chosen->name, because);
     return r < 0 ? EXIT_FAILED : 0;
 }
 
