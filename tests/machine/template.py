@@ -114,10 +114,10 @@ def instructions(path):
         return sum(cpu["instructions"] for cpu in json.loads(control.recv(1 << 16))["stats"]["cpus"])
 
 
-def test_machines_go_on_from_their_template_and_share_it():
+def test_twenty_machines_go_on_from_their_template_and_share_it():
     """All are kept: those with --rm have no device for their root's changes, and another template."""
     common = ["--root", work() / "run", "--data-root", work() / "data"]
-    names = [f"m{i}" for i in range(5)]
+    names = [f"m{i}" for i in range(20)]
     viv(*common, "run", "--name", "first", "--isolation", "vm", "--accel", "emu", "busybox", "--",
         "true", timeout=200).ok()
     try:
@@ -126,13 +126,13 @@ def test_machines_go_on_from_their_template_and_share_it():
                 "busybox", "--", "sleep", "100000", timeout=200).ok()
         pids = machines_of(work() / "data")
         equal(len(pids), len(names))
-        # a boot takes some 600 million, a start some 12, and ticks come by the clock
+        # a boot takes some 600 million, a start some 7, and ticks come by the clock
         executed = [instructions(path) for path in (work() / "run").glob("*/control.sock")]
         print(executed)
-        check(len(executed) == 5 and max(executed) < 60_000_000, lambda: str(executed))
+        check(len(executed) == len(names) and max(executed) < 60_000_000, lambda: str(executed))
         memory = [proportional(pid) for pid in pids]
         print([{k: v >> 10 for k, v in m.items()} for m in memory])
-        for figures in memory:
-            check(figures["Pss"] < figures["Rss"] * 0.75, lambda: f"little is shared: {memory}")
+        for figures in memory:  # what is shared by twenty counts a twentieth
+            check(figures["Pss"] < figures["Rss"] * 0.6, lambda: f"little is shared: {memory}")
     finally:
         viv(*common, "rm", "-f", "first", *names)
