@@ -4,9 +4,13 @@ import json
 import pathlib
 import re
 import shutil
+import sys
 
 from lib import *
 from lib.guest import *
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+import workload  # noqa: E402
 
 TIMEOUT = 400
 BUILDS = ["plain"]
@@ -106,3 +110,43 @@ def test_kvm_goes_on_under_emu_if_it_was_made_portable():
     check_counts(first["out"], by_kvm["out"])
     equal((own["status"], refused["status"]), (0, 1))
     contains(refused["err"], "host: the guest uses CPU features that are not here: ")
+
+
+# ---- sandboxes -----------------------------------------------------------------------------------
+
+# In the rig: a disk where the store was outside, since its tmpfs holds no user attributes.
+MOVE_IN = """set -e; mkdir -p {top}; truncate -s 1G {top}.disk; mkfs.ext4 -q -O ^has_journal {top}.disk
+mount -o loop {top}.disk {top}; cp -a --sparse=always {place}/. {top}"""
+MOVE_OUT = "umount {top}; rm -rf {top} {top}.disk"
+
+
+def test_a_sandbox_of_emu_goes_on_under_kvm():
+    """Its store is brought from the one host to the other. The workload counts on, and has what it
+    kept in its memory and in the guest's. (Files that are copied are others, and stale for it.)"""
+    box, guest = workload.Sandboxes(), rig("v2")
+
+    def there(*args):
+        return guest.run(program("viv"), "--root", f"{work()}/there", "--data-root", box.place / "data",
+                         *args, timeout=150).ok()
+    with shared_folder() as place:
+        box.start("vm", "s", script="X=kept; echo $X > /dev/shm/f; trap 'echo $X; cat /dev/shm/f; exit 7' TERM;"
+                  " i=0; while :; do i=$((i + 1)); echo $i; usleep 50000; done")
+        eventually(lambda: len(box.viv("logs", "s").ok().lines()) >= 5, 100)
+        box.viv("snapshot", "--stop", "s").ok()
+        before = box.viv("logs", "s").ok().lines()
+        run("cp", "-a", "--sparse=always", f"{work()}/.", place).ok()
+        box.end()
+        try:
+            guest.sh(MOVE_IN.format(top=work(), place=place)).ok()
+            there("restore", "--accel", "kvm", "s")
+            equal(there("inspect", "-f", "{{.Machine.Accelerator}}", "s").out, "kvm\n")
+            eventually(lambda: len(there("logs", "s").lines()) >= len(before) + 5, 100)
+            contains(there("exec", "s", "ps").out, "sh -c X=kept")
+            there("kill", "-s", "TERM", "s")
+            equal(there("wait", "s").out, "7\n")
+            lines = there("logs", "s").lines()
+            there("rm", "s")
+        finally:
+            guest.sh(MOVE_OUT.format(top=work()))
+    count = len(lines) - 2
+    equal(lines, [str(number + 1) for number in range(count)] + ["kept", "kept"])
