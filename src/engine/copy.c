@@ -16,6 +16,7 @@
 #include "engine/records.h"
 #include "engine/root.h"
 #include "engine/rootless.h"
+#include "engine/stoppedpath.h"
 #include "engine/volumes.h"
 #include "image/image.h"
 #include "rootfs/inroot.h"
@@ -136,11 +137,17 @@ static int hold_still(struct engine *engine, const struct sandbox *sandbox, stru
             err, EBUSY, "sandbox \"%s\" is just being started, or has just ended: try again", name);
 }
 
-static int open_stopped(struct engine *engine, struct end *end, bool write, struct error *err)
+/* `follow`: also a link at the end of the path. */
+static int open_stopped(
+        struct engine *engine, struct end *end, bool write, bool follow, struct error *err)
 {
-    int r = volumes_open_at(
-            engine, &end->sandbox.meta, end->path, write, &end->root_fd, &end->path, err);
+    const struct sandbox_meta *meta = &end->sandbox.meta;
+    int r = meta->volumes.count
+                    ? stopped_path(engine, &end->sandbox, end->path, follow, &end->path, err)
+                    : 0;
 
+    if (r == 0)
+        r = volumes_open_at(engine, meta, end->path, write, &end->root_fd, &end->path, err);
     if (r != 0)
         return r < 0 || is_machine(end) ? r : map_stopped(engine, end, err);
     r = write ? hold_still(engine, &end->sandbox, err) : 0;
@@ -170,7 +177,8 @@ static int open_host(struct engine *engine, struct end *end, struct error *err)
     return 0;
 }
 
-static int open_end(struct engine *engine, struct end *end, bool write, struct error *err)
+static int open_end(
+        struct engine *engine, struct end *end, bool write, bool follow, struct error *err)
 {
     end->path = end->what->path;
     if (!end->path)
@@ -191,7 +199,7 @@ static int open_end(struct engine *engine, struct end *end, bool write, struct e
                 end->sandbox.meta.name, end->sandbox.meta.name);
     if (runs(&end->sandbox) && !is_machine(end))
         return open_running(end, err);
-    return open_stopped(engine, end, write, err);
+    return open_stopped(engine, end, write, follow, err);
 }
 
 /* ---- the source ------------------------------------------------------------------------------ */
@@ -493,10 +501,10 @@ static int carry(const struct copying *copying, struct engine_copied *ret, struc
 
 static int copy_ends(struct copying *copying, struct engine_copied *ret, struct error *err)
 {
-    int r = open_end(copying->engine, &copying->from, false, err);
+    int r = open_end(copying->engine, &copying->from, false, copying->copy->follow, err);
 
     if (r == 0)
-        r = open_end(copying->engine, &copying->to, true, err);
+        r = open_end(copying->engine, &copying->to, true, true, err);
     if (r == 0)
         r = open_source(copying, err);
     if (r == 0 && copying->to.path)

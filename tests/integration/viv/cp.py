@@ -221,13 +221,19 @@ def test_volumes_of_one_that_does_not_run():
         folder = pathlib.Path(os.environ["VIV_DATA_ROOT"], "volumes/parts/_data")
         (folder / "part").mkdir()
         (folder / "up").symlink_to("/etc")
+        (folder / "loop").symlink_to("loop")
         name = b.start("--userns", "auto", "-v", "vol:/vol", "-v", "inner:/vol/inner", "-v",
                        "vol:/again:ro", "--mount", "type=volume,src=parts,dst=/part,subpath=part",
-                       "-v", "parts:/parts")
+                       "-v", "parts:/parts",
+                       script="ln -s vol /data; ln -s /data/../data /more; ln -s /vol/deep /new; sleep 1000")
+        eventually(lambda: b.viv("exec", name, "test", "-L", "/new").status == 0)
         b.viv("stop", "-t", "0", name).ok()
         inside = folder.parents[1]
         for target, path in (("/vol/g", "vol/_data/g"), ("/vol/", "vol/_data/f"), ("vol", "vol/_data/f"),
-                             ("/vol/inner", "inner/_data/f"), ("/part/f", "parts/_data/part/f")):
+                             ("/vol/inner", "inner/_data/f"), ("/part/f", "parts/_data/part/f"),
+                             # a link of the root leads into a volume
+                             ("/data/g", "vol/_data/g"), ("/more/", "vol/_data/f"), ("/data", "vol/_data/f"),
+                             ("/more/inner/a..b", "inner/_data/a..b"), ("/new", "vol/_data/deep")):
             b.viv("cp", work() / "f", f"{name}:{target}").ok()
             equal(((inside / path).read_text(), (inside / path).stat().st_uid), ("x", 0), target)
             (inside / path).unlink()
@@ -242,7 +248,13 @@ def test_volumes_of_one_that_does_not_run():
         b.viv("cp", f"{name}:/again/.", work() / "there").ok()
         equal((work() / "there/d/in").read_text(), "in")
         fails(b.viv("cp", work() / "f", f"{name}:/again/f"), 125, "is read-only in the sandbox")
-        fails(b.viv("cp", f"{name}:/parts/up/passwd", work() / "p"), 125, "/parts/up/passwd in")
+        b.viv("cp", f"{name}:/parts/up/passwd", work() / "p").ok()  # and one of a volume out of it
+        contains((work() / "p").read_text(), "root:x:0:0:root:/root")
+        b.viv("cp", f"{name}:/data", work() / "link").ok()
+        equal(os.readlink(work() / "link"), "vol")
+        b.viv("cp", "-L", f"{name}:/data", work() / "followed").ok()
+        equal((work() / "followed/d/in").read_text(), "in")
+        fails(b.viv("cp", work() / "f", f"{name}:/parts/loop/f"), 125, "too many links")
         fails(b.viv("cp", work() / "f", f"{name}:/vol/no/f"), 125, "/vol/no")
         b.viv("start", name).ok()
         equal(b.viv("exec", name, "stat", "-c", "%u", "/vol/d/in").ok().out, "0\n")
