@@ -29,19 +29,33 @@ static bool only_blanks(const char *text, size_t length)
     return true;
 }
 
-/* Where json-c's own NaN or Infinity begins, which JSON does not have; length if there is none. */
+/* Behind the quote that ends a string whose first character this is; `end` if none does. */
+static const char *skip_string(const char *first, const char *end)
+{
+    const char *at = first, *quote;
+
+    while ((quote = memchr(at, '"', (size_t)(end - at)))) {
+        const char *escape = quote;
+        while (escape > first && escape[-1] == '\\')
+            escape--;
+        if ((quote - escape) % 2 == 0)
+            return quote + 1;
+        at = quote + 1;
+    }
+    return end;
+}
+
+/* Where json-c's own NaN or Infinity begins, which JSON does not have; length if there is none.
+ * Strings, which are most of a text, are gone through by memchr(3). */
 static size_t find_not_finite(const char *text, size_t length)
 {
-    bool quoted = false;
+    const char *end = text + length;
 
-    for (size_t i = 0; i < length; i++) {
-        if (text[i] == '\\' && quoted)
-            i++;
-        else if (text[i] == '"')
-            quoted = !quoted;
-        else if (!quoted && (text[i] == 'N' || text[i] == 'I'))
-            return i;
-    }
+    for (const char *at = text; at < end; at++)
+        if (*at == '"')
+            at = skip_string(at + 1, end) - 1;
+        else if (*at == 'N' || *at == 'I')
+            return (size_t)(at - text);
     return length;
 }
 

@@ -417,8 +417,32 @@ static int attach(int cgroup_fd, int program_fd, const uint32_t *old, int old_co
     return r;
 }
 
+int cgroup_devices_load(const struct cgroup_limits *limits, struct arena *arena,
+        struct cgroup_device_loaded *ret, struct error *err)
+{
+    struct cgroup_device_loaded loaded = {0};
+
+    loaded.program = cgroup_devices_program(limits, arena, &loaded.count);
+    loaded.fd = sys_bpf_load_device(loaded.program, loaded.count, NULL, 0);
+    if (loaded.fd < 0)
+        return explain_bpf(-loaded.fd, "load the program", "a group to come", err);
+    *ret = loaded;
+    return 0;
+}
+
+/* A descriptor of the program, which is the caller's. */
+static int open_program(
+        const struct bpf_insn *program, size_t count, const struct cgroup_device_loaded *loaded)
+{
+    if (!loaded || loaded->count != count ||
+            memcmp(loaded->program, program, count * sizeof(*program)) != 0)
+        return sys_bpf_load_device(program, count, NULL, 0);
+    int fd = fcntl(loaded->fd, F_DUPFD_CLOEXEC, 3);
+    return fd < 0 ? -errno : fd;
+}
+
 int cgroup_devices_attach(const char *dir, const struct bpf_insn *program, size_t count,
-        bool replace, struct error *err)
+        const struct cgroup_device_loaded *loaded, bool replace, struct error *err)
 {
     uint32_t old[ATTACHED_MAX];
     int old_count = 0;
@@ -426,7 +450,7 @@ int cgroup_devices_attach(const char *dir, const struct bpf_insn *program, size_
     _cleanup_close_ int cgroup_fd = sys_cgroup_open(dir, O_RDONLY | O_DIRECTORY);
     if (cgroup_fd < 0)
         return error_sys(err, -cgroup_fd, "open %s", dir);
-    _cleanup_close_ int program_fd = sys_bpf_load_device(program, count, NULL, 0);
+    _cleanup_close_ int program_fd = open_program(program, count, loaded);
     if (program_fd < 0)
         return explain_bpf(-program_fd, "load the program", dir, err);
     if (replace)

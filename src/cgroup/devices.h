@@ -34,7 +34,20 @@ int cgroup_devices_rewrite(
 struct bpf_insn *cgroup_devices_program(
         const struct cgroup_limits *limits, struct arena *arena, size_t *ret_count);
 
-/* Loads the program and attaches it to a v2 group; `replace`: in place of those that are attached,
- * without a moment in which nothing or both is too lax. */
+/* A program that the kernel has verified and translated beforehand, which is most of the work. */
+struct cgroup_device_loaded {
+    const struct bpf_insn *program;
+    size_t count;
+    int fd;
+};
+
+/* Loads the program of these rules. The descriptor is the caller's, the instructions the arena's.
+ * Errors are bpf(2)'s. */
+int cgroup_devices_load(const struct cgroup_limits *limits, struct arena *arena,
+        struct cgroup_device_loaded *ret, struct error *err);
+
+/* Loads the program, unless it is `loaded` (NULL: none is), and attaches it to a v2 group;
+ * `replace`: in place of those that are attached, without a moment in which nothing or both is too
+ * lax. */
 int cgroup_devices_attach(const char *dir, const struct bpf_insn *program, size_t count,
-        bool replace, struct error *err);
+        const struct cgroup_device_loaded *loaded, bool replace, struct error *err);

@@ -120,7 +120,7 @@ static int update_devices(const struct cgroup_dirs *dirs, const struct cgroup_li
     if (!dirs->unified)
         return error_set(err, EOPNOTSUPP, "devices: the group is in no hierarchy that has them");
     struct bpf_insn *program = cgroup_devices_program(limits, arena, &count);
-    return cgroup_devices_attach(dirs->unified, program, count, true, err);
+    return cgroup_devices_attach(dirs->unified, program, count, NULL, true, err);
 }
 
 /* systemd first: it sets its own idea of the limits back at the next reload otherwise. */

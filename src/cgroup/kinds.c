@@ -391,7 +391,7 @@ static int device_program_apply(const struct step *step, struct plan_run *run, s
     const struct cgroup_device_program_args *args = step->args;
 
     (void)run;
-    return cgroup_devices_attach(args->dir, args->program, args->count, false, err);
+    return cgroup_devices_attach(args->dir, args->program, args->count, args->loaded, false, err);
 }
 
 static void device_program_describe(const struct step *step, struct step_text *text)

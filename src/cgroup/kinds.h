@@ -63,6 +63,7 @@ struct cgroup_device_program_args {
     const char *dir;
     struct bpf_insn *program;
     size_t count;
+    const struct cgroup_device_loaded *loaded; /* perhaps this one; NULL: none is */
 };
 extern const struct step_ops cgroup_device_program_ops;
 

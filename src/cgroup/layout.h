@@ -15,6 +15,8 @@
 #include "base/arena.h"
 #include "base/error.h"
 
+struct cgroup_device_loaded;
+
 enum cgroup_controller {
     CGROUP_CPU,
     CGROUP_CPUACCT,
@@ -61,6 +63,7 @@ struct cgroup_layout {
     struct cgroup_hierarchy *items;
     size_t count;
     bool foreign; /* of another kernel (a guest's): files are not looked at */
+    const struct cgroup_device_loaded *loaded; /* a device program, see devices.h; NULL: none */
 };
 
 /* The hierarchy that holds the controller; v1 first. NULL when none does. */

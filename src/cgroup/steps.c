@@ -569,6 +569,7 @@ static int add_devices(struct builder *b, struct error *err)
     struct cgroup_device_program_args *args =
             arena_new(b->plan->arena, struct cgroup_device_program_args);
     args->dir = b->dirs.unified;
+    args->loaded = b->layout->loaded;
     args->program = cgroup_devices_program(limits, b->plan->arena, &args->count);
     plan_add(b->plan, b->request->place, &cgroup_device_program_ops, limit_pointer(b, "devices"),
             args);

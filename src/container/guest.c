@@ -4,7 +4,18 @@
 #include <stdio.h>
 
 #include "base/checksum.h"
+#include "container/build_parts.h"
 #include "container/plan-sources.h"
+
+int container_guest_prepare(
+        struct arena *arena, struct cgroup_device_loaded *ret, struct error *err)
+{
+    const struct spec_resources nothing = {0};
+    struct cgroup_limits limits;
+
+    build_limits(arena, &nothing, true, &limits);
+    return cgroup_devices_load(&limits, arena, ret, err);
+}
 
 void container_guest_request(
         struct arena *arena, const struct container_guest *guest, struct container_request *ret)
@@ -13,6 +24,7 @@ void container_guest_request(
     struct container_host *host = arena_new(arena, struct container_host);
 
     cgroup_layout_guest(arena, layout);
+    layout->loaded = guest->devices;
     *host = (struct container_host){
             .cgroups = layout,
             .capabilities = (CAPS_BIT(guest->last_capability) << 1) - 1,

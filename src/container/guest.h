@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#include "cgroup/devices.h"
 #include "container/build.h"
 
 #define CONTAINER_GUEST_ROOT "/run/viv/root"     /* the workload's root file system */
@@ -19,7 +20,13 @@ struct container_guest {
     bool wait_for_start;
     bool delegate;
     bool unmasked_devices;
+    const struct cgroup_device_loaded *devices; /* of container_guest_prepare(); NULL: none */
 };
+
+/* Loads the device program that a workload has whose configuration names no devices of its own. The
+ * descriptor is the caller's, the rest the arena's. Errors are bpf(2)'s. */
+int container_guest_prepare(
+        struct arena *arena, struct cgroup_device_loaded *ret, struct error *err);
 
 /* The request for container_plan() and container_make(). No folder of the host, no stream. */
 void container_guest_request(

@@ -37,6 +37,11 @@ static int read_filter(struct arena *arena, const struct agent_filter *from,
     return 0;
 }
 
+void guest_warm_up(struct guest *guest)
+{
+    (void)container_guest_prepare(&guest->arena, &guest->devices, NULL);
+}
+
 /* ---- the workload ---------------------------------------------------------------------------- */
 
 static int make_request(struct guest *guest, const struct agent_create *create,
@@ -49,6 +54,7 @@ static int make_request(struct guest *guest, const struct agent_create *create,
             .wait_for_start = create->wait,
             .delegate = create->delegate,
             .unmasked_devices = create->unmasked_devices,
+            .devices = guest->devices.fd >= 0 ? &guest->devices : NULL,
     };
     int r = spec_load(create->config, strlen(create->config), "config.json", &guest->arena,
             &guest->spec, NULL, err);

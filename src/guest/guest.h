@@ -5,6 +5,7 @@
 #pragma once
 
 #include "base/loop.h"
+#include "cgroup/devices.h"
 #include "container/container.h"
 #include "container/streams.h"
 #include "proto/agent.h"
@@ -20,7 +21,8 @@ struct guest {
     struct container workload;
     struct spec spec;
     bool made;
-    struct resolver *resolver; /* NULL: the workload's name servers are the network's */
+    struct cgroup_device_loaded devices; /* most workloads' program; fd -1: not loaded */
+    struct resolver *resolver;           /* NULL: the workload's name servers are the network's */
     struct client *clients;
 };
 
@@ -30,6 +32,9 @@ struct guest_process {
     struct streams streams;
     bool terminal;
 };
+
+/* Does what most workloads come to before there is one. Nothing depends on it. */
+void guest_warm_up(struct guest *guest);
 
 /* Mounts the root and the shares and makes the workload; what it is waits in the guest. Errors are
  * those of container_make(), and -EEXIST when there is one, -EINVAL when the plan is not the

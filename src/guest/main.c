@@ -66,7 +66,7 @@ static int serve(struct guest *guest, struct error *err)
 
 int main(void)
 {
-    struct guest guest = {.store = {.fd = -1}};
+    struct guest guest = {.store = {.fd = -1}, .devices = {.fd = -1}};
     struct error err = ERROR_NONE;
 
     if (getpid() != 1) {
@@ -76,6 +76,8 @@ int main(void)
     }
     signal(SIGPIPE, SIG_IGN);
     int r = guest_boot(&err);
+    if (r == 0)
+        guest_warm_up(&guest);
     if (r == 0)
         r = serve(&guest, &err);
     fprintf(stderr, "viv-agent: %s\n", r < 0 && err.errnum ? err.text : "ended");

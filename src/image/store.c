@@ -35,8 +35,11 @@ static struct image_options copy_options(const struct image_options *from, struc
 
 static int make_folders(struct image_store *store, struct error *err)
 {
+    /* looked for first: to make one that is there takes the same locks as to make one, and many
+     * come here at once */
     for (size_t i = 0; i < ARRAY_SIZE(folders); i++)
-        if (mkdirat(store->root_fd, folders[i].name, folders[i].mode) < 0 && errno != EEXIST)
+        if (faccessat(store->root_fd, folders[i].name, F_OK, AT_SYMLINK_NOFOLLOW) < 0 &&
+                mkdirat(store->root_fd, folders[i].name, folders[i].mode) < 0 && errno != EEXIST)
             return error_sys(
                     err, errno, "make the folder %s/%s", store->options.root, folders[i].name);
     return 0;

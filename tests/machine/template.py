@@ -89,6 +89,14 @@ def test_memory_and_cpus_have_templates_of_their_own():
     equal(len(templates()), 2)
 
 
+def test_device_rules_are_those_of_the_configuration():
+    """The template has the program of the usual ones loaded, which others must not get."""
+    script = "mknod /k c 4 64 && : </k"
+    run_vm("busybox", "--", "sh", "-c", "! (" + script + ") && : </dev/null").ok()
+    run_vm("--device-cgroup-rule", "c 4:64 rwm", "busybox", "--", "sh", "-c", script).ok()
+    run_vm("busybox", "--", "sh", "-c", "! (" + script + ") && : </dev/null").ok()
+
+
 def proportional(pid):
     text = pathlib.Path(f"/proc/{pid}/smaps_rollup").read_text(encoding="ascii")
     return {name: int(re.search(rf"^{name}: +(\d+)", text, re.M)[1]) for name in ("Pss", "Rss")}

@@ -34,7 +34,8 @@ TEST(json_errors_have_line_and_column)
         const char *start;
     } cases[] = {{"", "t:1:1: "}, {"{", "t:1:2: "}, {"{\n  \"a\": x}", "t:2:8: "},
             {"{} x", "t:1:4: "}, {"[1,]", "t:1:4: "}, {"['a']", "t:1:2: "}, {"[NaN]", "t:1:2: "},
-            {"{\"I\\\"N\": -Infinity}", "t:1:11: "}};
+            {"{\"I\\\"N\": -Infinity}", "t:1:11: "}, {"{\"\\\\\":NaN}", "t:1:7: "},
+            {"[\"N\\\\\\\"I\",I]", "t:1:11: "}, {"[\"N\\\"", "t:1:7: "}};
 
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         struct error err = ERROR_NONE;
