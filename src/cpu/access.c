@@ -56,7 +56,7 @@ static bool is_stack(const struct op *op, unsigned access)
 {
     unsigned extension = op->reg & 7u;
     bool write = access & ACCESS_WRITE;
-    if (op->opcode == 0xff && (extension == 2 || extension == 6) && write)
+    if (op->opcode == 0xff && (extension == 2 || extension == 3 || extension == 6) && write)
         return true;
     return op->seg == CPU_SS || (op->opcode == 0x8f && !write);
 }

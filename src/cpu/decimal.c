@@ -105,7 +105,8 @@ HANDLER(bound)
     cpu->op = op;
     if (index < (int64_t)(mem_load_value(cpu, op, linear, bytes) << shift))
         cpu_fault(cpu, VEC_BR); /* the upper limit is not looked at then */
-    if (index > (int64_t)(mem_load_value(cpu, op, linear + bytes, bytes) << shift))
+    linear = seg_linear(cpu, op, op->seg, ea_offset(cpu, op) + bytes, bytes, false);
+    if (index > (int64_t)(mem_load_value(cpu, op, linear, bytes) << shift))
         cpu_fault(cpu, VEC_BR);
     return op + 1;
 }
@@ -116,12 +117,12 @@ HANDLER(arpl)
     cpu->op = op;
     if (!cpu_protected(cpu))
         cpu_fault(cpu, VEC_UD);
-    uint64_t linear = is_mem ? ea(cpu, op) : 0;
+    uint64_t linear = is_mem ? ea_checked(cpu, op, 2, false) : 0;
     uint16_t target = is_mem ? load16(cpu, op, linear) : REG16(cpu, op->rm);
     uint16_t rpl = REG16(cpu, op->reg) & 3, raised = (uint16_t)((target & ~3) | rpl);
     bool lower = (target & 3) < rpl;
     if (lower && is_mem) /* what is not to be changed is not written */
-        store16(cpu, op, linear, raised);
+        store16(cpu, op, ea_checked(cpu, op, 2, true), raised);
     else if (lower)
         REG16(cpu, op->rm) = raised;
     flags_set_bit(cpu, RAW_ZF, lower);
@@ -138,7 +139,7 @@ static const struct opcode table[] = {
     {.name = "aad", .code = 0xd5, .form = FORM_IB, .attr = AT_NO64, .reg = ALL(aad)},
     {.name = "salc", .code = 0xd6, .attr = AT_NO64, .reg = ALL(salc)},
     {.name = "bound", .code = 0x62, .form = FORM_GR, .size = SIZE_V, .attr = AT_NO64 | AT_MEM, .mem = ALL(bound)},
-    {.name = "arpl", .code = 0x63, .form = FORM_EG, .size = SIZE_W, .attr = AT_NO64 | AT_WRITES, .reg = ALL(arpl), .mem = ALL(arpl)},
+    {.name = "arpl", .code = 0x63, .form = FORM_EG, .size = SIZE_W, .attr = AT_NO64, .reg = ALL(arpl), .mem = ALL(arpl)},
 };
 /* clang-format on */
 

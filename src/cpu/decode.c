@@ -13,11 +13,12 @@ static uint64_t undefined_key(const struct decoded *decoded)
            (uint64_t)decoded->prefix << 8 | decoded->code;
 }
 
-static const struct opcode_list *const modules[] = {&alu_opcodes, &shift_opcodes, &muldiv_opcodes,
+const struct opcode_list *const cpu_modules[] = {&alu_opcodes, &shift_opcodes, &muldiv_opcodes,
         &bits_opcodes, &move_opcodes, &stack_opcodes, &branch_opcodes, &string_opcodes,
         &atomic_opcodes, &system_opcodes, &segment_opcodes, &port_opcodes, &decimal_opcodes,
         &far_opcodes, &descriptor_opcodes, &sse_opcodes, &sse_move_opcodes, &sse_imm_opcodes,
         &sse_convert_opcodes, &mmx_opcodes, &x87_opcodes, &fxsave_opcodes};
+const size_t cpu_module_count = ARRAY_SIZE(cpu_modules);
 
 /* ------------------------------------------------------------------ forms */
 
@@ -117,9 +118,9 @@ static struct candidate candidate_of(const struct opcode *opcode)
 
 static void for_all_codes(void (*visit)(const struct opcode *opcode, unsigned code))
 {
-    for (size_t m = 0; m < ARRAY_SIZE(modules); m++) {
-        for (size_t i = 0; i < modules[m]->count; i++) {
-            const struct opcode *opcode = &modules[m]->list[i];
+    for (size_t m = 0; m < cpu_module_count; m++) {
+        for (size_t i = 0; i < cpu_modules[m]->count; i++) {
+            const struct opcode *opcode = &cpu_modules[m]->list[i];
             unsigned span = opcode->span ? opcode->span : 1;
             for (unsigned code = opcode->code; code < opcode->code + span; code++)
                 visit(opcode, code);
@@ -365,7 +366,7 @@ static uint8_t operand_size(const struct reader *reader, enum size_rule rule)
     case SIZE_F64:
         return reader->mode == MODE_64 ? 3 : word ? 1 : 2;
     case SIZE_DIR:
-        return word ? 1 : 2;
+        return word && !(reader->rex & REX_W) ? 1 : 2;
     default:
         return reader->mode == MODE_64 ? 3 : 2;
     }

@@ -61,7 +61,7 @@ enum size_rule {
     SIZE_D64, /* as V, but 64 is the default in 64-bit code and there is no 32 */
     SIZE_F64, /* 64 in 64-bit code whatever the prefixes */
     SIZE_M,   /* 64 in 64-bit code, else 32: control registers */
-    SIZE_DIR, /* 16 or 32 by mode and prefix 66, REX.W ignored: port input and output */
+    SIZE_DIR, /* 16 or 32 by mode and prefix 66, with REX.W 32: port input and output */
 };
 
 enum prefix_rule { PREFIX_ANY, PREFIX_NONE, PREFIX_66, PREFIX_F3, PREFIX_F2 };
@@ -117,6 +117,10 @@ extern const struct opcode_list atomic_opcodes, system_opcodes, segment_opcodes,
 extern const struct opcode_list decimal_opcodes, far_opcodes, descriptor_opcodes;
 extern const struct opcode_list sse_opcodes, sse_move_opcodes, sse_imm_opcodes, sse_convert_opcodes;
 extern const struct opcode_list mmx_opcodes, x87_opcodes, fxsave_opcodes;
+
+/* All of them; tests go through it, so that no form can be forgotten. */
+extern const struct opcode_list *const cpu_modules[];
+extern const size_t cpu_module_count;
 
 struct decoded {
     const struct opcode *opcode; /* NULL: no such instruction */

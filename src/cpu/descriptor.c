@@ -24,7 +24,8 @@ static const struct op *store_table(
     uint8_t image[10];
     memcpy(image, &table->limit, 2);
     memcpy(image + 2, &table->base, 8);
-    mem_store(cpu, op, ea(cpu, op), image, 2 + table_bytes(op));
+    unsigned bytes = 2 + table_bytes(op);
+    mem_store(cpu, op, ea_checked(cpu, op, bytes, true), image, bytes);
     return op + 1;
 }
 
@@ -33,7 +34,8 @@ static const struct op *load_table(struct cpu *cpu, const struct op *op, struct 
     uint8_t image[10] = {0};
     cpu->op = op;
     cpu_need_ring0(cpu);
-    mem_load(cpu, op, ea(cpu, op), image, 2 + table_bytes(op));
+    unsigned bytes = 2 + table_bytes(op);
+    mem_load(cpu, op, ea_checked(cpu, op, bytes, false), image, bytes);
     uint64_t base;
     memcpy(&base, image + 2, 8);
     if ((op->flags & OP_MODE64) && !is_canonical(base))

@@ -1,5 +1,6 @@
 #include "cpu/fault.h"
 #include "cpu/flags.h"
+#include "cpu/gate.h"
 #include "cpu/handler.h"
 #include "cpu/interrupt.h"
 #include "cpu/mmu.h"
@@ -7,19 +8,14 @@
 
 /* ------------------------------------------------------------------ far JMP and CALL */
 
-static uint64_t cut(const struct op *op, uint64_t offset)
+/* The code segment that a far jump or call at the same privilege goes to. What is none, nor a call
+ * gate, raises #GP: a task gate and a task state too, as they do in long mode. There are no task
+ * switches by hardware. */
+static struct cpu_segment code_target(
+        struct cpu *cpu, uint16_t selector, struct descriptor *descriptor)
 {
-    return op->size == 1 ? (uint16_t)offset : op->size == 2 ? (uint32_t)offset : offset;
-}
-
-/* The code segment that a far jump or call at the same privilege goes to. */
-static struct cpu_segment code_target(struct cpu *cpu, uint16_t selector)
-{
-    struct descriptor descriptor;
     uint32_t code = selector & 0xfffcu;
-    if (!code || !descriptor_read(cpu, selector, &descriptor))
-        cpu_fault_code(cpu, VEC_GP, code);
-    const struct cpu_segment *segment = &descriptor.segment;
+    const struct cpu_segment *segment = &descriptor->segment;
     if (!segment->s || !(segment->type & TYPE_CODE))
         cpu_fault_code(cpu, VEC_GP, code);
     bool conforming = segment->type & TYPE_CONFORMING;
@@ -29,8 +25,8 @@ static struct cpu_segment code_target(struct cpu *cpu, uint16_t selector)
         cpu_fault_code(cpu, VEC_GP, code);
     if (!segment->present)
         cpu_fault_code(cpu, VEC_NP, code);
-    descriptor_mark(cpu, &descriptor, segment->type | TYPE_ACCESSED);
-    return descriptor.segment;
+    descriptor_mark(cpu, descriptor, segment->type | TYPE_ACCESSED);
+    return descriptor->segment;
 }
 
 static void check_offset(struct cpu *cpu, const struct cpu_segment *code, uint64_t offset)
@@ -40,16 +36,20 @@ static void check_offset(struct cpu *cpu, const struct cpu_segment *code, uint64
         cpu_fault_code(cpu, VEC_GP, 0);
 }
 
-/* A selector of a call gate, a task gate or a TSS raises #GP, as one that is no code segment: there
- * are no hardware task switches. */
-static const struct op *far_jump(struct cpu *cpu, const struct op *op, uint64_t target, bool call)
+static const struct op *far_jump(
+        struct cpu *cpu, const struct op *op, uint16_t selector, uint64_t offset, bool call)
 {
-    uint16_t selector = (uint16_t)(target >> 32);
-    uint64_t offset = cut(op, target & 0xffffffff), rsp = cpu->regs[CPU_RSP];
+    uint64_t rsp = cpu->regs[CPU_RSP];
     cpu->op = op;
     struct cpu_segment code = cpu->segment[CPU_CS];
-    if (cpu_protected(cpu))
-        code = code_target(cpu, selector);
+    if (cpu_protected(cpu)) {
+        struct descriptor descriptor;
+        if (!(selector & 0xfffc) || !descriptor_read(cpu, selector, &descriptor))
+            cpu_fault_code(cpu, VEC_GP, selector & 0xfffcu);
+        if (gate_is_call(cpu, &descriptor.segment))
+            return gate_enter(cpu, op, selector, &descriptor, call);
+        code = code_target(cpu, selector, &descriptor);
+    }
     check_offset(cpu, &code, offset);
     if (call) {
         stack_push(cpu, op, &rsp, cpu->segment[CPU_CS].selector, 1u << op->size);
@@ -65,34 +65,38 @@ static const struct op *far_jump(struct cpu *cpu, const struct op *op, uint64_t 
     return leave_to(cpu, op, offset);
 }
 
-/* Selector and offset from memory, the offset first; a 64-bit offset has its selector after it. */
-static uint64_t far_operand(struct cpu *cpu, const struct op *op)
+static const struct op *far_immediate(struct cpu *cpu, const struct op *op, bool call)
+{
+    return far_jump(cpu, op, (uint16_t)(op->imm >> 32), (uint32_t)op->imm, call);
+}
+
+/* Selector and offset from memory, the offset first. */
+static const struct op *far_memory(struct cpu *cpu, const struct op *op, bool call)
 {
     unsigned bytes = 1u << op->size;
-    uint64_t linear = ea(cpu, op);
+    uint64_t linear = ea_checked(cpu, op, bytes + 2, false);
     uint64_t offset = mem_load_value(cpu, op, linear, bytes);
-    uint64_t selector = load16(cpu, op, linear + bytes);
-    return selector << 32 | (offset & 0xffffffff);
+    return far_jump(cpu, op, load16(cpu, op, linear + bytes), offset, call);
 }
 
 HANDLER(jmp_far)
 {
-    return far_jump(cpu, op, op->imm, false);
+    return far_immediate(cpu, op, false);
 }
 
 HANDLER(jmp_far_m)
 {
-    return far_jump(cpu, op, far_operand(cpu, op), false);
+    return far_memory(cpu, op, false);
 }
 
 HANDLER(call_far)
 {
-    return far_jump(cpu, op, op->imm, true);
+    return far_immediate(cpu, op, true);
 }
 
 HANDLER(call_far_m)
 {
-    return far_jump(cpu, op, far_operand(cpu, op), true);
+    return far_memory(cpu, op, true);
 }
 
 /* ------------------------------------------------------------------ far RET, IRET */
@@ -107,7 +111,8 @@ static struct cpu_segment return_code(struct cpu *cpu, uint16_t selector)
         cpu_fault_code(cpu, VEC_GP, code);
     const struct cpu_segment *segment = &descriptor.segment;
     bool conforming = segment->type & TYPE_CONFORMING;
-    if (!segment->s || !(segment->type & TYPE_CODE) ||
+    bool both = cpu_long_mode(cpu) && segment->l && segment->db;
+    if (!segment->s || !(segment->type & TYPE_CODE) || both ||
             (conforming ? segment->dpl > level : segment->dpl != level))
         cpu_fault_code(cpu, VEC_GP, code);
     if (!segment->present)
@@ -195,7 +200,6 @@ HANDLER(ret_far)
     to.level = selector & 3u;
     to.outer = to.level > cpu->cpl;
     to.code = return_code(cpu, selector);
-    check_offset(cpu, &to.code, to.rip);
     to.rsp = stack_merge(cpu, rsp + op->imm);
     if (to.outer) {
         uint64_t at = to.rsp;
@@ -203,6 +207,7 @@ HANDLER(ret_far)
         to.stack = return_stack(cpu, (uint16_t)stack_pop(cpu, op, &at, bytes), to.level,
                 cpu_long_mode(cpu) && to.code.l);
     }
+    check_offset(cpu, &to.code, to.rip); /* after the stack, as the silicon has it */
     become(cpu, &to);
     return leave_to(cpu, op, to.rip);
 }
@@ -245,16 +250,19 @@ HANDLER(iret)
     struct far_return to = {.rip = stack_pop(cpu, op, &rsp, bytes)};
     uint16_t selector = (uint16_t)stack_pop(cpu, op, &rsp, bytes);
     uint32_t flags = (uint32_t)stack_pop(cpu, op, &rsp, bytes);
+    bool to_8086 = !cpu_long_mode(cpu) && cpu->cpl == 0 && (flags & FLAG_VM);
+    if (to_8086) /* virtual-8086 mode, which CPUID does not promise anything about: not there */
+        cpu_fault_code(cpu, VEC_GP, 0);
     to.level = selector & 3u;
     to.code = return_code(cpu, selector);
     to.outer = to.level > cpu->cpl || cpu->mode == MODE_64;
-    check_offset(cpu, &to.code, to.rip);
     to.rsp = rsp;
     if (to.outer) {
         to.rsp = stack_pop(cpu, op, &rsp, bytes);
         to.stack = return_stack(cpu, (uint16_t)stack_pop(cpu, op, &rsp, bytes), to.level,
                 cpu_long_mode(cpu) && to.code.l);
     }
+    check_offset(cpu, &to.code, to.rip);
     flags_set(cpu, flags, iret_mask(cpu, op));
     become(cpu, &to);
     cpu->nmi_masked = false;
@@ -400,13 +408,13 @@ HANDLER(sysexit)
 
 /* clang-format off */
 static const struct opcode table[] = {
-    {.name = "callf", .code = 0x9a, .form = FORM_FAR, .size = SIZE_DIR, .attr = AT_NO64 | AT_END, .reg = ALL(call_far)},
+    {.name = "callf", .code = 0x9a, .form = FORM_FAR, .size = SIZE_DIR, .attr = AT_STACK | AT_NO64 | AT_END, .reg = ALL(call_far)},
     {.name = "jmpf", .code = 0xea, .form = FORM_FAR, .size = SIZE_DIR, .attr = AT_NO64 | AT_END, .reg = ALL(jmp_far)},
     {.name = "callf", .code = 0xff, .ext = EXT(3), .form = FORM_E, .size = SIZE_V, .attr = AT_MEM | AT_END, .mem = ALL(call_far_m)},
     {.name = "jmpf", .code = 0xff, .ext = EXT(5), .form = FORM_E, .size = SIZE_V, .attr = AT_MEM | AT_END, .mem = ALL(jmp_far_m)},
-    {.name = "retf", .code = 0xca, .form = FORM_IW, .size = SIZE_V, .attr = AT_END, .reg = ALL(ret_far)},
-    {.name = "retf", .code = 0xcb, .size = SIZE_V, .attr = AT_END, .reg = ALL(ret_far)},
-    {.name = "iret", .code = 0xcf, .size = SIZE_V, .attr = AT_END, .reg = ALL(iret)},
+    {.name = "retf", .code = 0xca, .form = FORM_IW, .size = SIZE_V, .attr = AT_STACK | AT_END, .reg = ALL(ret_far)},
+    {.name = "retf", .code = 0xcb, .size = SIZE_V, .attr = AT_STACK | AT_END, .reg = ALL(ret_far)},
+    {.name = "iret", .code = 0xcf, .size = SIZE_V, .attr = AT_STACK | AT_END, .reg = ALL(iret)},
     {.name = "int3", .code = 0xcc, .attr = AT_END, .reg = ALL(int3)},
     {.name = "int", .code = 0xcd, .form = FORM_IB, .attr = AT_END, .reg = ALL(int_n)},
     {.name = "into", .code = 0xce, .attr = AT_NO64 | AT_END, .reg = ALL(into)},

@@ -1,5 +1,6 @@
 #include "cpu/fp.h"
 #include "cpu/handler.h"
+#include "cpu/segment.h"
 
 /* FXSAVE and FXRSTOR, LDMXCSR and STMXCSR. The area is 512 bytes, of which 416 are in use. */
 #define AREA_BYTES 416u
@@ -37,10 +38,10 @@ static uint32_t full_tags(uint8_t tags)
 }
 
 /* The area's address, aligned. */
-static uint64_t area_linear(struct cpu *cpu, const struct op *op)
+static uint64_t area_linear(struct cpu *cpu, const struct op *op, bool write)
 {
     fp_check_x87(cpu, op);
-    uint64_t linear = ea(cpu, op);
+    uint64_t linear = ea_checked(cpu, op, sizeof(struct area), write);
     if (linear & 15)
         cpu_fault_code(cpu, VEC_GP, 0);
     return linear;
@@ -54,7 +55,7 @@ static unsigned xmm_bytes(const struct op *op)
 HANDLER(fxsave)
 {
     struct area area = {0};
-    uint64_t linear = area_linear(cpu, op);
+    uint64_t linear = area_linear(cpu, op, true);
     fp_leave(cpu);
     area.cw = (uint16_t)cpu->x87.cw;
     area.sw = (uint16_t)cpu->x87.sw;
@@ -75,7 +76,7 @@ HANDLER(fxsave)
 HANDLER(fxrstor)
 {
     struct area area;
-    uint64_t linear = area_linear(cpu, op);
+    uint64_t linear = area_linear(cpu, op, false);
     for (unsigned at = 0; at < XMM_AT + xmm_bytes(op); at += 16)
         mem_load(cpu, op, linear + at, (uint8_t *)&area + at, 16);
     if (area.mxcsr & ~MXCSR_MASK)

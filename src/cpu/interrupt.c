@@ -2,60 +2,10 @@
 
 #include "cpu/fault.h"
 #include "cpu/flags.h"
+#include "cpu/frame.h"
 #include "cpu/mem.h"
 #include "cpu/mmu.h"
 #include "cpu/segment.h"
-
-/* The stack being built: nothing of the CPU changes until all of it is written. */
-struct frame {
-    uint64_t rsp, base, mask;
-    struct cpu_segment ss;
-    bool user_rights; /* pushed with the old privilege */
-    unsigned bytes;
-};
-
-static void frame_push(struct cpu *cpu, struct frame *frame, uint64_t value)
-{
-    frame->rsp = (frame->rsp & ~frame->mask) | ((frame->rsp - frame->bytes) & frame->mask);
-    uint64_t linear = frame->base + (frame->rsp & frame->mask);
-    if (!cpu_long_mode(cpu))
-        linear = (uint32_t)linear;
-    else if (!is_canonical(linear))
-        cpu_fault_code(cpu, VEC_SS, 0);
-    if (!frame->user_rights) {
-        sys_store(cpu, linear, &value, frame->bytes);
-        return;
-    }
-    struct op op = cpu->op ? *cpu->op : (struct op){0};
-    op.seg = CPU_SS;
-    mem_store(cpu, &op, linear, &value, frame->bytes);
-}
-
-/* ------------------------------------------------------------------ task state */
-
-/* The stack pointer for a privilege level (or IST entry, 1-7) out of the long mode task state. */
-static uint64_t task_stack_long(struct cpu *cpu, unsigned level, unsigned ist, uint32_t ext)
-{
-    uint64_t rsp;
-    unsigned offset = ist ? 0x1c + ist * 8 : 4 + level * 8;
-    if (offset + 7 > cpu->tr.limit)
-        cpu_fault_code(cpu, VEC_TS, (cpu->tr.selector & 0xfffcu) | ext);
-    sys_load(cpu, cpu->tr.base + offset, &rsp, 8);
-    return rsp;
-}
-
-/* SS and ESP for a privilege level out of a 16- or 32-bit task state. */
-static void task_stack(
-        struct cpu *cpu, unsigned level, uint32_t ext, uint16_t *ret_ss, uint32_t *ret_esp)
-{
-    bool wide = cpu->tr.type & 8;
-    unsigned offset = wide ? 4 + level * 8 : 2 + level * 4;
-    *ret_esp = 0;
-    if (offset + (wide ? 5 : 3) > cpu->tr.limit)
-        cpu_fault_code(cpu, VEC_TS, (cpu->tr.selector & 0xfffcu) | ext);
-    sys_load(cpu, cpu->tr.base + offset, ret_esp, wide ? 4 : 2);
-    sys_load(cpu, cpu->tr.base + offset + (wide ? 4 : 2), ret_ss, 2);
-}
 
 void become_code(struct cpu *cpu, const struct cpu_segment *code, unsigned level)
 {
@@ -73,10 +23,9 @@ static void deliver_real(struct cpu *cpu, const struct interrupt *interrupt)
     if (interrupt->vector * 4u + 3 > cpu->idt.limit)
         cpu_fault(cpu, VEC_GP);
     sys_load(cpu, cpu->idt.base + interrupt->vector * 4u, target, 4);
-    struct frame frame = {.rsp = cpu->regs[CPU_RSP],
-            .base = cpu->segment[CPU_SS].base,
-            .mask = 0xffff,
-            .bytes = 2};
+    struct frame frame = frame_here(cpu, 2, 0);
+    frame.mask = 0xffff;
+    frame.user_rights = false;
     frame_push(cpu, &frame, flags_get(cpu));
     frame_push(cpu, &frame, cpu->segment[CPU_CS].selector);
     frame_push(cpu, &frame, cpu->rip);
@@ -183,14 +132,7 @@ static void deliver_long(struct cpu *cpu, const struct interrupt *interrupt)
     struct gate gate = gate_read(cpu, interrupt);
     gate_check(cpu, interrupt, &gate);
     struct cpu_segment code = gate_code_segment(cpu, interrupt, &gate, &level);
-    struct frame frame = {
-            .rsp = cpu->regs[CPU_RSP], .mask = ~0ull, .ss = cpu->segment[CPU_SS], .bytes = 8};
-    if (gate.ist || level < cpu->cpl)
-        frame.rsp = task_stack_long(cpu, level, gate.ist, ext_bit(interrupt));
-    if (level < cpu->cpl)
-        frame.ss = (struct cpu_segment){
-                .selector = (uint16_t)level, .unusable = 1, .dpl = (uint8_t)level};
-    frame.user_rights = level == 3;
+    struct frame frame = frame_long(cpu, level, gate.ist, ext_bit(interrupt));
     frame.rsp &= ~15ull;
     frame_push(cpu, &frame, cpu->segment[CPU_SS].selector);
     frame_push(cpu, &frame, cpu->regs[CPU_RSP]);
@@ -204,33 +146,6 @@ static void deliver_long(struct cpu *cpu, const struct interrupt *interrupt)
 
 /* ------------------------------------------------------------------ 16- and 32-bit */
 
-/* The inner stack's segment, checked as a load of SS at that privilege level. */
-static struct cpu_segment inner_stack(
-        struct cpu *cpu, uint16_t selector, unsigned level, uint32_t ext)
-{
-    struct descriptor descriptor;
-    uint32_t code = (selector & 0xfffcu) | ext;
-    if (!(selector & 0xfffc) || !descriptor_read(cpu, selector, &descriptor))
-        cpu_fault_code(cpu, VEC_TS, code);
-    const struct cpu_segment *ss = &descriptor.segment;
-    bool writable = ss->s && (ss->type & (TYPE_CODE | TYPE_WRITABLE)) == TYPE_WRITABLE;
-    if ((selector & 3u) != level || ss->dpl != level || !writable)
-        cpu_fault_code(cpu, VEC_TS, code);
-    if (!ss->present)
-        cpu_fault_code(cpu, VEC_SS, code);
-    descriptor_mark(cpu, &descriptor, ss->type | TYPE_ACCESSED);
-    return descriptor.segment;
-}
-
-static struct frame frame_of(const struct cpu_segment *ss, uint64_t rsp, unsigned bytes)
-{
-    return (struct frame){.rsp = rsp,
-            .base = ss->base,
-            .mask = ss->db ? 0xffffffffull : 0xffffull,
-            .ss = *ss,
-            .bytes = bytes};
-}
-
 static void deliver_protected(struct cpu *cpu, const struct interrupt *interrupt)
 {
     unsigned level;
@@ -238,14 +153,10 @@ static void deliver_protected(struct cpu *cpu, const struct interrupt *interrupt
     gate_check(cpu, interrupt, &gate);
     struct cpu_segment code = gate_code_segment(cpu, interrupt, &gate, &level);
     unsigned bytes = gate.type & 8 ? 4 : 2;
-    struct frame frame = frame_of(&cpu->segment[CPU_SS], cpu->regs[CPU_RSP], bytes);
-    frame.user_rights = level == 3;
-    if (level < cpu->cpl) {
-        uint16_t selector;
-        uint32_t esp;
-        task_stack(cpu, level, ext_bit(interrupt), &selector, &esp);
-        struct cpu_segment ss = inner_stack(cpu, selector, level, ext_bit(interrupt));
-        frame = frame_of(&ss, esp, bytes);
+    bool inward = level < cpu->cpl;
+    struct frame frame = inward ? frame_inner(cpu, level, bytes, ext_bit(interrupt))
+                                : frame_here(cpu, bytes, ext_bit(interrupt));
+    if (inward) {
         frame_push(cpu, &frame, cpu->segment[CPU_SS].selector);
         frame_push(cpu, &frame, cpu->regs[CPU_RSP]);
     }

@@ -19,12 +19,12 @@ static bool type_allows(const struct cpu_segment *segment, bool write)
     return !write || (segment->type & TYPE_WRITABLE);
 }
 
-static bool inside_limit(const struct cpu_segment *segment, uint64_t offset, unsigned size)
+bool segment_holds(const struct cpu_segment *segment, uint64_t offset, unsigned size)
 {
     uint64_t last = offset + size - 1;
     if ((segment->type & (TYPE_CODE | TYPE_EXPAND_DOWN)) == TYPE_EXPAND_DOWN)
         return offset > segment->limit && last <= (segment->db ? 0xffffffffu : 0xffffu);
-    return last <= segment->limit;
+    return last <= segment->limit || segment->limit == UINT32_MAX; /* it may wrap round */
 }
 
 uint64_t seg_linear(struct cpu *cpu, const struct op *op, unsigned seg, uint64_t offset,
@@ -35,7 +35,7 @@ uint64_t seg_linear(struct cpu *cpu, const struct op *op, unsigned seg, uint64_t
     const struct cpu_segment *segment = &cpu->segment[seg];
     if (cpu_protected(cpu) && (segment->unusable || !type_allows(segment, write)))
         segment_fault(cpu, op, cpu_protected(cpu) && segment->unusable ? CPU_DS : seg);
-    if (!inside_limit(segment, offset, size))
+    if (!segment_holds(segment, offset, size))
         segment_fault(cpu, op, seg);
     return (uint32_t)(segment->base + offset);
 }
@@ -44,6 +44,11 @@ uint64_t ea_slow(struct cpu *cpu, const struct op *op)
 {
     return seg_linear(
             cpu, op, op->seg, ea_offset(cpu, op), op->bytes, (op->flags & OP_WRITES) != 0);
+}
+
+uint64_t ea_checked(struct cpu *cpu, const struct op *op, unsigned size, bool write)
+{
+    return seg_linear(cpu, op, op->seg, ea_offset(cpu, op), size, write);
 }
 
 uint64_t moffs_linear(struct cpu *cpu, const struct op *op, bool write)
@@ -133,7 +138,9 @@ bool descriptor_read(struct cpu *cpu, uint16_t selector, struct descriptor *ret)
     sys_load(cpu, ret->address, &ret->low, 8);
     ret->segment = descriptor_segment(ret->low, selector);
     bool is_wide = !ret->segment.s && cpu_long_mode(cpu);
-    if (is_wide && offset + 15 <= limit && !(selector & 4)) {
+    if (is_wide && offset + 15 > limit)
+        return false;
+    if (is_wide) {
         sys_load(cpu, ret->address + 8, &ret->high, 8);
         ret->segment.base |= ret->high << 32;
     }
@@ -290,7 +297,9 @@ HANDLER(pop_segment)
     uint64_t rsp = cpu->regs[CPU_RSP];
     unsigned seg = (unsigned)(uintptr_t)op->link;
     cpu->op = op;
-    uint16_t selector = (uint16_t)stack_pop(cpu, op, &rsp, 1u << op->size);
+    /* two bytes are read whatever the operand's size, as the silicon does it */
+    uint16_t selector = (uint16_t)stack_pop(cpu, op, &rsp, sizeof(selector));
+    rsp = stack_merge(cpu, cpu->regs[CPU_RSP] + (1u << op->size));
     segment_load(cpu, seg, selector);
     cpu->regs[CPU_RSP] = rsp;
     return load_done(cpu, op, seg);
@@ -301,7 +310,7 @@ HANDLER(load_pointer)
 {
     unsigned bytes = 1u << op->size, seg = (unsigned)(uintptr_t)op->link;
     cpu->op = op;
-    uint64_t linear = ea(cpu, op);
+    uint64_t linear = ea_checked(cpu, op, bytes + 2, false);
     uint64_t offset = mem_load_value(cpu, op, linear, bytes);
     uint16_t selector = load16(cpu, op, linear + bytes);
     segment_load(cpu, seg, selector);
@@ -312,7 +321,8 @@ HANDLER(load_pointer)
 #define STACK_ENTRY(text, map_, code_, seg, attr_, way)                                            \
     {                                                                                              \
         .name = text, .map = map_, .code = code_, .form = FORM_NONE, .size = SIZE_D64,             \
-        .attr = attr_, .link = (const void *)(uintptr_t)(seg), .reg = ALL(way##_segment)           \
+        .attr = (attr_) | AT_STACK, .link = (const void *)(uintptr_t)(seg),                        \
+        .reg = ALL(way##_segment)                                                                  \
     }
 #define POINTER_ENTRY(text, map_, code_, seg, attr_)                                               \
     {                                                                                              \

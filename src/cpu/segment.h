@@ -31,6 +31,12 @@
 uint64_t seg_linear(struct cpu *cpu, const struct op *op, unsigned seg, uint64_t offset,
         unsigned size, bool write);
 
+/* Whether bytes at an offset lie inside of a segment's limit. */
+bool segment_holds(const struct cpu_segment *segment, uint64_t offset, unsigned size);
+
+/* The memory operand's address, checked for other than the operation's own bytes or rights. */
+uint64_t ea_checked(struct cpu *cpu, const struct op *op, unsigned size, bool write);
+
 /* The operands of MOV with an absolute address, of XLAT, and of string operations. */
 uint64_t moffs_linear(struct cpu *cpu, const struct op *op, bool write);
 uint64_t xlat_linear(struct cpu *cpu, const struct op *op);

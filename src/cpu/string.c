@@ -243,6 +243,18 @@ static const struct op *repeat(
     {                                                                                              \
         return repeat(cpu, op, name##_one, many, -1);                                              \
     }
+/* Whether the port may be used is looked at before the count, as the silicon has it. */
+#define STRING_PORT(name)                                                                          \
+    HANDLER(name)                                                                                  \
+    {                                                                                              \
+        name##_one(cpu, op);                                                                       \
+        NEXT;                                                                                      \
+    }                                                                                              \
+    HANDLER(rep_##name)                                                                            \
+    {                                                                                              \
+        port_check(cpu, op, REG16(cpu, CPU_RDX * 8), 1u << op->size);                              \
+        return repeat(cpu, op, name##_one, NULL, -1);                                              \
+    }
 #define STRING_COMPARE(name)                                                                       \
     HANDLER(name)                                                                                  \
     {                                                                                              \
@@ -256,8 +268,8 @@ static const struct op *repeat(
 STRING(movs, movs_run)
 STRING(stos, stos_run)
 STRING(lods, NULL)
-STRING(ins, NULL)
-STRING(outs, NULL)
+STRING_PORT(ins)
+STRING_PORT(outs)
 STRING_COMPARE(cmps)
 STRING_COMPARE(scas)
 

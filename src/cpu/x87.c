@@ -3,6 +3,7 @@
 #include "cpu/flags.h"
 #include "cpu/fp.h"
 #include "cpu/handler.h"
+#include "cpu/segment.h"
 
 /*
  * The x87 is the host's: the guest's registers, control and status words are loaded into it
@@ -219,16 +220,16 @@ static void env_unpack(struct cpu *cpu, const struct op *op, const uint8_t *imag
 }
 
 /* Pieces of at most 32 bytes, since the memory access's buffer is small. */
-static void write_long(
-        struct cpu *cpu, const struct op *op, uint64_t linear, const uint8_t *data, unsigned size)
+static void write_long(struct cpu *cpu, const struct op *op, const uint8_t *data, unsigned size)
 {
+    uint64_t linear = ea_checked(cpu, op, size, true);
     for (unsigned at = 0; at < size; at += 16)
         mem_store(cpu, op, linear + at, data + at, size - at < 16 ? size - at : 16);
 }
 
-static void read_long(
-        struct cpu *cpu, const struct op *op, uint64_t linear, uint8_t *data, unsigned size)
+static void read_long(struct cpu *cpu, const struct op *op, uint8_t *data, unsigned size)
 {
+    uint64_t linear = ea_checked(cpu, op, size, false);
     for (unsigned at = 0; at < size; at += 16)
         mem_load(cpu, op, linear + at, data + at, size - at < 16 ? size - at : 16);
 }
@@ -259,7 +260,7 @@ HANDLER(fnstenv)
     x87_begin(cpu, op, false);
     fp_store_x87(cpu);
     env_pack(cpu, op, image);
-    write_long(cpu, op, ea(cpu, op), image, ENV_WORDS * word_bytes(op));
+    write_long(cpu, op, image, ENV_WORDS * word_bytes(op));
     cpu->x87.cw |= 0x3f;
     fp_summarize(cpu);
     return op + 1;
@@ -269,7 +270,7 @@ HANDLER(fldenv)
 {
     uint8_t image[28];
     x87_begin(cpu, op, true);
-    read_long(cpu, op, ea(cpu, op), image, ENV_WORDS * word_bytes(op));
+    read_long(cpu, op, image, ENV_WORDS * word_bytes(op));
     fp_store_x87(cpu);
     x87_rotate(cpu);
     env_unpack(cpu, op, image);
@@ -285,7 +286,7 @@ HANDLER(fnsave)
     fp_store_x87(cpu);
     env_pack(cpu, op, image);
     memcpy(image + env, cpu->x87.st, 80);
-    write_long(cpu, op, ea(cpu, op), image, env + 80);
+    write_long(cpu, op, image, env + 80);
     x87_rotate(cpu);
     cpu->x87.cw = 0xffff037fu;
     cpu->x87.sw = 0xffff0000u;
@@ -299,7 +300,7 @@ HANDLER(frstor)
     uint8_t image[108];
     unsigned env = ENV_WORDS * word_bytes(op);
     x87_begin(cpu, op, true);
-    read_long(cpu, op, ea(cpu, op), image, env + 80);
+    read_long(cpu, op, image, env + 80);
     fp_store_x87(cpu);
     env_unpack(cpu, op, image);
     memcpy(cpu->x87.st, image + env, 80);

@@ -47,7 +47,8 @@ gdt:    .quad 0
         .quad 0x00cf91000000ffff        # 50 data, read-only
         .quad 0x00af1b000000ffff        # 58 code, not present
         .word 0x2a, tss - begin, 0x8901, 0, 0, 0, 0, 0  # 60 task state without interrupt stacks
-        .quad 0x00efbb000000ffff        # 70 code with both L and D
+        .quad 0x00ef9b000000ffff        # 70 code with both L and D
+call_gate: .quad 0, 0                   # 78 what a test puts there
 gdt_at: .word gdt_at - gdt - 1
         .quad gdt
         .balign 16
@@ -122,13 +123,13 @@ class Kernel:
         self.flat = Flat(KERNEL + code + f"\n.org {USER_CODE - 0x10000:#x}\n" + user_code)
         self.label = self.flat.label
 
-    def run(self, entry, *options, user=False, flags=2, cr0=CR0, cr4=CR4, reg=None):
+    def run(self, entry, *options, user=False, flags=2, cr0=CR0, cr4=CR4, reg=None, mem=None):
         reg = {"cr0": cr0, "cr4": cr4, "cr3": TABLES, "rsp": 0x4f800, "r8": self.label[entry],
                "r9": int(user), "r10": flags, **(reg or {})}
         return self.flat.run("begin", "--deliver", "--dump", "0x4f000:0x1000", "--dump", "0x51000:0x1000",
                              "--dump", "0x52000:0x1000",
                              "--dump", f"{TABLES:#x}:0x4000", "--dump", "0x40000:0x1000", *options,
-                             reg=reg, mem=page_tables())
+                             reg=reg, mem={**page_tables(), **(mem or {})})
 
     def halts(self, entry, *options, **more):
         """It reaches a HLT of its own."""
@@ -330,6 +331,62 @@ def test_delivery():
     equal(kernel.faults("short", TS, 0x60).rsp, 0x4f800)
     kernel.faults("short_ext", TS, 0x61)
     kernel.faults("to_nt", GP, 0)
+
+
+CALL_GATES = """
+at_level_0: call fword ptr [at_far]
+at_back: hlt
+jump_level_0: jmp fword ptr [at_far]
+at_far: .long 0
+        .word 0x78
+procedure: mov rax, [rsp + 16]
+        mov rcx, [rsp + 24]
+        mov edx, cs
+        mov ebx, ss
+        mov rbp, rsp
+        test esi, esi
+        jnz 1f
+        retfq
+1:      hlt
+"""
+CALL_GATES_USER = """
+by_gate: push 1
+        push 2
+        mov rdi, rsp
+at_by_gate: call fword ptr far_user[rip]
+at_by_gate_back: int 0x20
+by_jump: mov eax, 0
+at_by_jump: jmp fword ptr far_user[rip]
+far_user: .long 0
+        .word 0x7b
+"""
+
+
+def test_call_gates():
+    """64-bit call gates: APM vol. 2, 4.11.2 and 8.9.2 (stack switches); SDM 5.8.3.1 and 5.8.5.1."""
+    kernel = Kernel(CALL_GATES, CALL_GATES_USER)
+
+    def gate(kind=0xec, selector=8, upper=0):
+        offset = kernel.label["procedure"]
+        low = offset & 0xffff | selector << 16 | kind << 40 | offset >> 16 << 48
+        return {"mem": {kernel.label["call_gate"]: (low | upper << 64).to_bytes(16, "little")}}
+    stop = kernel.halts("by_gate", user=True, **gate(), reg={"rsi": 1})
+    equal((stop.rdx, stop.rbx, stop.rsp, stop.rax, stop.rcx), (8, 0, 0x50000 - 32, 0x40f00 - 16, 0x23))
+    equal(stop.memory(0x4f000)[-4:], [kernel.label["at_by_gate_back"], 0x2b, 0x40f00 - 16, 0x23])
+    frame = kernel.caught("by_gate", user=True, **gate(), reg={"rsi": 0})
+    equal((frame.vector, frame.rip, frame.cs, frame.rsp, frame.ss),
+          (32, kernel.label["at_by_gate_back"] + 2, 0x2b, 0x40f00 - 16, 0x23), "RETF goes back")
+    stop = kernel.halts("at_level_0", **gate(), reg={"rsi": 1})
+    equal((stop.rdx, stop.rbx, stop.rsp), (8, 0x10, 0x4f800 - 16))
+    equal(kernel.halts("jump_level_0", **gate(), reg={"rsi": 1}).rsp, 0x4f800)
+    for entry, more, vector, error in [
+            ("by_gate", {"kind": 0x8c}, GP, 0x78), ("by_gate", {"kind": 0x6c}, NP, 0x78),
+            ("by_gate", {"selector": 0}, GP, 0), ("by_gate", {"selector": 0x18}, GP, 0x18),
+            ("by_gate", {"selector": 0x58}, NP, 0x58), ("by_gate", {"selector": 0x70}, GP, 0x70),
+            ("by_gate", {"upper": 0x0c00 << 32 | 1 << 40}, GP, 0x78), ("by_gate", {"upper": 0x8000}, GP, 0),
+            ("by_gate", {"kind": 0xe4}, GP, 0x78), ("by_gate", {"kind": 0xe5}, GP, 0x78),
+            ("by_gate", {"kind": 0xe9}, GP, 0x78), ("by_jump", {}, GP, 8)]:
+        kernel.faults(entry, vector, error, user=True, **gate(**more))
 
 
 PAGING_CODE = """

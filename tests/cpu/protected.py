@@ -16,6 +16,11 @@ begin:  lgdt gdt_at
         mov eax, 0x40
         ltr ax
         jmp esi
+prepare: lgdt gdt_at
+        lidt idt_at
+        mov eax, 0x40
+        ltr ax
+        jmp ebp
 user:   push 0x3b
         push 0x6000
         push 0x3002
@@ -104,6 +109,35 @@ lar:    mov eax, 0x40
         verr ax
         setz dh
         hlt
+set_gate: mov gate_at, bx               # the descriptor of selector 58, from ebx and edx
+        shr ebx, 16
+        mov gate_at + 6, bx
+        mov gate_at + 2, cx
+        mov gate_at + 4, dx
+        ret
+to_gate: call set_gate
+        jmp user
+at_level_0: call set_gate
+at_gate: call 0x58:0
+at_back: hlt
+jump_level_0: call set_gate
+at_jump: jmp 0x58:0
+by_gate: push 0x1111            # edi, at level 3
+        push 0x2222
+at_by_gate: call 0x5b:0x1234
+at_by_gate_back: mov eax, [esp]
+        int 0x20
+by_jump: jmp 0x5b:0
+procedure: mov eax, [esp + 8]
+        mov ecx, [esp + 12]
+        mov edx, [esp + 4]
+        mov ebx, cs
+        mov ebp, esp
+        test esi, esi
+        jz 1f
+        hlt
+1:      mov si, ds
+        retf 8
 real:   mov eax, cr0
         lea ebx, [eax - 1]
         mov cr0, ebx
@@ -122,6 +156,9 @@ gdt:    .quad 0
         .word 0x67, tss - begin, 0x8901, 0      # 40
         .quad 0x00409b0000000fff        # 48 code, one page
         .quad 0x00cf1b000000ffff        # 50 code, not present
+gate_at: .quad 0                        # 58 what a test puts there
+        .quad 0x0040920000000000        # 60 data, one byte
+        .quad 0x00cf9b010000ffff        # 68 code, from 0x10000 on
 gdt_at: .word gdt_at - gdt - 1
         .long gdt
         .balign 16
@@ -179,6 +216,56 @@ def test_stacks_of_the_task_state():
     check(stop.memory(0x4fd0, 4)[-3] & 0x10000, "RF for a fault")
     stop = from_begin(flat, "small", "--deliver")
     equal((stop.rip, stop.rsp), (flat.label["stubs"] + GP + 1, 0x7c00 - 4 * 4), "the same stack, and a code")
+
+
+def gate(flat, kind=0xec, parameters=2, selector=8, target="procedure"):
+    """Registers for a test's own descriptor, of a call gate as a rule (SDM 5.8.3)."""
+    return {"ebx": flat.label[target], "ecx": selector, "edx": kind << 8 | parameters}
+
+
+def test_call_gates():
+    """To an inner level and back: SDM 5.8.5 and 5.8.6; the parameters are on both stacks."""
+    flat = Flat(CODE)
+
+    def run(entry, *options, esi=0, to=None, **more):
+        reg = {**gate(flat, **more), "esi": esi, "edi": flat.label[to or "by_gate"]}
+        return flat.run("prepare", *options, "--dump", "0x4fd0:0x30", mode=32, reg={**reg, "ebp": flat.label[entry]})
+    stop = run("to_gate", "--deliver", esi=1)
+    equal((stop.reason, stop.cs, stop.ss, stop.rsp, stop.rbx), ("hlt", 8, 0x10, 0x5000 - 6 * 4, 8))
+    equal(stop.memory(0x4fd0, 4)[-6:], [flat.label["at_by_gate_back"], 0x33, 0x2222, 0x1111, 0x6000 - 8, 0x3b])
+    stop = run("to_gate", "--deliver")
+    equal((stop.rip, stop.rax, stop.rcx, stop.rdx), (flat.label["int20"] + 1, stop.rax, 0x1111, 0x33))
+    equal(stop.memory(0x4fd0, 4)[-2:], [0x6000, 0x3b], "RETF has dropped the parameters from both")
+    equal(stop.ds, 0, "the inner level's segment is taken away (SDM 5.8.6)")
+    stop = run("at_level_0", esi=1)
+    equal((stop.reason, stop.cs, stop.rsp), ("hlt", 8, 0x7c00 - 2 * 4), "no parameters at the same level")
+    stop = run("jump_level_0", esi=1)
+    equal((stop.reason, stop.rsp), ("hlt", 0x7c00), "JMP pushes nothing")
+    stop = run("at_level_0", esi=1, kind=0xe4, selector=0x68)  # 16 bits: of the offset, and pushed
+    offset = flat.label["procedure"] - 0x10000
+    equal((stop.reason, stop.cs, stop.rsp), ("hlt", 0x68, 0x7c00 - 2 * 2))
+    between(stop.rip, offset, offset + 0x20)
+
+
+def test_call_gates_that_are_refused():
+    """SDM vol. 2, CALL, "call gate": the gate's level, its target, the inner stack."""
+    flat = Flat(CODE)
+    for entry, more, vector, error in [
+            ("by_gate", {"kind": 0x8c}, GP, 0x58), ("by_gate", {"kind": 0x6c}, NP, 0x58),
+            ("by_gate", {"selector": 0}, GP, 0), ("by_gate", {"selector": 0x1000}, GP, 0x1000),
+            ("by_gate", {"selector": 0x10}, GP, 0x10), ("by_gate", {"selector": 0x50}, NP, 0x50),
+            ("by_gate", {"kind": 0xe5}, GP, 0x58), ("by_gate", {"kind": 0xe9}, GP, 0x58),
+            ("by_jump", {}, GP, 8)]:
+        stop = flat.run("prepare", mode=32, reg={**gate(flat, **more), "edi": flat.label[entry], "esi": 0,
+                                                 "ebp": flat.label["to_gate"]})
+        at = flat.label["at_by_gate" if entry == "by_gate" else entry]
+        equal((stop.fault, hex(stop.rip), stop.cs), ((vector, error), hex(at), 0x33), f"{entry} {more}")
+    for words, vector, error in [((0x5000, 0), TS, 0), ((0x5000, 0x38), TS, 0x38), ((0x5000, 0x28), TS, 0x28),
+                                 ((0x5000, 0x13), TS, 0x10), ((0x10, 0x60), SS, 0x60)]:
+        mem = {flat.label["tss"] + 4: b"".join(word.to_bytes(4, "little") for word in words)}
+        stop = flat.run("prepare", mode=32, mem=mem, reg={**gate(flat), "edi": flat.label["by_gate"], "esi": 0,
+                                                          "ebp": flat.label["to_gate"]})
+        equal((stop.fault, stop.cs, stop.rsp), ((vector, error), 0x33, 0x6000 - 8), f"inner stack {words}")
 
 
 def test_to_real_mode_and_back():
