@@ -1,131 +1,12 @@
 #include <string.h>
 
+#include "build.h"
+#include "coverage.h"
 #include "cpu/decode.h"
+#include "segments.h"
 #include "silicon.h"
 
-/* ------------------------------------------------------------------ randomness */
-
-uint64_t random_next(struct random *random)
-{
-    uint64_t x = random->state += 0x9e3779b97f4a7c15ull;
-    x = (x ^ (x >> 30)) * 0xbf58476d1ce4e5b9ull;
-    x = (x ^ (x >> 27)) * 0x94d049bb133111ebull;
-    return x ^ (x >> 31);
-}
-
-static uint64_t below(struct random *random, uint64_t limit)
-{
-    return random_next(random) % limit;
-}
-
-static bool chance(struct random *random, unsigned of)
-{
-    return below(random, of) == 0;
-}
-
-static uint64_t edge_integer(struct random *random)
-{
-    uint64_t wide = random_next(random);
-    switch (below(random, 10)) {
-    case 0:
-        return 0;
-    case 1:
-        return ~0ull;
-    case 2:
-        return below(random, 70);
-    case 3:
-        return 0 - below(random, 70);
-    case 4:
-        return 1ull << (wide & 63);
-    case 5:
-        return (1ull << (wide & 63)) - 1;
-    case 6:
-        return 0x8000800080008000ull ^ (wide & 0x0001000100010001ull);
-    case 7:
-        return 0x7f7f7f7f80808080ull ^ (wide & 0x0101010101010101ull);
-    case 8:
-        return (uint32_t)wide;
-    default:
-        return wide;
-    }
-}
-
-static uint64_t edge_double(struct random *random)
-{
-    static const uint64_t values[] = {0, 0x3ff0000000000000, 0x7ff0000000000000, 0x7ff8000000000000,
-            0x7ff0000000000001, 1, 0x000fffffffffffff, 0x0010000000000000, 0x7fefffffffffffff,
-            0x3ca0000000000000, 0x4330000000000001, 0x41dfffffffc00000, 0x43e0000000000000,
-            0x3fe0000000000000, 0x36a0000000000000, 0x380fffffffffffff};
-    uint64_t sign = random_next(random) & (1ull << 63);
-    if (chance(random, 3))
-        return (random_next(random) & 0x000fffffffffffff) | (0x3d0 + below(random, 96)) << 52 |
-               sign;
-    return values[below(random, sizeof(values) / 8)] | sign;
-}
-
-static uint32_t edge_single(struct random *random)
-{
-    static const uint32_t values[] = {0, 0x3f800000, 0x7f800000, 0x7fc00000, 0x7f800001, 1,
-            0x007fffff, 0x00800000, 0x7f7fffff, 0x3f000000, 0x4b000001, 0x4effffff, 0x4f000000,
-            0x5f000000, 0x33800000, 0x00000100};
-    uint32_t sign = (uint32_t)random_next(random) & 0x80000000u;
-    if (chance(random, 3))
-        return ((uint32_t)random_next(random) & 0x007fffff) |
-               (uint32_t)(0x60 + below(random, 64)) << 23 | sign;
-    return values[below(random, sizeof(values) / 4)] | sign;
-}
-
-static uint64_t edge_word(struct random *random)
-{
-    switch (below(random, 4)) {
-    case 0:
-        return edge_double(random);
-    case 1:
-        return edge_single(random) | (uint64_t)edge_single(random) << 32;
-    case 2:
-        return random_next(random);
-    default:
-        return edge_integer(random);
-    }
-}
-
-static void edge_extended(struct random *random, uint8_t *value)
-{
-    static const uint16_t exponents[] = {
-            0, 0x3fff, 0x7fff, 1, 0x7ffe, 0x4000, 0x403e, 0x3fc0, 0x4030, 0x3ffe, 0x401e, 0x0001};
-    uint64_t significand = edge_integer(random);
-    uint16_t exponent = exponents[below(random, sizeof(exponents) / 2)];
-    if (chance(random, 2))
-        exponent = (uint16_t)(0x3fc0 + below(random, 0x80));
-    if (!chance(random, 8)) /* normalised, but for a few */
-        significand |= exponent ? 1ull << 63 : 0;
-    if (chance(random, 2))
-        exponent |= 0x8000;
-    memcpy(value, &significand, 8);
-    memcpy(value + 8, &exponent, 2);
-}
-
 /* ------------------------------------------------------------------ forms */
-
-static const struct opcode_list *const modules[] = {&alu_opcodes, &shift_opcodes, &muldiv_opcodes,
-        &bits_opcodes, &move_opcodes, &stack_opcodes, &branch_opcodes, &string_opcodes,
-        &atomic_opcodes, &system_opcodes, &sse_opcodes, &sse_move_opcodes, &sse_imm_opcodes,
-        &sse_convert_opcodes, &mmx_opcodes, &x87_opcodes, &fxsave_opcodes, &decimal_opcodes};
-
-/* Not for user mode, or different on every run. */
-static bool left_out(const struct opcode *opcode)
-{
-    static const char *const names[] = {"ins", "outs", "cli", "sti", "hlt", "cpuid", "rdtsc",
-            "rdtscp", "rdpmc", "rdmsr", "wrmsr", "rdrand", "invd", "wbinvd", "clts", "invlpg",
-            "lmsw", "smsw", "swapgs", "stac", "clac", "rdfsbase", "rdgsbase", "wrfsbase",
-            "wrgsbase", "popf", "pushf", "ud0"};
-    if (opcode->form == FORM_CR)
-        return true;
-    for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
-        if (strcmp(opcode->name, names[i]) == 0)
-            return true;
-    return false;
-}
 
 #define FORMS_MAX 2048u
 static const struct opcode *all_forms[FORMS_MAX];
@@ -135,22 +16,19 @@ size_t generate_form_count(void)
 {
     if (form_count)
         return form_count;
-    for (size_t m = 0; m < sizeof(modules) / sizeof(modules[0]); m++)
-        for (size_t i = 0; i < modules[m]->count; i++)
-            if (!left_out(&modules[m]->list[i]) && form_count < FORMS_MAX)
-                all_forms[form_count++] = &modules[m]->list[i];
+    for (size_t m = 0; m < cpu_module_count; m++)
+        for (size_t i = 0; i < cpu_modules[m]->count; i++)
+            if (!coverage_reason(&cpu_modules[m]->list[i]) && form_count < FORMS_MAX)
+                all_forms[form_count++] = &cpu_modules[m]->list[i];
     return form_count;
 }
 
-/* ------------------------------------------------------------------ building a case */
+const char *generate_form_name(size_t form)
+{
+    return all_forms[form]->name;
+}
 
-struct builder {
-    struct random *random;
-    struct test_case *test;
-    const struct opcode *opcode;
-    unsigned rex;
-    bool has_rex, addr32, mem;
-};
+/* ------------------------------------------------------------------ building a case */
 
 static void put(struct builder *builder, unsigned byte)
 {
@@ -173,7 +51,7 @@ static bool is_bit_test(const struct opcode *opcode)
     return opcode->name[0] == 'b' && opcode->name[1] == 't' && opcode->form == FORM_EG;
 }
 
-static uint64_t target_address(struct builder *builder)
+uint64_t build_target(struct builder *builder)
 {
     struct random *random = builder->random;
     unsigned align = chance(random, 3) ? 1 : 16;
@@ -191,33 +69,75 @@ static uint64_t target_address(struct builder *builder)
     }
 }
 
+/* Where a segment begins in 64-bit code and elsewhere. */
+static uint64_t base_of(const struct builder *builder, unsigned segment)
+{
+    const struct registers *in = &builder->test->in;
+    if (in->segment[segment] >> 2)
+        return builder->test->bits == 64 && segment < CPU_FS ? 0
+                                                             : segments_base(in->segment[segment]);
+    return segment >= CPU_FS ? in->base[segment - CPU_FS] : 0;
+}
+
+uint64_t build_offset(const struct builder *builder, unsigned segment, uint64_t linear)
+{
+    return linear - base_of(builder, builder->override < 0 || segment == CPU_ES || builder->is_stack
+                                             ? segment
+                                             : (unsigned)builder->override);
+}
+
+static void put_override(struct builder *builder)
+{
+    static const uint8_t prefixes[] = {0x26, 0x2e, 0x36, 0x3e, 0x64, 0x65};
+    bool is_64 = builder->test->bits == 64;
+    unsigned segment = (unsigned)below(builder->random, CPU_SEGMENTS);
+    builder->override = -1;
+    if (!chance(builder->random, 8) || (segment == CPU_CS && builder->code_base))
+        return; /* the code page holds more than the instruction, and not the same on both sides */
+    put(builder, prefixes[segment]);
+    if (!is_64 || segment >= CPU_FS)
+        builder->override = (int)segment;
+}
+
+/* The operand size can be changed. Not that of a branch in flat 32-bit code, which would go to the
+ * first 64 KiB. */
+static bool is_sized(const struct builder *builder)
+{
+    const struct opcode *opcode = builder->opcode;
+    bool flat_32 = builder->test->bits == 32 && builder->code_base == 0;
+    if (flat_32 && opcode->size == SIZE_F64)
+        return false;
+    return opcode->size == SIZE_V || opcode->size == SIZE_D64 || opcode->size == SIZE_DIR ||
+           (opcode->size == SIZE_F64 && builder->test->bits != 64);
+}
+
 static void put_prefixes(struct builder *builder)
 {
     static const uint8_t mandatory[] = {0, 0, 0x66, 0xf3, 0xf2};
     const struct opcode *opcode = builder->opcode;
     struct random *random = builder->random;
-    bool sized = opcode->size == SIZE_V || opcode->size == SIZE_D64;
-    bool is_32 = builder->test->is_32;
-    if (is_32 && (opcode->attr & AT_END)) /* a branch to the first 64 KiB */
-        sized = false;
-    if (!is_32 && chance(random, 24))
-        builder->addr32 = true;
-    if (builder->addr32)
+    bool is_64 = builder->test->bits == 64, other = chance(random, is_64 ? 24 : 8);
+    put_override(builder);
+    builder->address_bits = is_64                                 ? (other ? 32 : 64)
+                            : (builder->test->bits == 32) ^ other ? 32
+                                                                  : 16;
+    if (other)
         put(builder, 0x67);
-    if (opcode->prefix == PREFIX_ANY && sized && chance(random, 4))
+    if (opcode->prefix == PREFIX_ANY && is_sized(builder) && chance(random, 4))
         put(builder, 0x66);
     if ((opcode->attr & AT_REP) && chance(random, 2))
         put(builder, chance(random, 2) ? 0xf3 : 0xf2);
     if (mandatory[opcode->prefix])
         put(builder, mandatory[opcode->prefix]);
-    if (opcode->prefix == PREFIX_F2 && strcmp(opcode->name, "crc32") == 0 && chance(random, 4))
+    if (opcode->prefix > PREFIX_66 && opcode->size == SIZE_V && chance(random, 4))
         put(builder, 0x66);
-    if ((opcode->attr & AT_LOCK) && chance(random, 4))
+    if ((opcode->attr & AT_LOCK) && chance(random, 2))
         put(builder, 0xf0);
-    builder->has_rex = !is_32 && chance(random, 2);
+    builder->has_rex = is_64 && chance(random, 2);
     builder->rex = builder->has_rex ? (unsigned)below(random, 16) : 0;
     if (builder->has_rex)
         put(builder, 0x40 | builder->rex);
+    builder->prefix_bytes = builder->test->length;
 }
 
 static void put_opcode(struct builder *builder)
@@ -236,18 +156,58 @@ static unsigned wide(const struct builder *builder, unsigned reg, unsigned rex_b
     return reg | (builder->rex & rex_bit ? 8u : 0);
 }
 
+/* What a register holds of an address of fewer bits: the rest of it must not matter. */
+static uint64_t widened(const struct builder *builder, uint64_t value)
+{
+    uint64_t mask = builder->address_bits == 16 ? 0xffff : 0xffffffff;
+    if (builder->address_bits == 64 || chance(builder->random, 2))
+        return value;
+    return (edge_integer(builder->random) & ~mask) | (value & mask);
+}
+
+static int64_t displacement(struct random *random, unsigned mod)
+{
+    int64_t disp = mod == 1   ? (int8_t)random_next(random)
+                   : mod == 2 ? (int32_t)random_next(random)
+                              : 0;
+    return mod == 2 && chance(random, 2) ? disp / (1 << 20) : disp;
+}
+
+/* The same with 16-bit addressing. */
+static void put_memory_16(struct builder *builder, unsigned reg)
+{
+    static const uint8_t bases[8] = {
+            CPU_RBX, CPU_RBX, CPU_RBP, CPU_RBP, CPU_RSI, CPU_RDI, CPU_RBP, CPU_RBX};
+    struct random *random = builder->random;
+    uint64_t *gpr = builder->test->in.gpr, target = build_target(builder);
+    unsigned mod = (unsigned)below(random, 3), rm = (unsigned)below(random, 8);
+    put(builder, mod << 6 | reg << 3 | rm);
+    if (mod == 0 && rm == 6) {
+        put_bytes(builder, build_offset(builder, CPU_DS, target), 2);
+        return;
+    }
+    int64_t disp = displacement(random, mod);
+    uint64_t offset = build_offset(builder, bases[rm] == CPU_RBP ? CPU_SS : CPU_DS, target);
+    if (rm < 4)
+        offset -= gpr[rm & 1 ? CPU_RDI : CPU_RSI];
+    offset -= (uint64_t)disp;
+    gpr[bases[rm]] = (gpr[bases[rm]] & ~0xffffull) | (offset & 0xffff);
+    put_bytes(builder, (uint64_t)disp, mod);
+}
+
 /* A memory operand whose address comes out at the target: the base register is what is missing. */
 static void put_memory(struct builder *builder, unsigned reg)
 {
     struct random *random = builder->random;
-    uint64_t target = target_address(builder);
+    uint64_t target = build_target(builder);
     uint64_t *gpr = builder->test->in.gpr;
     unsigned mod = (unsigned)below(random, 3), rm = (unsigned)below(random, 8);
-    int64_t disp = mod == 1   ? (int8_t)random_next(random)
-                   : mod == 2 ? (int32_t)random_next(random)
-                              : 0;
-    if (mod == 2 && chance(random, 2))
-        disp /= 1 << 20;
+    int64_t disp = displacement(random, mod);
+    if (mod == 0 && (rm & 7) == 5 && builder->test->bits != 64) { /* in 64-bit code: by RIP */
+        put(builder, reg << 3 | rm);
+        put_bytes(builder, build_offset(builder, CPU_DS, target), 4);
+        return;
+    }
     if (mod == 0 && (rm & 7) == 5)
         rm = 3;
     put(builder, mod << 6 | reg << 3 | rm);
@@ -269,7 +229,8 @@ static void put_memory(struct builder *builder, unsigned reg)
         if (full != 4)
             offset += gpr[full] << scale;
     }
-    gpr[base] = target - offset;
+    unsigned segment = base == CPU_RSP || base == CPU_RBP ? CPU_SS : CPU_DS;
+    gpr[base] = widened(builder, build_offset(builder, segment, target) - offset);
     put_bytes(builder, (uint64_t)disp, mod == 1 ? 1 : mod == 2 ? 4 : 0);
 }
 
@@ -293,7 +254,30 @@ static void put_modrm(struct builder *builder)
     }
     if (is_bit_test(opcode))
         builder->test->in.gpr[wide(builder, reg, 4)] = below(random, 512) - 256;
-    put_memory(builder, reg);
+    if (builder->address_bits == 16)
+        put_memory_16(builder, reg);
+    else
+        put_memory(builder, reg);
+}
+
+void build_fill(struct test_case *test, uint64_t value)
+{
+    for (unsigned i = 0; i < WINDOW_BYTES; i += 8)
+        memcpy(test->window + i, &value, 8);
+}
+
+void build_by_rsi(struct builder *builder, uint64_t linear)
+{
+    builder->test->length = builder->prefix_bytes;
+    put(builder, builder->opcode->code);
+    put(builder, (builder->opcode->ext - 1u) << 3 | (builder->address_bits == 16 ? 4u : CPU_RSI));
+    builder->test->in.gpr[CPU_RSI + (builder->rex & 1 ? 8 : 0)] =
+            build_offset(builder, CPU_DS, linear);
+}
+
+enum cpu_mode build_mode(const struct test_case *test)
+{
+    return test->bits == 64 ? MODE_64 : test->bits == 32 ? MODE_32 : MODE_16;
 }
 
 static bool is_branch(const struct opcode *opcode)
@@ -301,22 +285,27 @@ static bool is_branch(const struct opcode *opcode)
     return opcode->form == FORM_JB || opcode->form == FORM_JZ;
 }
 
+static uint64_t implicit(struct builder *builder, unsigned segment)
+{
+    return widened(builder, build_offset(builder, segment, build_target(builder)));
+}
+
 /* Registers that the instruction uses without naming them. */
 static void set_implicit(struct builder *builder)
 {
     const struct opcode *opcode = builder->opcode;
     uint64_t *gpr = builder->test->in.gpr;
-    gpr[CPU_RSP] = target_address(builder);
+    gpr[CPU_RSP] = build_target(builder) - base_of(builder, CPU_SS);
     if (opcode->attr & AT_REP) {
-        gpr[CPU_RSI] = target_address(builder);
-        gpr[CPU_RDI] = target_address(builder);
-        gpr[CPU_RCX] = below(builder->random, 20);
+        gpr[CPU_RSI] = implicit(builder, CPU_DS);
+        gpr[CPU_RDI] = implicit(builder, CPU_ES);
+        gpr[CPU_RCX] = widened(builder, below(builder->random, 20));
     } else if (strncmp(opcode->name, "maskmov", 7) == 0) {
-        gpr[CPU_RDI] = target_address(builder);
+        gpr[CPU_RDI] = implicit(builder, CPU_DS);
     } else if (strcmp(opcode->name, "xlat") == 0) {
-        gpr[CPU_RBX] = target_address(builder);
+        gpr[CPU_RBX] = implicit(builder, CPU_DS);
     } else if (strcmp(opcode->name, "leave") == 0 || strcmp(opcode->name, "enter") == 0) {
-        gpr[CPU_RBP] = target_address(builder);
+        gpr[CPU_RBP] = build_target(builder) - base_of(builder, CPU_SS);
     }
     if (chance(builder->random, 3) && strncmp(opcode->name, "loop", 4) == 0)
         gpr[CPU_RCX] = 1;
@@ -327,18 +316,17 @@ static void aim_branches(struct builder *builder)
 {
     const struct opcode *opcode = builder->opcode;
     struct test_case *test = builder->test;
-    uint64_t pad = CODE_AT + test->length + (chance(builder->random, 2) ? PAD_BYTES : 0);
+    uint64_t here = CODE_AT - builder->code_base;
+    uint64_t pad = here + test->length + (chance(builder->random, 2) ? PAD_BYTES : 0);
     bool is_ret = strcmp(opcode->name, "ret") == 0;
     bool indirect = opcode->code == 0xff && opcode->map == MAP_1 &&
                     (opcode->ext == EXT(2) || opcode->ext == EXT(4));
     if (!is_ret && !indirect)
         return;
-    for (unsigned i = 0; i < WINDOW_BYTES; i += 8)
-        memcpy(test->window + i, &pad, 8);
-    if (is_ret)
-        test->in.gpr[CPU_RSP] &= ~7ull;
-    if (is_ret && test->is_32) /* other memory holds no pad, but what is an address there as well */
-        test->in.gpr[CPU_RSP] = MIDDLE_AT + below(builder->random, MIDDLE_BYTES / 8) * 8;
+    build_fill(test, pad);
+    if (is_ret) /* other memory holds no pad, but what may be an address as well */
+        test->in.gpr[CPU_RSP] =
+                MIDDLE_AT + below(builder->random, MIDDLE_BYTES / 8) * 8 - base_of(builder, CPU_SS);
     if (!indirect)
         return;
     const uint8_t *modrm = test->code + test->length - 1;
@@ -346,14 +334,8 @@ static void aim_branches(struct builder *builder)
         test->in.gpr[wide(builder, *modrm & 7u, 1)] = pad;
         return;
     }
-    /* a memory form: keep to aligned places inside the window by using RSI alone */
-    test->length = 0;
-    put(builder, 0xff);
-    put(builder, (opcode->ext - 1u) << 3 | CPU_RSI);
-    pad = CODE_AT + test->length + PAD_BYTES;
-    for (unsigned i = 0; i < WINDOW_BYTES; i += 8)
-        memcpy(test->window + i, &pad, 8);
-    test->in.gpr[CPU_RSI] = MIDDLE_AT + 64;
+    build_by_rsi(builder, MIDDLE_AT + 64);
+    build_fill(test, here + test->length + PAD_BYTES);
 }
 
 static void put_immediate(struct builder *builder)
@@ -371,9 +353,11 @@ static void put_immediate(struct builder *builder)
     else if (opcode->form == FORM_IW)
         value &= 0xff;
     else if (opcode->form == FORM_MOFFS)
-        value = target_address(builder);
+        value = build_offset(builder, CPU_DS, build_target(builder));
+    else if (strcmp(opcode->name, "int") == 0 && (uint8_t)value == 0x80) /* Linux's own */
+        value = 0x81;
     memcpy(test->code + start, &value, 8);
-    unsigned length = cpu_decode(test->code, 15, test->is_32 ? MODE_32 : MODE_64, &op, &decoded);
+    unsigned length = cpu_decode(test->code, 15, build_mode(test), &op, &decoded);
     test->length = length > start ? length : start;
 }
 
@@ -424,15 +408,54 @@ static void fill_registers(struct random *random, struct test_case *test)
 /* Registers have 32 bits there; what the upper halves come to is not defined. */
 static void cut_registers(struct test_case *test)
 {
-    for (unsigned i = 0; i < 8; i++)
+    for (unsigned i = 0; i < 8 && test->bits != 64; i++)
         test->in.gpr[i] = (uint32_t)test->in.gpr[i];
 }
 
-static bool in_32_bit_code(struct random *random, const struct opcode *opcode)
+static unsigned choose_bits(struct random *random, const struct opcode *opcode)
 {
-    if (opcode->attr & AT_NO64)
-        return true;
-    return !(opcode->attr & AT_ONLY64) && chance(random, 4);
+    if (!(opcode->attr & AT_NO64) && !chance(random, 3))
+        return 64;
+    if (opcode->attr & AT_ONLY64)
+        return 64;
+    return chance(random, 3) ? 16 : 32;
+}
+
+/* Flat segments as a rule; in 16-bit code, and at times in 32-bit code, others. FS and GS begin
+ * somewhere in the data. */
+static void choose_segments(struct builder *builder)
+{
+    static const uint16_t flat[] = {FLAT_DATA, 0, FLAT_DATA, FLAT_DATA, 0, 0};
+    struct test_case *test = builder->test;
+    struct random *random = builder->random;
+    bool local = test->bits == 16 || (test->bits == 32 && chance(random, 2));
+    memcpy(test->in.segment, flat, sizeof(flat));
+    test->in.base[0] = DATA_AT + below(random, 256);
+    test->in.base[1] = DATA_AT + below(random, 256);
+    if (test->bits != 64)
+        for (unsigned i = CPU_FS; i <= CPU_GS; i++)
+            test->in.segment[i] = chance(random, 4) ? segments_data(random) : LOCAL_DATA_32;
+    if (!local)
+        return;
+    builder->code_base = CODE_AT;
+    test->in.segment[CPU_ES] = test->in.segment[CPU_DS] = LOCAL_DATA_32;
+    test->in.segment[CPU_SS] = test->bits == 16 ? LOCAL_DATA_16 : LOCAL_DATA_32;
+    if (chance(random, 3))
+        test->in.segment[CPU_ES] = segments_data(random);
+    if (chance(random, 3))
+        test->in.segment[CPU_DS] = segments_data(random);
+    if (chance(random, 3))
+        test->in.segment[CPU_SS] = segments_stack(random);
+}
+
+static void choose_code(struct builder *builder)
+{
+    struct test_case *test = builder->test;
+    test->in.segment[CPU_CS] = test->bits == 64          ? CODE_64
+                               : test->bits == 16        ? LOCAL_CODE_16
+                               : builder->code_base != 0 ? LOCAL_CODE_32
+                                                         : CODE_32;
+    test->landing = test->bits;
 }
 
 void generate_case(struct random *random, size_t form, struct test_case *ret)
@@ -440,19 +463,21 @@ void generate_case(struct random *random, size_t form, struct test_case *ret)
     struct builder builder = {.random = random, .test = ret};
     generate_form_count();
     builder.opcode = all_forms[form];
+    builder.is_stack = builder.opcode->attr & AT_STACK && !has_modrm(builder.opcode);
     memset(ret, 0, offsetof(struct test_case, in));
     ret->name = builder.opcode->name;
-    ret->is_32 = in_32_bit_code(random, builder.opcode);
+    ret->bits = choose_bits(random, builder.opcode);
     fill_registers(random, ret);
-    if (ret->is_32)
-        cut_registers(ret);
-    set_implicit(&builder);
+    choose_segments(&builder);
+    choose_code(&builder);
+    cut_registers(ret);
     put_prefixes(&builder);
+    set_implicit(&builder);
     put_opcode(&builder);
     if (has_modrm(builder.opcode))
         put_modrm(&builder);
     put_immediate(&builder);
     aim_branches(&builder);
-    if (ret->is_32)
-        cut_registers(ret);
+    build_special(&builder);
+    cut_registers(ret);
 }

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "choices.h"
+#include "coverage.h"
 #include "silicon.h"
 
 #define BATCH 1024u
@@ -83,14 +84,27 @@ static const char *compare_fx(
 static bool same_general(
         const struct test_case *test, const struct result *a, const struct result *b)
 {
-    uint64_t defined = choices_string_registers(test);
+    uint64_t defined = choices_string_registers(test, a);
     if (choices_registers(test, a))
         return true;
     for (unsigned i = 0; i < 16; i++) {
         bool string = i == 1 || i == 6 || i == 7;
-        if ((a->out.gpr[i] ^ b->out.gpr[i]) & (string ? defined : UINT64_MAX))
+        uint64_t seen = choices_general(test, i) & (string ? defined : UINT64_MAX);
+        if ((a->out.gpr[i] ^ b->out.gpr[i]) & seen)
             return false;
     }
+    return true;
+}
+
+static bool same_segments(
+        const struct test_case *test, const struct result *a, const struct result *b)
+{
+    for (unsigned i = 0; i < 6; i++)
+        if (i != 1 && a->out.segment[i] != b->out.segment[i] && !choices_segment(a, b, i))
+            return false;
+    for (unsigned i = 0; i < 2; i++)
+        if (a->out.base[i] != b->out.base[i] && !choices_base(test, a, i))
+            return false;
     return true;
 }
 
@@ -111,7 +125,7 @@ static bool same_memory(
         return true;
     for (unsigned i = 0; i < WINDOW_BYTES; i++) {
         bool mask = a->window[i] == 2 && b->window[i] == 0 && strcmp(test->name, "fxsave") == 0;
-        if (a->window[i] != b->window[i] && !mask)
+        if (a->window[i] != b->window[i] && !mask && !choices_byte(test, a, b, i))
             return false;
     }
     return true;
@@ -124,12 +138,16 @@ static const char *compare(
         return NULL;
     if (choices_trap(test, a, b))
         return NULL;
+    if (choices_gate(test, a, b))
+        return NULL;
     if (a->trap != b->trap)
         return "trap";
     if (a->trap != NO_TRAP && !same_fault(test, a, b))
         return "error code or cr2";
-    if (a->second_pad != b->second_pad)
+    if (a->second_pad != b->second_pad || a->behind != b->behind)
         return "branch";
+    if (!same_segments(test, a, b))
+        return "segments";
     if (!same_general(test, a, b))
         return "general registers";
     if ((a->out.flags ^ b->out.flags) & choices_flags(test, a))
@@ -154,6 +172,15 @@ static void show_registers(
         if (native->gpr[i] != ours->gpr[i])
             printf("    %s %016" PRIx64 " -> %016" PRIx64 ", ours %016" PRIx64 "\n", names[i],
                     in->gpr[i], native->gpr[i], ours->gpr[i]);
+    for (unsigned i = 0; i < 6; i++)
+        if (i == 1 || in->segment[i] != native->segment[i] ||
+                native->segment[i] != ours->segment[i])
+            printf("    segment %u %04x -> %04x, ours %04x\n", i, in->segment[i],
+                    native->segment[i], ours->segment[i]);
+    for (unsigned i = 0; i < 2; i++)
+        if (native->base[i] != ours->base[i])
+            printf("    base %u %" PRIx64 " -> %" PRIx64 ", ours %" PRIx64 "\n", i, in->base[i],
+                    native->base[i], ours->base[i]);
     if ((native->flags ^ ours->flags) & seen)
         printf("    flags %" PRIx64 " -> %" PRIx64 ", ours %" PRIx64 "\n", in->flags & seen,
                 native->flags & seen, ours->flags & seen);
@@ -199,7 +226,7 @@ static void show(const struct test_case *test, const struct result *native,
 {
     if (++differences > SHOWN_MAX)
         return;
-    printf("DIFFERENT %s%s (%s):", test->name, test->is_32 ? ", 32-bit" : "", what);
+    printf("DIFFERENT %s (%s), %u-bit code:", test->name, what, test->bits);
     for (unsigned i = 0; i < test->length; i++)
         printf(" %02x", test->code[i]);
     printf("\n    trap %d error %x cr2 %" PRIx64 ", ours %d error %x cr2 %" PRIx64 "\n",
@@ -212,24 +239,20 @@ static void show(const struct test_case *test, const struct result *native,
 
 /* ------------------------------------------------------------------ the run */
 
-static bool form_wanted(struct random *random, size_t *ret_form, size_t turn)
+static bool form_wanted(size_t *ret_form, size_t turn)
 {
-    struct test_case probe;
     *ret_form = turn % generate_form_count();
-    if (!only_form)
-        return true;
-    struct random copy = *random;
-    generate_case(&copy, *ret_form, &probe);
-    return strcmp(probe.name, only_form) == 0;
+    return !only_form || strcmp(generate_form_name(*ret_form), only_form) == 0;
 }
 
 static void fill_batch(struct random *random, unsigned half, size_t *turn)
 {
     for (unsigned i = 0; i < BATCH; i++) {
         size_t form;
-        while (!form_wanted(random, &form, (*turn)++))
+        while (!form_wanted(&form, (*turn)++))
             continue;
         generate_case(random, form, &shared->test[half][i]);
+        coverage_note(&shared->test[half][i]);
     }
 }
 
@@ -254,7 +277,7 @@ static void child_died(unsigned half)
     printf("the native run ended at %s:", test->name);
     for (unsigned i = 0; i < test->length; i++)
         printf(" %02x", test->code[i]);
-    printf("\n");
+    printf(" in %u-bit code\n", test->bits);
     exit(2);
 }
 
@@ -314,5 +337,6 @@ int main(int argc, char **argv)
     double seconds =
             (double)(end.tv_sec - start.tv_sec) + (double)(end.tv_nsec - start.tv_nsec) / 1e9;
     printf("%" PRIu64 " cases, %lu different, %.1f s\n", done, differences, seconds);
-    return differences ? 1 : 0;
+    bool covered = only_form || coverage_print();
+    return differences || !covered ? 1 : 0;
 }
