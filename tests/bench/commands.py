@@ -9,7 +9,6 @@
 Medians, from the fastest to the 99th percentile, peak memory, and ratios. In a mount namespace of its
 own, on a tmpfs; on a hybrid host cgroup v1 alone, because crun refuses the mixture. Then the same
 inside the rig that has cgroup v2 alone, unless VIV_BENCH_RIG is 0."""
-import ctypes
 import json
 import os
 import pathlib
@@ -17,32 +16,16 @@ import re
 import shutil
 import statistics
 import subprocess
-import sys
 import time
 
+from room import BUILD, QUIET, measured
+
 HERE = pathlib.Path(__file__).resolve()
-BUILD = pathlib.Path(os.environ.get("VIV_BUILD", "build")).resolve()
 ROUNDS = int(os.environ.get("VIV_BENCH_ROUNDS", "60"))
 MANY = 1000
 TOP = pathlib.Path("/run/viv-bench-commands")
 NAME = f"bench{os.getpid()}"
-PR_SET_CHILD_SUBREAPER = 36
-QUIET = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
 BUDGET = {"exec": 0.5, "state": 0.5, f"list of {MANY}": 0.5}
-
-
-def enter():
-    """A mount namespace of its own: what is mounted here is not seen outside."""
-    if os.environ.get("VIV_BENCH_INSIDE") != "1":
-        os.execvpe("unshare", ["unshare", "--mount", sys.executable, str(HERE)],
-                   {**os.environ, "VIV_BENCH_INSIDE": "1", "VIV_BUILD": str(BUILD)})
-    if os.path.ismount("/sys/fs/cgroup/unified"):
-        subprocess.run(["umount", "/sys/fs/cgroup/unified"], check=True)
-    TOP.mkdir(exist_ok=True)
-    subprocess.run(["mount", "-t", "tmpfs", "tmpfs", str(TOP)], check=True)
-    # in the rig the project's folder is shared from outside: each start would read the program anew
-    shutil.copy(BUILD / "viv-oci", TOP / "viv-oci.program")
-    subprocess.run(["cp", "-a", f"{BUILD}/share/viv/busybox", TOP / "image"], check=True)
 
 
 def bundle():
@@ -136,33 +119,8 @@ def compare(what, found):
               f"{peak(found[name][what]):6} KiB  {ratio}", flush=True)
 
 
-def in_the_rig():
-    """The same where cgroup v2 is alone."""
-    rig = HERE.parents[1] / "rigs/rig.py"
-    if os.environ.get("VIV_BENCH_RIG") == "0" or not shutil.which("qemu-system-x86_64"):
-        return
-    if subprocess.run([rig, "start", "v2"], **QUIET, check=False).returncode != 0:
-        print("  the rig with cgroup v2 does not start")
-        return
-    settings = ["VIV_BENCH_RIG=0", "VIV_BENCH_ROUNDS=20", f"VIV_BUILD={BUILD}"]
-    subprocess.run([rig, "run", "v2", "env", *settings, str(HERE)], check=False)
-    subprocess.run([rig, "stop", "v2"], **QUIET, check=False)
-
-
-def main():
-    if os.geteuid() != 0:
-        print("only root can measure this")
-        return
-    if os.environ.get("VIV_BENCH_INSIDE") != "1":
-        outside = os.fork()
-        if outside:
-            _, status = os.waitpid(outside, 0)
-            in_the_rig()
-            sys.exit(os.waitstatus_to_exitcode(status))
-    enter()
-    ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1)
-    unified = os.path.exists("/sys/fs/cgroup/cgroup.controllers")
-    print(f" cgroup {'v2' if unified else 'v1'}, {os.cpu_count()} CPUs, load {os.getloadavg()[0]:.1f}")
+def measure():
+    subprocess.run(["cp", "-a", f"{BUILD}/share/viv/busybox", TOP / "image"], check=True)
     found = runtimes(bundle())
     try:
         for what in next(iter(found.values())):
@@ -172,4 +130,4 @@ def main():
             subprocess.run([*lines["state"][:3], "delete", "--force", NAME], check=False, **QUIET)
 
 
-main()
+measured(HERE, TOP, measure, "VIV_BENCH_ROUNDS=20")

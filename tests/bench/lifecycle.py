@@ -12,7 +12,6 @@ of one life goes, step by step.
 In a mount namespace of its own, state and bundle on a tmpfs; on a hybrid host cgroup v1 alone,
 because crun refuses the mixture. Then the same inside the rig that has cgroup v2 alone, unless
 VIV_BENCH_RIG is 0: under an emulated CPU, so that only the ratios say something."""
-import ctypes
 import json
 import os
 import pathlib
@@ -26,27 +25,12 @@ import time
 HERE = pathlib.Path(__file__).resolve()
 sys.path.insert(0, str(HERE.parents[1]))
 from lib.leaks import leaked, snapshot  # noqa: E402
+from room import BUILD, QUIET, measured  # noqa: E402
 
-BUILD = pathlib.Path(os.environ.get("VIV_BUILD", "build")).resolve()
 ROUNDS = int(os.environ.get("VIV_BENCH_ROUNDS", "60"))
 ROW = int(os.environ.get("VIV_BENCH_ROW", "1000"))
 TOP = pathlib.Path("/run/viv-bench")
 SCOPE = f"bench{os.getpid()}-"
-PR_SET_CHILD_SUBREAPER = 36
-QUIET = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-
-
-def enter():
-    """A mount namespace of its own: what is mounted here is not seen outside."""
-    if os.environ.get("VIV_BENCH_INSIDE") != "1":
-        os.execvpe("unshare", ["unshare", "--mount", sys.executable, str(HERE)],
-                   {**os.environ, "VIV_BENCH_INSIDE": "1", "VIV_BUILD": str(BUILD)})
-    if os.path.ismount("/sys/fs/cgroup/unified"):
-        subprocess.run(["umount", "/sys/fs/cgroup/unified"], check=True)
-    TOP.mkdir(exist_ok=True)
-    subprocess.run(["mount", "-t", "tmpfs", "tmpfs", str(TOP)], check=True)
-    # in the rig the project's folder is shared from outside: each start would read the program anew
-    shutil.copy(BUILD / "viv-oci", TOP / "viv-oci.program")
 
 
 def bundle():
@@ -247,37 +231,9 @@ def breakdown(folder):
           "the end of namespaces and control groups", flush=True)
 
 
-def in_the_rig():
-    """The same where cgroup v2 is alone."""
-    rig = HERE.parents[1] / "rigs/rig.py"
-    if os.environ.get("VIV_BENCH_RIG") == "0" or not shutil.which("qemu-system-x86_64"):
-        return
-    started = subprocess.run([rig, "start", "v2"], **QUIET, check=False).returncode == 0
-    if not started:
-        print("  the rig with cgroup v2 does not start")
-        return
-    settings = ["VIV_BENCH_RIG=0", "VIV_BENCH_ROUNDS=20", "VIV_BENCH_ROW=100", f"VIV_BUILD={BUILD}"]
-    subprocess.run([rig, "run", "v2", "env", *settings, str(HERE)], check=False)
-    subprocess.run([rig, "stop", "v2"], **QUIET, check=False)
-
-
-def main():
-    if os.geteuid() != 0:
-        print("only root can measure this")
-        return
-    if os.environ.get("VIV_BENCH_INSIDE") != "1":
-        outside = os.fork()
-        if outside:
-            _, status = os.waitpid(outside, 0)
-            in_the_rig()
-            sys.exit(os.waitstatus_to_exitcode(status))
-    enter()
-    ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1)
-    unified = os.path.exists("/sys/fs/cgroup/cgroup.controllers")
-    print(f" cgroup {'v2' if unified else 'v1'}, {os.cpu_count()} CPUs, load {os.getloadavg()[0]:.1f}")
+def measure():
     folder = bundle()
-    lives = runtimes(folder)
-    for kind, found in lives:
+    for kind, found in runtimes(folder):
         print(f"  {kind}")
         compare(found)
         if kind == "run":
@@ -286,4 +242,4 @@ def main():
     breakdown(folder)
 
 
-main()
+measured(HERE, TOP, measure, "VIV_BENCH_ROUNDS=20", "VIV_BENCH_ROW=100")
