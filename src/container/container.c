@@ -262,6 +262,7 @@ int container_make_in(struct container_request *request, const struct container_
         ret->run.fds[ret->built.console_slot] = fcntl(request->console_fd, F_DUPFD_CLOEXEC, 3);
     ret->run.watch = apply->watch;
     ret->run.faults = apply->faults;
+    ret->run.before = apply->before;
     ret->run.slow_fd = apply->slow_fd;
     if (planner->prepare)
         r = planner->prepare(planner->data, &ret->run, err);

@@ -55,6 +55,7 @@ struct container_planner;
 struct container_apply {
     const struct plan_watch *watch;
     struct plan_faults faults;
+    size_t before;                           /* as in plan/run.h */
     int slow_fd;                             /* as in plan/run.h */
     const struct container_planner *planner; /* NULL: container_plan() makes it */
 };

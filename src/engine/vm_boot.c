@@ -109,9 +109,8 @@ int vm_carry_machine(
     _cleanup_lastwords_ struct lastwords words = {.fd = run->fds[vm->log_slot]};
     int64_t start = now_ns();
 
-    (void)from, (void)to;
     if (vm->greeted)
-        return 0;
+        return plan_faults_check(run, from, to, err);
     cleanup_close(&run->fds[vm->vmm_slot]); /* else its end would not show */
     cleanup_close(&run->fds[vm->log_end_slot]);
     int r = wait_for_boot(link.fd, &words, err);
@@ -123,5 +122,5 @@ int vm_carry_machine(
     tell_uncaged(vm, run);
     vm->greeted = true;
     *ret_ns = now_ns() - start;
-    return 0;
+    return plan_faults_check(run, from, to, err);
 }

@@ -317,7 +317,7 @@ static uint64_t root_size(const struct vm *vm)
     return r < 0 ? 0 : (uint64_t)status.st_size & ~(uint64_t)(SECTOR - 1);
 }
 
-static int put_create(struct vm *vm, struct buf *out, struct error *err)
+static int put_create(struct vm *vm, const struct plan_run *run, struct buf *out, struct error *err)
 {
     _cleanup_arena_ struct arena arena = {0};
     _cleanup_json_ struct json_object *config = spec_write(&vm->guest_spec);
@@ -334,6 +334,8 @@ static int put_create(struct vm *vm, struct buf *out, struct error *err)
             .interactive = vm->config->interactive,
             .delegate = vm->guest.delegate,
             .unmasked_devices = vm->guest.unmasked_devices,
+            .before = vm->guest_from,
+            .fail_at = run->faults.fail_at,
     };
 
     vm_network_send(vm, &arena, &create);
@@ -344,10 +346,11 @@ static int put_create(struct vm *vm, struct buf *out, struct error *err)
     return r;
 }
 
-static int create(struct vm *vm, struct agent_link *link, struct buf *out, struct error *err)
+static int create(struct vm *vm, const struct plan_run *run, struct agent_link *link,
+        struct buf *out, struct error *err)
 {
     struct agent_frame frame;
-    int r = put_create(vm, out, err);
+    int r = put_create(vm, run, out, err);
 
     if (r == 0)
         r = agent_send(link, out, err);
@@ -383,7 +386,8 @@ int vm_carry_guest(struct plan_run *run, size_t from, size_t to, int64_t *ret_ns
     (void)from, (void)to;
     if (vm->sent)
         return 0;
-    int r = vm->config->going_on ? take_up(vm, &link, &out, err) : create(vm, &link, &out, err);
+    int r = vm->config->going_on ? take_up(vm, &link, &out, err)
+                                 : create(vm, run, &link, &out, err);
     vm->sent = r == 0;
     *ret_ns = now_ns() - start;
     return r;

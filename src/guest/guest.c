@@ -148,7 +148,9 @@ static int make(struct guest *guest, const struct agent_create *create,
 {
     struct made made = {guest, create};
     struct container_planner planner = {.plan = plan_guest, .data = &made};
-    struct container_apply apply = {.planner = &planner};
+    struct container_apply apply = {.planner = &planner,
+            .faults = {.fail_at = (size_t)create->fail_at},
+            .before = (size_t)create->before};
 
     ret->terminal = guest->spec.process->terminal;
     int r = make_streams(ret, create->interactive, err);

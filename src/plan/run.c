@@ -36,24 +36,34 @@ void plan_run_end(struct plan_run *run)
 static int add_context(const struct plan_run *run, size_t index, struct error *err)
 {
     const struct step *step = &run->plan->steps[index];
+    size_t number = run->before + index + 1;
 
     if (err && err->exit_status) /* about the workload's own command: the step says nothing more */
         return -err->errnum;
     if (!*step->because)
-        return error_prefix(err, "step %zu (%s)", index + 1, step->ops->name);
+        return error_prefix(err, "step %zu (%s)", number, step->ops->name);
     return error_prefix(
-            err, "step %zu (%s, config.json %s)", index + 1, step->ops->name, step->because);
+            err, "step %zu (%s, config.json %s)", number, step->ops->name, step->because);
+}
+
+int plan_faults_check(const struct plan_run *run, size_t from, size_t to, struct error *err)
+{
+    size_t number = run->faults.fail_at;
+
+    if (number <= run->before + from || number > run->before + to)
+        return 0;
+    error_set(err, ECANCELED, "made to fail, for a test");
+    return add_context(run, number - run->before - 1, err);
 }
 
 int plan_apply_step(struct plan_run *run, size_t index, struct error *err)
 {
     const struct step *step = &run->plan->steps[index];
 
-    if (run->faults.fail_at == index + 1) {
-        error_set(err, ECANCELED, "made to fail, for a test");
-        return add_context(run, index, err);
-    }
-    int r = step->ops->apply(step, run, err);
+    int r = plan_faults_check(run, index, index + 1, err);
+    if (r < 0)
+        return r;
+    r = step->ops->apply(step, run, err);
     return r < 0 ? add_context(run, index, err) : 0;
 }
 

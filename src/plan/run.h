@@ -36,10 +36,14 @@ struct plan_faults {
     size_t kill_at;
 };
 
+/* For carriers of steps that are applied elsewhere as a whole: fails if one of [from, to) is to. */
+int plan_faults_check(const struct plan_run *run, size_t from, size_t to, struct error *err);
+
 struct plan_run {
     const struct plan *plan;
     const struct plan_watch *watch; /* NULL: nobody watches */
     struct plan_faults faults;
+    size_t before; /* steps of another plan that this one goes on from: they count in numbers */
     int fds[PLAN_SLOTS_MAX];
     bool child_has[PLAN_SLOTS_MAX]; /* slots that the child has too; see plan_child_made() */
     size_t applied;                 /* steps [0, applied) are done */

@@ -160,6 +160,8 @@ static const struct field create_fields[] = {
         FIELD(struct agent_create, interactive, FIELD_BOOL),
         FIELD(struct agent_create, delegate, FIELD_BOOL),
         FIELD_AS(struct agent_create, unmasked_devices, "unmaskedDevices", FIELD_BOOL),
+        FIELD(struct agent_create, before, FIELD_U64),
+        FIELD_AS(struct agent_create, fail_at, "failAt", FIELD_U64),
 };
 const struct record agent_create_record = RECORD(struct agent_create, create_fields);
 

@@ -154,6 +154,9 @@ struct agent_create {
     bool interactive;     /* standard input is carried */
     bool delegate;        /* it may make control groups */
     bool unmasked_devices;
+    uint64_t
+            before; /* steps of the plan that are the host's: they count in the numbers of errors */
+    uint64_t fail_at; /* for tests: the number of the step that fails; 0: none */
 };
 
 /*

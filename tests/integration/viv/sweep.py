@@ -15,11 +15,9 @@ FLAGS = ["-m", "64m", "--pids-limit", "50", "--ulimit", "nofile=64:64", "--oom-s
          "--sysctl", "net.ipv4.ip_unprivileged_port_start=0", "--init", "-u", "1000:1000"]
 
 
-def steps_of(b, name):
-    found = json.loads(b.viv("explain", "--format", "json", "--name", name, *b.flags(*FLAGS),
-                             "busybox", "true").ok().out)
-    check(len(found) > 80, f"only {len(found)} steps")
-    return found
+def steps_of(b, name, flags):
+    return json.loads(b.viv("explain", "--format", "json", "--rm", "--name", name, *b.flags(*flags),
+                            "busybox", "true").ok().out)
 
 
 def kept(b):
@@ -55,27 +53,44 @@ def left_of_killed(b, before):
     return left
 
 
-def warmed(b, name):
+def warmed(b, name, flags):
     """A run that goes well, so that what is made once is there; what there is then."""
-    b.viv("run", "--rm", "--name", name, *b.flags(*FLAGS), "busybox", "true").ok()
+    b.viv("run", "--rm", "--name", name, *b.flags(*flags), "busybox", "true").ok()
     before = snapshot(b.scope, [b.store])
     check(not any(name in line for line in before), "a run that went well left something")
     return before
+
+
+def fails_at(b, name, flags, step, before):
+    """A step is made to fail: viv says so, and nothing is left."""
+    number = step["step"]
+    done = b.viv("run", "--rm", "--name", name, "--debug-fail-step", number, *b.flags(*flags), "busybox",
+                 "true")
+    fails(done, 125, f"step {number} ({step['op']}")
+    contains(done.err, "made to fail")
+    left = left_behind(b, before)
+    check(not left, lambda: f"step {number} ({step['op']}) left {left}")
+
+
+def killed_at(b, name, flags, step, before):
+    """Before a step viv is killed: the next command leaves nothing."""
+    number = step["step"]
+    done = b.viv("run", "--rm", "--name", name, "--debug-kill-step", number, *b.flags(*flags), "busybox",
+                 "true")
+    equal(done.status, 128 + 9, f"step {number}: {done.err}")
+    left = left_of_killed(b, before)
+    check(not left, lambda: f"step {number} ({step['op']}) left {left}")
 
 
 @private("net")
 def test_each_step_fails():
     with box() as b:
         name = unique("f")
-        before = warmed(b, name)
-        for step in steps_of(b, name):
-            number = step["step"]
-            done = b.viv("run", "--rm", "--name", name, "--debug-fail-step", number,
-                         *b.flags(*FLAGS), "busybox", "true")
-            fails(done, 125, f"step {number} ({step['op']}")
-            contains(done.err, "made to fail")
-            left = left_behind(b, before)
-            check(not left, lambda s=step, l=left: f"step {s['step']} ({s['op']}) left {l}")
+        before = warmed(b, name, FLAGS)
+        steps = steps_of(b, name, FLAGS)
+        check(len(steps) > 80, f"only {len(steps)} steps")
+        for step in steps:
+            fails_at(b, name, FLAGS, step, before)
         b.viv("run", "--rm", "--name", name, *b.flags(*FLAGS), "busybox", "true").ok()
 
 
@@ -83,14 +98,9 @@ def test_each_step_fails():
 def test_each_step_is_where_viv_is_killed():
     with box() as b:
         name = unique("k")
-        before = warmed(b, name)
-        for step in steps_of(b, name):
-            number = step["step"]
-            done = b.viv("run", "--rm", "--name", name, "--debug-kill-step", number,
-                         *b.flags(*FLAGS), "busybox", "true")
-            equal(done.status, 128 + 9, f"step {number}: {done.err}")
-            left = left_of_killed(b, before)
-            check(not left, lambda s=step, l=left: f"step {s['step']} ({s['op']}) left {l}")
+        before = warmed(b, name, FLAGS)
+        for step in steps_of(b, name, FLAGS):
+            killed_at(b, name, FLAGS, step, before)
         b.viv("run", "--rm", "--name", name, *b.flags(*FLAGS), "busybox", "true").ok()
 
 
