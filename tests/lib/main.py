@@ -52,7 +52,9 @@ def body(function, note):
         frames = [frame for frame in traceback.extract_tb(failed.__traceback__)
                   if "/tests/lib/" not in frame.filename]
         where = f"{os.path.basename(frames[-1].filename)}:{frames[-1].lineno}: " if frames else ""
-        say(where + str(failed))
+        before = failed.__context__ if not failed.__suppress_context__ else None
+        # what failed first, where tidying up failed as well
+        say(where + str(failed) + (f"\nafter {type(before).__name__}: {before}" if before else ""))
     except BaseException:  # pylint: disable=broad-except
         say(traceback.format_exc())
     return FAILED
