@@ -94,6 +94,7 @@ static const struct volume_option volume_options[] = {
         {"idmap", EFFECT_PASS, "idmap"},
         {"z", EFFECT_RELABEL, "z"},
         {"Z", EFFECT_RELABEL, "Z"},
+        {"U", EFFECT_PASS, "U"},
         {"nocopy", EFFECT_NO_COPY, NULL},
         {"copy", EFFECT_NOTHING, NULL},
         {"cached", EFFECT_NOTHING, NULL},
@@ -113,10 +114,6 @@ static int unknown_option(const struct wanted *wanted, const char *name, struct 
 {
     const char *names[ARRAY_SIZE(volume_options)];
 
-    if (str_equal(name, "U"))
-        return wrong(wanted, err,
-                "U would give the source other owners on the host: write idmap, with which they "
-                "are the sandbox's in there alone");
     for (size_t i = 0; i < ARRAY_SIZE(volume_options); i++)
         names[i] = volume_options[i].name;
     const char *closest = str_closest(name, names, ARRAY_SIZE(names));
@@ -392,6 +389,8 @@ static int set_mount_switch(struct run_build *build, struct wanted *wanted, cons
         wanted->no_copy = on;
     else if (str_equal(key, "idmap") && on)
         strv_add(build->arena, &wanted->options, "idmap");
+    else if ((str_equal(key, "U") || str_equal(key, "chown")) && on)
+        strv_add(build->arena, &wanted->options, "U");
     else if (str_equal(key, "tmpcopyup") && on)
         strv_add(build->arena, &wanted->options, "tmpcopyup");
     return 0;
@@ -495,6 +494,8 @@ static const struct mount_key {
         {"volume-subpath", KEY_SUBPATH},
         {"subpath", KEY_SUBPATH},
         {"idmap", KEY_SWITCH},
+        {"U", KEY_SWITCH},
+        {"chown", KEY_SWITCH},
         {"relabel", KEY_RELABEL},
         {"consistency", KEY_NOTHING},
 };

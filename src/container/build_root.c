@@ -150,6 +150,8 @@ void build_rootfs(const struct container_request *request, const struct ns_set *
             .masked_because = "/linux/maskedPaths",
             .readonly_because = "/linux/readonlyPaths",
             .cgroups = cgroups,
+            .user_uid = spec->process ? spec->process->user.uid : 0,
+            .user_gid = spec->process ? spec->process->user.gid : 0,
             .mount_label = spec->linux.mountLabel,
             .shared_label = spec->linux.mountLabel
                                     ? selinux_label_shared(request->arena, spec->linux.mountLabel)

@@ -56,6 +56,7 @@ static const struct option options[] = {
         {"tmpcopyup", MEMBER(tmpcopyup)},
         {"z", MEMBER(relabel)},
         {"Z", MEMBER(relabel_own)},
+        {"U", MEMBER(rechown)},
         {"copy-symlink", MEMBER(copy_symlink)},
         {"src-nofollow", MEMBER(src_nofollow)},
         {"dest-nofollow", MEMBER(dest_nofollow)},

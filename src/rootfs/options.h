@@ -25,6 +25,7 @@ struct mount_options {
     bool tmpcopyup;
     bool idmap, ridmap;
     bool relabel, relabel_own; /* "z" and "Z": the source gets the label of the sandbox's files */
+    bool rechown;              /* "U": the source is given to the sandbox's user */
     bool copy_symlink, src_nofollow, dest_nofollow;
     const char *subdir; /* "X-mount.subdir=DIR" of mount(8): a bind takes this part of its source */
     struct strv superblock;    /* "sync", "lazytime": of every file system; a bind mount has none */

@@ -1,17 +1,15 @@
 /*
  * SELinux labels of what a sandbox is given from the host ("z" and "Z" of a bind mount): a folder
- * and all that is below it on the same mount get the label of the sandbox's files, and keep it
- * afterwards. No link is followed below the folder, so that who can write there leads it nowhere
- * else; what is mounted there keeps its labels, and so do the folders that a system is made of.
+ * and all that is below it get the label of the sandbox's files, and keep it afterwards
+ * (treewalk.h).
  */
 #pragma once
 
 #include "plan/plan.h"
+#include "rootfs/treewalk.h"
 
 struct relabel {
-    const char *path;
-    const char *part; /* of `path`, found inside it; NULL: all of it */
-    bool nofollow;    /* a link is taken itself */
+    struct treetop top;
     const char *label;
 };
 

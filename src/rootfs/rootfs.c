@@ -12,6 +12,7 @@
 #include "rootfs/nodes.h"
 #include "rootfs/options.h"
 #include "rootfs/overlay.h"
+#include "rootfs/rechown.h"
 #include "rootfs/relabel.h"
 #include "rootfs/source.h"
 #include "rootfs/unmount.h"
@@ -109,15 +110,46 @@ static void add_open_root(struct plan *plan, struct rootfs *rootfs)
     source_add_open(plan, opener(rootfs), source, "/root/path");
 }
 
+static struct treetop top_of(const struct rootfs_mount *mount, const struct mount_options *options)
+{
+    return (struct treetop){.path = mount->source,
+            .part = options->subdir,
+            .nofollow = options->src_nofollow || options->copy_symlink};
+}
+
+/* Where the mount is idmapped, the disk has the owners that are seen inside; and who applies the
+ * step inside the sandbox's user namespace sees them as well. */
+static int add_rechown(struct plan *plan, const struct rootfs *rootfs,
+        const struct rootfs_mount *mount, const struct mount_options *options, struct error *err)
+{
+    struct rechown *rechown = arena_new(plan->arena, struct rechown);
+    bool own_maps = mount->uids.count || mount->gids.count || options->uids.count;
+    bool as_inside = options->idmap || options->ridmap || rootfs->rootless;
+
+    if (!options->rechown)
+        return 0;
+    if (own_maps)
+        return error_set(err, EINVAL, "%s: U and id mappings of its own contradict each other",
+                because_of(mount));
+    *rechown = (struct rechown){
+            .top = top_of(mount, options), .uid = rootfs->user_uid, .gid = rootfs->user_gid};
+    if (!as_inside && rootfs->uids.count &&
+            (!id_maps_outside(&rootfs->uids, rootfs->user_uid, &rechown->uid) ||
+                    !id_maps_outside(&rootfs->gids, rootfs->user_gid, &rechown->gid)))
+        return error_set(err, EINVAL,
+                "%s: U: the user %u:%u is not mapped in the sandbox's user namespace",
+                because_of(mount), rootfs->user_uid, rootfs->user_gid);
+    rechown_add(plan, opener(rootfs), rechown, because_of(mount));
+    return 0;
+}
+
 /* Before the source is held, since it may be read-only then. */
 static void add_relabel(struct plan *plan, const struct rootfs *rootfs,
         const struct rootfs_mount *mount, const struct mount_options *options)
 {
     struct relabel *relabel = arena_new(plan->arena, struct relabel);
 
-    *relabel = (struct relabel){.path = mount->source,
-            .part = options->subdir,
-            .nofollow = options->src_nofollow || options->copy_symlink,
+    *relabel = (struct relabel){.top = top_of(mount, options),
             .label = options->relabel_own ? rootfs->mount_label : rootfs->shared_label};
     if (relabel->label && (options->relabel || options->relabel_own))
         relabel_add(plan, opener(rootfs), relabel, because_of(mount));
@@ -135,6 +167,9 @@ static int add_open_bind(struct plan *plan, struct rootfs *rootfs, size_t index,
     if (str_empty(mount->source))
         return error_set(err, EINVAL, "%s/source: a bind mount needs a source", because_of(mount));
     add_relabel(plan, rootfs, mount, &source->options);
+    r = add_rechown(plan, rootfs, mount, &source->options, err);
+    if (r < 0)
+        return r;
     rootfs->source_slots[index] = source->slot = plan_new_slot(plan);
     source->path = mount->source;
     source->elsewhere = elsewhere_is(mount->source);

@@ -91,6 +91,8 @@ struct rootfs {
             *mount_label; /* SELinux: of new file systems, and of what "Z" asks for; NULL: none */
     const char *shared_label; /* and of what "z" asks for: several sandboxes may use it */
 
+    uint32_t user_uid, user_gid; /* the workload's, as seen inside: who gets what "U" asks for */
+
     /* filled by the rootfs_add_ functions: slots, and what descriptions need */
     int root_slot;
     int proc_slot; /* for a procfs handle in the child, see rootfs_open_proc() */

@@ -50,6 +50,47 @@ def test_labels_of_files():
                   "-v", f"{work()}/d:/m:Z", "busybox", "true"), 125, "chcon -R -t container_file_t")
 
 
+def owners(folder):
+    return {path.name: (path.lstat().st_uid, path.lstat().st_gid) for path in folder.rglob("*")}
+
+
+@private("mnt")
+def test_the_source_is_given_to_the_user():
+    """U: what is below belongs to the sandbox's user, by the ids that it has on the host; links and
+    other mounts are left alone, and so is what a system is made of."""
+    with box() as b:
+        source, beside = work() / "d", work() / "beside"
+        (source / "sub/mounted").mkdir(parents=True)
+        for path in (source / "sub/f", beside):
+            path.write_text("x")
+            os.chmod(path, 0o4755)
+        (source / "link").symlink_to(beside)
+        run("mount", "-t", "tmpfs", "tmpfs", source / "sub/mounted").ok()
+        script = "stat -c %u:%g /mnt /mnt/sub/f; echo more >> /mnt/sub/f"
+        for flags, wanted in ((["--userns", "host", "-u", "12:34", "-v", f"{source}:/mnt:U"], (12, 34)),
+                              (["--uidmap", "0:300000:99", "-u", "12:34", "-v", f"{source}:/mnt:U"],
+                               (300012, 300034)),
+                              (["--uidmap", "0:300000:99", "-u", "12:34", "--mount",
+                                f"type=bind,src={source},dst=/mnt,U=true,idmap"], (12, 34)),
+                              (["--userns", "auto", "-u", "12:34", "-v", "vol:/mnt:U"], (12, 34))):
+            script = script if "vol:/mnt:U" not in flags else "stat -c %u:%g /mnt"
+            equal(set(b.out(script, *flags).split()), {"12:34"}, str(flags))
+            found = owners(source)
+            if "vol:/mnt:U" not in flags:
+                equal((found["sub"], found["f"], found["link"]), (wanted,) * 3, str(flags))
+                equal(found["mounted"], (0, 0))
+        volume = os.stat(os.path.join(os.environ["VIV_DATA_ROOT"], "volumes/vol/_data"))
+        equal((volume.st_uid, volume.st_gid), (12, 34))
+        equal(os.stat(beside).st_uid, 0)
+        equal((source / "sub/f").stat().st_mode & 0o7777, 0o755)
+        (work() / "etc").symlink_to("/etc")
+        for place in ("/etc", work() / "etc"):
+            fails(b.run("-v", f"{place}:/mnt:U", "busybox", "true"), 125, "/etc keeps its owners")
+        fails(b.run("--uidmap", "0:300000:9", "-u", "12", "-v", f"{source}:/mnt:U", "busybox", "true"), 125)
+        contains(b.viv("explain", *b.flags(), "-u", "12", "--userns", "host", "-v", f"{source}:/mnt:U",
+                       "busybox", "true").ok().out, "belong to the sandbox's user")
+
+
 @private("mnt")
 def test_what_is_mounted_below():
     """A bind takes what is below with it, read-only too, unless it is said otherwise."""

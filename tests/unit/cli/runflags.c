@@ -434,8 +434,6 @@ static const struct bad_row bad_cases[] = {
         {"-v /a:/b:ro,rw img", "--volume /a:/b:ro,rw: it cannot be read-only and writable at once"},
         {"-v /a:/b:noxec img",
                 "--volume /a:/b:noxec: unknown option \"noxec\"; did you mean noexec?"},
-        {"-v /a:/b:U img", "--volume /a:/b:U: U would give the source other owners on the host: "
-                           "write idmap, with which they are the sandbox's in there alone"},
         {"-v /a:/b:q img", "--volume /a:/b:q: unknown option \"q\": write ro, rw, z, Z, a "
                            "propagation such as rslave, or a mount option such as noexec"},
         {"-v /a:/b:shared,slave img",
