@@ -540,6 +540,8 @@ static const struct {
                 "it may not be above the limit of memory and swap together"},
         {EINVAL, "cpu.shares", "the group is idle (cpu.idle), or the value is out of range"},
         {EINVAL, "cpu.weight", "the group is idle (cpu.idle), or the value is out of range"},
+        {ERANGE, "cpuset.cpus",
+                "this host has no such CPUs: /sys/devices/system/cpu/present lists them"},
         {EACCES, "cpuset.cpus", "the cgroup above does not have all of these"},
         {ENODEV, "", "there is no such device, or it is a partition: whole disks are limited"},
         {EACCES, "",

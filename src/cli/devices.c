@@ -63,7 +63,8 @@ static int add_one(
     struct stat found;
 
     if (stat(device->host, &found) < 0)
-        return error_sys(err, errno, "--device %s", device->host);
+        return error_sys_hint(err, errno, "name a device of this host, or a folder of devices",
+                "--device %s", device->host);
     if (S_ISDIR(found.st_mode))
         return add_directory(arena, spec, device, err);
     if (!S_ISCHR(found.st_mode) && !S_ISBLK(found.st_mode))

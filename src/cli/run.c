@@ -77,7 +77,7 @@ static const char *absolute_dir(
     free(absolute);
     if (S_ISDIR(found.st_mode))
         return copy;
-    error_set(err, ENOTDIR, "%s %s: that is not a directory", what, path);
+    error_set(err, ENOTDIR, "%s %s: that is not a directory; name one", what, path);
     return NULL;
 }
 

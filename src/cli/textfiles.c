@@ -17,7 +17,7 @@ int textfiles_read(struct arena *arena, const char *flag, const struct strv *pat
         _cleanup_buf_ struct buf text = {.max = TEXT_MAX};
         int r = io_read_file_at(AT_FDCWD, path, &text);
         if (r < 0)
-            return error_sys(err, -r, "%s %s", flag, path);
+            return error_sys_hint(err, -r, "name a file that can be read", "%s %s", flag, path);
         strv_add(arena, &texts, buf_text(&text));
     }
     *ret = texts;

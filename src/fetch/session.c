@@ -118,8 +118,10 @@ static int explain_network(const struct endpoint *endpoint, const struct http *h
                 "so in registries.conf: [[registry]] location = \"%s\", insecure = true",
                 what, host, http->why, host);
     if (http->code == CURLE_COULDNT_RESOLVE_HOST)
-        return error_set(
-                err, EHOSTUNREACH, "%s: the registry %s has no address: %s", what, host, http->why);
+        return error_set(err, EHOSTUNREACH,
+                "%s: the registry %s has no address: %s; is the name right, and this host on a "
+                "network with name servers (/etc/resolv.conf)?",
+                what, host, http->why);
     if (http->code == CURLE_OPERATION_TIMEDOUT)
         return error_set(
                 err, ETIMEDOUT, "%s: the registry %s does not answer: %s", what, host, http->why);

@@ -319,7 +319,10 @@ int pull_from_registry(struct image_store *store, const struct reference *name,
     bool there = have(store, name, platform_given ? platform : NULL, &arena, ret_id);
 
     if (policy == IMAGE_PULL_NEVER && !there)
-        return error_set(err, ENOENT, "no such image: %s (and pulling is not wanted)",
+        return error_set(err, ENOENT,
+                "no such image: %s (and pulling is not wanted): leave out --pull never, or fetch "
+                "it "
+                "by `viv pull`",
                 reference_text(name, &arena));
     if (there && (policy == IMAGE_PULL_MISSING || policy == IMAGE_PULL_NEVER))
         return 0;

@@ -205,7 +205,8 @@ int trace_init(struct trace *trace, bool step, struct error *err)
     if (!trace->in) {
         int code = errno;
         trace_end(trace);
-        return error_sys(err, code, "--step asks on the terminal, and there is none");
+        return error_sys_hint(err, code, "run it from one, or use --trace",
+                "--step asks on the terminal, and there is none");
     }
     return 0;
 }

@@ -204,13 +204,16 @@ static int resolve(const char *passwd, const char *group, const struct request *
 
     if (!find_user(passwd, &request->user, arena, &user) && !request->user.is_number)
         return error_set(err, ENOENT,
-                "unable to find user %s: no matching entries in the root's /etc/passwd",
+                "unable to find user %s: no matching entries in the root's /etc/passwd; add it "
+                "there, "
+                "or give a number",
                 request->user.word);
     if (request->group.word) {
         user.gid = request->group.number;
         if (!find_group(group, &request->group, &user.gid) && !request->group.is_number)
             return error_set(err, ENOENT,
-                    "unable to find group %s: no matching entries in the root's /etc/group",
+                    "unable to find group %s: no matching entries in the root's /etc/group; add it "
+                    "there, or give a number",
                     request->group.word);
     } else if (user.name) {
         int r = add_groups(group, arena, &user, err);

@@ -30,12 +30,13 @@ FLAGS = [
     (["--rootfs", "/no/root", "true"], 125,
      "--rootfs /no/root: ENOENT: No such file or directory; name a directory of this host that can "
      "be read"),
-    (["--rootfs", "/etc/passwd", "true"], 125, "--rootfs /etc/passwd: that is not a directory"),
+    (["--rootfs", "/etc/passwd", "true"], 125, "--rootfs /etc/passwd: that is not a directory; name one"),
     (["--bundle", "/no/bundle"], 125,
      "--bundle /no/bundle: ENOENT: No such file or directory; name a directory of this host that can "
      "be read"),
     (["--pull", "never", "nosuch"], 125,
-     "no such image: nosuch (and pulling is not wanted)"),
+     "no such image: nosuch (and pulling is not wanted): leave out --pull never, or fetch it by `viv "
+     "pull`"),
     ([], 125,
      "what is to be run? Name an image (busybox), or use --rootfs DIR or --bundle DIR"),
     (["--isolation", "moon", "busybox"], 125,
@@ -54,11 +55,13 @@ FLAGS = [
      "--ulimit nofile=10:5: the soft limit is above the hard one"),
     (["--ulimit", "foo=1", "busybox"], 125,
      "--ulimit foo=1: there is no such limit, see getrlimit(2)"),
-    (["--device", "/no/dev", "busybox"], 125, "--device /no/dev: ENOENT: No such file or directory"),
+    (["--device", "/no/dev", "busybox"], 125, "--device /no/dev: ENOENT: No such file or directory; "
+     "name a device of this host, or a folder of devices"),
     (["-u", "nobodyhere", "busybox"], 125,
-     "--user: unable to find user nobodyhere: no matching entries in the root's /etc/passwd"),
+     "--user: unable to find user nobodyhere: no matching entries in the root's /etc/passwd; add it "
+     "there, or give a number"),
     (["--env-file", "/no/env", "busybox"], 125,
-     "--env-file /no/env: ENOENT: No such file or directory"),
+     "--env-file /no/env: ENOENT: No such file or directory; name a file that can be read"),
     (["--tmpfs", "rel", "busybox"], 125, '--tmpfs rel: "rel" is not an absolute path'),
     (["--mmeory", "4m", "busybox"], 125, "unknown flag --mmeory; did you mean --memory?"),
     (["--network", "ns:/etc/passwd", "busybox"], 125,
@@ -171,8 +174,9 @@ def test_names():
         done = run("setsid", "--wait", program("viv"), "--root", b.store, "run", "--rm", "--step",
                    *b.flags(), "busybox", "true")
         equal((done.status, said(done)),
-              (125, "--step asks on the terminal, and there is none: ENXIO: No such device or address"))
-        equal(said(b.viv("exec", "x")), "exec needs at least 2 arguments: viv exec SANDBOX COMMAND…")
+              (125, "--step asks on the terminal, and there is none: ENXIO: No such device or address; "
+                    "run it from one, or use --trace"))
+        equal(said(b.viv("exec", "x")), "name a sandbox, or say --latest, and a command")
         equal(said(b.viv("rnu")), 'unknown command "rnu"; did you mean "run"?; `viv --help` lists '
                                   "them")
 
