@@ -7,6 +7,8 @@
 #include <string.h>
 #include <sys/file.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -15,6 +17,12 @@
 #include "image/blobs.h"
 #include "image/cage.h"
 #include "image/shelf.h"
+
+/* CPU time that a layer may need: its entries can be made to lead through long chains of links,
+ * each of which the kernel walks. Honest ones take a hundredth of that. */
+#define CPU_SECONDS 300
+#define CPU_SECONDS_EACH_MIB 4
+#define CPU_SECONDS_UNKNOWN 3600 /* of a stream, whose size nobody knows */
 
 /* What the worker tells at its end. */
 struct report {
@@ -57,6 +65,23 @@ static int wait_for_others(struct image_store *store, const struct worker *worke
     return 0;
 }
 
+/* Whoever has given this process less, meant it. */
+static void limit_cpu(int blob_fd)
+{
+    struct rlimit limit;
+    struct stat st;
+    rlim_t wanted = CPU_SECONDS;
+
+    if (fstat(blob_fd, &st) < 0 || !S_ISREG(st.st_mode))
+        wanted = CPU_SECONDS_UNKNOWN;
+    else
+        wanted += (rlim_t)(st.st_size >> 20) * CPU_SECONDS_EACH_MIB;
+    if (getrlimit(RLIMIT_CPU, &limit) < 0 || limit.rlim_cur <= wanted)
+        return;
+    limit.rlim_cur = wanted;
+    setrlimit(RLIMIT_CPU, &limit);
+}
+
 static int work(struct image_store *store, const struct worker *worker, bool verify, int blob_fd,
         int diff_fd, struct report *report)
 {
@@ -69,6 +94,7 @@ static int work(struct image_store *store, const struct worker *worker, bool ver
         r = wait_for_others(store, worker, report, err);
     if (r < 0 || report->present)
         return r;
+    limit_cpu(blob_fd);
     r = cage_enter_folder(diff_fd, err);
     if (r == 0 && lseek(blob_fd, 0, SEEK_SET) < 0 && errno != ESPIPE)
         r = error_sys(err, errno, "lseek");
@@ -165,11 +191,15 @@ int worker_start_archive(
     return r;
 }
 
-static void reap(struct worker *worker)
+/* The signal that ended it; 0: none. */
+static int reap(struct worker *worker)
 {
-    while (waitpid(worker->pid, NULL, 0) < 0 && errno == EINTR)
+    int status = 0;
+
+    while (waitpid(worker->pid, &status, 0) < 0 && errno == EINTR)
         ;
     close(worker->pipe_fd);
+    return WIFSIGNALED(status) ? WTERMSIG(status) : 0;
 }
 
 int worker_finish(struct image_store *store, struct worker *worker, struct error *err)
@@ -178,10 +208,14 @@ int worker_finish(struct image_store *store, struct worker *worker, struct error
     int r = io_read_exact(worker->pipe_fd, &report, sizeof(report));
 
     const char *what = worker->diff_id ? worker->digest : "the archive";
-    reap(worker);
-    if (r < 0) {
-        r = error_set(
-                err, ECHILD, "layer %s: the process that unpacked it was killed", worker->digest);
+    int signal = reap(worker);
+    if (r < 0 && signal == SIGXCPU) {
+        r = error_set(err, E2BIG,
+                "%s%s: unpacking it takes more CPU time than an honest layer of its size needs",
+                worker->diff_id ? "layer " : "", what);
+    } else if (r < 0) {
+        r = error_set(err, ECHILD, "%s%s: the process that unpacked it was killed",
+                worker->diff_id ? "layer " : "", what);
     } else if (report.result < 0) {
         r = report.result;
         if (err)

@@ -91,6 +91,24 @@ def test_layers():
             refused(b, ("load", "-q", "-i", archive), f"{archive}: {text}")
 
 
+def test_links_that_only_cost_time():
+    """Each entry leads the kernel through forty links of two thousand parts each: what that may take
+    is limited, by a process that has less of it here."""
+    dots = "/".join(["."] * 2000)
+    links = [(name, b"", {"type": LINK, "linkname": dots}) for name in "ab"]
+    chain = "/".join("b" * 37)
+    entries = [(f"{'ab'[i % 2]}/{chain}/{i}", b"", {}) for i in range(2000)]
+    with box() as b:
+        layout = Layout("slow")
+        data = packed(*links, *entries)
+        source = layout.index(layout.image(data))
+        done = run("prlimit", "--cpu=1:60", program("viv"), "--root", b.store, "pull", "-q", source)
+        equal((done.status, done.out, done.err), (125, "", f"viv: {layout.path}: layer sha256:"
+              f"{hashlib.sha256(data).hexdigest()}: unpacking it takes more CPU time than an honest layer "
+              "of its size needs\n"))
+        b.nothing_kept()
+
+
 def nested(layout, item, depth):
     """A list of one list of one list …"""
     for _ in range(depth):
