@@ -29,6 +29,9 @@ class Sandboxes:
     def __init__(self):
         self.place = work()
         self.scope = unique("viv-vm-")
+        if "shared" in BOX:  # what a machine goes on from is booted once
+            (self.place / "data").mkdir()
+            (self.place / "data/templates").symlink_to(BOX["shared"].place / "data/templates")
 
     def call(self, *args, **more):
         return viv(*args, **more)
@@ -70,12 +73,9 @@ class Sandboxes:
             path.rmdir()
 
 
-MAKE = [Sandboxes]  # where they are: tests of other hosts put a class of their own here
-
-
 @contextlib.contextmanager
 def shared():
-    box = MAKE[0]()
+    box = Sandboxes()
     BOX["shared"] = box
     try:
         for kind in KINDS:
@@ -89,7 +89,7 @@ def shared():
 
 @contextlib.contextmanager
 def own_box():
-    box = MAKE[0]()
+    box = Sandboxes()
     try:
         yield box
     finally:
@@ -227,6 +227,11 @@ def test_figures_and_processes():
     equal([row.split()[0] for row in rows[1:]], ["container", "vm"])
     equal([row["Isolation"] for row in json.loads(box.viv("inspect", "container", "vm").ok().out)],
           ["container", "vm"])
+    found = {kind: box.inspect(kind).get("Machine") for kind in KINDS}
+    equal(found["container"], None)
+    equal((found["vm"]["Accelerator"], found["vm"]["Because"], found["vm"]["UnknownInstructions"]),
+          (KINDS["vm"][-1], "asked for", {}))
+    equal((found["vm"]["Cpus"], found["vm"]["Memory"]), (1, 256 << 20))
     one, other = (box.viv("top", kind, "-o", "comm,args,nlwp,nice,tty").ok().lines() for kind in KINDS)
     equal(other, one)
     contains(one[1], "sleep 100000")
@@ -274,7 +279,7 @@ test -c /dev/fuller && echo device; nproc; md5sum; echo problem >&2; exit 3"""
 def test_the_flags_of_run():
     data = bytes(range(251)) * 4000
     with own_box() as box:
-        one, other = (box.run(kind, "--rm", "-i", *RUN, "busybox", "--", "sh", "-c", RUN_SCRIPT,
+        one, other = (box.run(kind, "-i", *RUN, "busybox", "--", "sh", "-c", RUN_SCRIPT,
                               stdin=data) for kind in KINDS)
     equal(one.status, 3, str(one))
     contains(one.out, hashlib.md5(data).hexdigest())
@@ -369,11 +374,14 @@ def look_at_what_was_written(box):
     equal((status.st_uid, status.st_mode & 0o777), (4294967294, 0o755))
 
 
+SMALL = ["-m", "64m", "--cpus", "1.5"]
+
+
 def test_a_life_in_the_background():
     """Log, signals, memory that runs out, a second start, and the end."""
     with own_box() as box:
         for kind in KINDS:
-            box.start(kind, kind, "-m", "64m", "--cpus", "1.5", script=
+            box.start(kind, kind, *SMALL, script=
                       "trap 'echo caught' USR1; echo begun; cat /sys/fs/cgroup/memory.max "
                       "/sys/fs/cgroup/memory/memory.limit_in_bytes 2>/dev/null;"
                       "while :; do sleep 0.1; done")
@@ -405,7 +413,7 @@ def test_memory_that_runs_out_is_told():
     script = "x=a; while :; do x=$x$x; done"
     with own_box() as box:
         for kind in KINDS:
-            done = box.run(kind, "--name", kind, "-m", "48m", "busybox", "--", "sh", "-c", script)
+            done = box.run(kind, "--name", kind, *SMALL, "busybox", "--", "sh", "-c", script)
             equal(done.status, 137, kind)
             contains(done.err, "ran out of memory")
             equal(box.inspect(kind)["State"]["OOMKilled"], True)
