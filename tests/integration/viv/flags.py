@@ -76,15 +76,33 @@ def test_every_flag_is_tested():
     equal(sorted(flags - set(EFFECTS) - shown_elsewhere()), [])
 
 
-def test_effects():
+def effects():
+    """(flag, flags, script, what it prints), and what they need is there."""
     (work() / "env").write_text("# a comment\nC=see\nD=dee\n")
     (work() / "data").mkdir()
     (work() / "data/file").write_text("content")
     os.environ["VIV_OWN"] = "1"
+    for flag, (flags, script, wanted) in EFFECTS.items():
+        yield (flag, [part.format(work=work()) for part in flags],
+               script.replace("{{", "{").replace("}}", "}"), wanted)
+
+
+def test_effects():
     with box() as b:
-        for flag, (flags, script, wanted) in EFFECTS.items():
-            flags = [part.format(work=work()) for part in flags]
-            equal(b.out(script.replace("{{", "{").replace("}}", "}"), *flags), wanted, flag)
+        for flag, flags, script, wanted in effects():
+            equal(b.out(script, *flags), wanted, flag)
+
+
+def test_the_same_effects_in_the_background():
+    with box() as b:
+        started = {}
+        for flag, flags, script, wanted in effects():
+            name = flags[flags.index("--name") + 1] if "--name" in flags else unique("e")
+            b.viv("run", "-d", "--name", name, *b.flags(*flags), "busybox", "--", "sh", "-c", script).ok()
+            started[flag] = name, wanted
+        b.viv("wait", *(name for name, _ in started.values())).ok()
+        for flag, (name, wanted) in started.items():
+            equal(b.viv("logs", name).ok().out.strip(), wanted, flag)
 
 
 def test_statuses():
