@@ -1,10 +1,12 @@
 /* port: where a sandbox's published ports are. */
 #include "cli/command.h"
 #include "cli/select.h"
+#include "observe/format.h"
 #include "observe/networks.h"
 
 struct port_flags {
     struct select_flags select;
+    const char *format;
 };
 
 static const struct option_row port_rows[] = {
@@ -12,6 +14,8 @@ static const struct option_row port_rows[] = {
                 "of all sandboxes that run, each line behind the short id"),
         OPTION('l', "latest", OPTION_FLAG, struct port_flags, select.latest, NULL,
                 "of the sandbox that was created last"),
+        OPTION(0, "format", OPTION_TEXT, struct port_flags, format, "FORMAT",
+                "json, or a template over ID, Port, Protocol, HostIp and HostPort"),
 };
 static const struct option_table port_table = OPTION_TABLE("Options", port_rows);
 static const struct option_command port_command = {.name = "viv port",
@@ -19,6 +23,9 @@ static const struct option_command port_command = {.name = "viv port",
         .about = "Shows the ports of this host that lead to a sandbox's.",
         .most = 2,
         .tables = {&port_table}};
+
+static const struct format_list port_list = {
+        .usual = "{{.Port}}/{{.Protocol}}\t{{.HostIp}}\t{{.HostPort}}"};
 
 int cli_port(struct cli *cli, int argc, char **argv, struct error *err)
 {
@@ -30,7 +37,8 @@ int cli_port(struct cli *cli, int argc, char **argv, struct error *err)
 
     if (r != 0)
         return r < 0 ? r : 0;
-    struct ports_choice choice = {.with_id = flags.select.all};
+    _cleanup_json_ struct json_object *rows = json_object_new_array();
+    struct ports_choice choice = {.with_id = flags.select.all, .rows = flags.format ? rows : NULL};
     size_t before = flags.select.latest ? 0 : 1; /* words that stand before the port */
     if (!flags.select.all && names.count > before) {
         choice.only = names.words[before];
@@ -41,5 +49,7 @@ int cli_port(struct cli *cli, int argc, char **argv, struct error *err)
         if (r == 0)
             r = networks_print_ports(&engine, name, &choice, stdout, err);
     }
+    if (r == 0 && flags.format)
+        r = format_print(cli->arena, flags.format, &port_list, rows, stdout, err);
     return r;
 }

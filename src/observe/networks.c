@@ -337,6 +337,16 @@ static void print_port(const struct net_port *port, const struct net_lease *leas
     const char *host = host_ip(port, lease);
     bool six = strchr(host, ':');
 
+    if (choice->rows) {
+        struct json_object *row = json_object_new_object();
+        json_add_str(row, "ID", id);
+        json_object_object_add(row, "Port", json_object_new_int64(port->container_port));
+        json_add_str(row, "Protocol", port->protocol);
+        json_add_str(row, "HostIp", host);
+        json_object_object_add(row, "HostPort", json_object_new_int64(port->host_port));
+        json_object_array_add(choice->rows, row);
+        return;
+    }
     if (choice->with_id)
         fprintf(out, "%.*s\t", SANDBOX_SHORT_ID, id);
     if (!choice->only)

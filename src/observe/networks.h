@@ -17,10 +17,12 @@ struct json_object *networks_of_json(struct engine *engine, const struct sandbox
 const char *networks_ports_text(struct engine *engine, const struct sandbox *sandbox);
 
 struct ports_choice {
-    const char *only; /* "80", "80/udp": its addresses alone; NULL: all ports */
-    bool with_id;     /* the sandbox's short id in front */
+    const char *only;         /* "80", "80/udp": its addresses alone; NULL: all ports */
+    bool with_id;             /* the sandbox's short id in front */
+    struct json_object *rows; /* what is to be printed later, as objects; NULL: printed now */
 };
 
-/* `viv port`: "80/tcp -> 0.0.0.0:8080", a line each. -ENOENT: that port is not published. */
+/* `viv port`: "80/tcp -> 0.0.0.0:8080", a line or an object each. -ENOENT: that port is not
+ * published. */
 int networks_print_ports(struct engine *engine, const char *name, const struct ports_choice *choice,
         FILE *out, struct error *err);

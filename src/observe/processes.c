@@ -12,6 +12,7 @@
 #include "base/io.h"
 #include "cgroup/group.h"
 #include "engine/vm_call.h"
+#include "observe/format.h"
 #include "observe/table.h"
 
 /* What /proc/PID tells (proc_pid_stat(5)), the host's or, of a machine, the guest's. */
@@ -349,8 +350,32 @@ static int add_machine_processes(struct table *table, const struct choice *choic
     return 0;
 }
 
-int processes_print(struct engine *engine, const char *name, const struct strv *words, FILE *out,
-        struct error *err)
+/* Each row as an object, by the headings. */
+static struct json_object *as_objects(const struct table *table)
+{
+    struct json_object *list = json_object_new_array();
+
+    for (size_t at = table->columns; at < table->cells.count; at += table->columns) {
+        struct json_object *row = json_object_new_object();
+        for (size_t i = 0; i < table->columns; i++)
+            json_add_str(row, table->cells.words[i], table->cells.words[at + i]);
+        json_object_array_add(list, row);
+    }
+    return list;
+}
+
+static int print(const struct table *table, const char *format, FILE *out, struct error *err)
+{
+    if (!format || str_equal(format, "table")) {
+        table_print(table, out);
+        return 0;
+    }
+    _cleanup_json_ struct json_object *list = as_objects(table);
+    return format_print(table->arena, format, &(struct format_list){0}, list, out, err);
+}
+
+int processes_print(struct engine *engine, const char *name, const struct strv *words,
+        const char *format, FILE *out, struct error *err)
 {
     struct table table = {.arena = engine->arena};
     _cleanup_sandbox_ struct sandbox sandbox = {.record_fd = -1};
@@ -370,7 +395,5 @@ int processes_print(struct engine *engine, const char *name, const struct strv *
     table_add(&table, heading);
     r = vm_is(&sandbox.container) ? add_machine_processes(&table, &choice, &sandbox, err)
                                   : add_processes(&table, &choice, &sandbox, err);
-    if (r == 0)
-        table_print(&table, out);
-    return r;
+    return r < 0 ? r : print(&table, format, out, err);
 }

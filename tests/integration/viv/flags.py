@@ -244,8 +244,16 @@ def test_colour_is_for_terminals():
 def test_json_everywhere():
     with box() as b:
         name = b.start()
-        for args in (["ps"], ["stats", "--no-stream"], ["check"]):
-            json.loads(b.viv(*args, "--format", "json").out)
+        for words in ("ps", "stats --no-stream", "check", "images", "volume ls", "network ls", "system df",
+                      "container ls"):
+            check(isinstance(json.loads(b.viv(*words.split(), "--format", "json").ok().out), list), words)
+        for line in b.viv("events", "--since", "1h", "--until", "0s", "--format", "json").ok().lines():
+            json.loads(line)
+        top = json.loads(b.viv("top", "--format", "json", name, "pid", "args").ok().out)
+        equal(top, [{"PID": str(b.pid(name)), "COMMAND": top[0]["COMMAND"]}])
+        contains(top[0]["COMMAND"], "sleep 1000")
+        equal(b.viv("top", "--format", "{{.PID}}", name).ok().out, f"{b.pid(name)}\n")
+        equal(json.loads(b.viv("port", "--format", "json", name).ok().out), [])
         json.loads(b.viv("inspect", name).ok().out)
 
 

@@ -74,6 +74,8 @@ def test_one_of_a_range_of_ports():
         names = [h.serve("-p", "8000-8001:80") for _ in range(2)]
         for name, port in zip(names, (8000, 8001)):
             equal(h.viv("port", name).ok().out, f"80/tcp -> 0.0.0.0:{port}\n")
+            equal(h.viv("port", "--format", "{{.Port}} {{.Protocol}} {{.HostIp}} {{.HostPort}}", name).ok().out,
+                  f"80 tcp 0.0.0.0 {port}\n")
             equal(get(HERE, port, h.outside), f"here {name}")
         fails(h.run("-p", "8000-8001:80", "busybox", "true"), 125,
               "publish port 8001/tcp: EADDRINUSE")
