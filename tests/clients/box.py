@@ -18,6 +18,7 @@ import json
 import os
 import pathlib
 import re
+import shlex
 import signal
 import subprocess
 import tarfile
@@ -234,7 +235,10 @@ def podman_of(guest, image):
     conf, program_place = place_of("podman.conf"), "/usr/local/bin/viv-oci"
     guest.push(image, image_tar(work() / "bb.tar").read_bytes())
     guest.push(conf, (DOCS / "podman.conf").read_bytes())
-    guest.sh(f"mkdir -p /usr/local/bin; ln -sf {program('viv-oci')} {program_place}").ok()
+    # A script, because Podman does not hand down what the sanitizers are told by the environment.
+    told = "".join(f"export {name}={shlex.quote(value)}\n" for name, value in os.environ.items()
+                   if name.endswith("SAN_OPTIONS"))
+    guest.push(program_place, f'#!/bin/sh\n{told}exec {program("viv-oci")} "$@"\n', 0o755)
     try:
         yield guest
     finally:

@@ -6,7 +6,6 @@ from lib import *
 from box import podman_of
 
 RIG = "systemd"
-BUILDS = ["plain"]  # the machine is an emulated one: minutes more for what the other engines show
 TIMEOUT = 400
 IMAGE = "/tmp/viv-bb.tar"
 NAME = "viv-systemd-test"
