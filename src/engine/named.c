@@ -213,6 +213,9 @@ int named_load(struct arena *arena, const char *data_root, const char *word,
                 named ? "%s: its machine has no snapshot yet (viv snapshot)"
                       : "%s: neither a machine's name nor a snapshot",
                 word);
+    if (access(description, R_OK) < 0)
+        return error_sys_hint(err, errno, "viv snapshot writes it beside the snapshot: bring both",
+                "read %s, which says what the machine of %s is made of", description, word);
     int r = json_parse_file_at(AT_FDCWD, description, &json, err);
     if (r == 0)
         r = proto_machine_read(json, arena, ret, err);

@@ -181,6 +181,8 @@ def test_named_machines_are_written_and_go_on():
                  initramfs(COUNTING), "--append", APPEND]
     fails(viv(*data, "snapshot", "m"), 125, 'no machine "m" runs; one is given its name by')
     fails(viv(*data, "restore", "m"), 125, "m: neither a machine's name nor a snapshot")
+    pathlib.Path("alone").touch()
+    fails(viv(*data, "restore", "./alone"), 125, "viv snapshot writes it beside the snapshot: bring both")
     fails(viv(*boot_argv, "--name", "a/b"), 125, '"a/b" is no name for a machine')
     with Background(program("viv"), *boot_argv, "--name", "m") as machine:
         eventually(lambda: "at 20 " in machine.out(), BOOT, machine.err)
