@@ -1,15 +1,26 @@
 """The control socket of viv-vmm: what a running machine answers, and does."""
+import pathlib
+
 from lib import *
 from lib.guest import *
 
 TIMEOUT = 150
 BUILDS = ["plain"]
 
-COUNT = "i=0; while true; do i=$((i + 1)); [ $((i % 200)) = 0 ] && echo n$i; done"
+COUNT = "avx; avx; i=0; while true; do i=$((i + 1)); [ $((i % 200)) = 0 ] && echo n$i; done"
+
+
+def illegal():
+    """A program that runs an AVX instruction, which the software CPU does not have."""
+    source = pathlib.Path("avx.s")
+    source.write_text(".globl _start\n_start: vaddps %xmm0, %xmm1, %xmm2\n", encoding="utf-8")
+    run("as", "-o", "avx.o", source).ok()
+    run("ld", "-o", "avx", "avx.o").ok()
+    return pathlib.Path("avx")
 
 
 def test_pause_resume_stats_and_stop():
-    with Machine(describe(COUNT, cpus=2)) as machine:
+    with Machine(describe(COUNT, cpus=2, programs=[illegal()])) as machine:
         machine.wait_for("n200\n", 100)
         reply = machine.ask("pause")
         equal(reply, {"ok": True, "state": "paused"})
@@ -20,6 +31,7 @@ def test_pause_resume_stats_and_stop():
         check(all(cpu["exits"] > 100 for cpu in stats["cpus"]), lambda: str(stats))
         check(stats["cpus"][0]["instructions"] > 100_000_000, lambda: str(stats))
         check(20 << 20 < stats["resident"] <= stats["memory"], lambda: str(stats))
+        equal(stats["unknown"], [{"name": "vex.0f58", "count": 2}])
         equal(machine.out(), seen)
         equal(machine.ask("resume"), {"ok": True, "state": "running"})
         eventually(lambda: len(machine.out()) > len(seen), 60)
