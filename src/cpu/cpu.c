@@ -209,6 +209,7 @@ void cpu_set_state(struct cpu *cpu, const struct cpu_state *state)
     cpu->cpl = (uint8_t)privilege(cpu);
     cpu->halted = state->halted;
     cpu->shadow = state->interrupt_shadow;
+    cpu->hold_debug = false;
     cpu->nmi_masked = state->nmi_masked;
     cpu->shutdown = cpu->restart = false;
     cpu->pending_db = 0;

@@ -184,8 +184,9 @@ static void run_single(struct cpu *cpu)
     cpu->step_trap = cpu->eflags & FLAG_TF;
     uint64_t linear = code_linear(cpu);
     check_fetch(cpu);
-    if (cpu->watching)
+    if (cpu->watching && !cpu->hold_debug)
         check_breakpoint(cpu, linear);
+    cpu->hold_debug = false;
     cpu->eflags &= ~FLAG_RF; /* now, since IRET may set it */
     cpu->chain_from = NULL;
     cpu->stepping = true;
@@ -241,7 +242,7 @@ static void run_until_exit(struct cpu *cpu, struct cpu_exit *exit)
 {
     do {
         cpu->slow = false;
-        if (unlikely(cpu->pending_db))
+        if (unlikely(cpu->pending_db) && !cpu->hold_debug)
             raise_debug(cpu);
         look_at_interrupts(cpu);
         if (must_stop(cpu, exit))

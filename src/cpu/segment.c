@@ -264,6 +264,7 @@ static const struct op *load_done(struct cpu *cpu, const struct op *op, unsigned
     if (seg == CPU_SS) {
         cpu->shadow = true;
         cpu->step_trap = false; /* the next instruction, which loads RSP, is not parted from it */
+        cpu->hold_debug = true;
     }
     return leave_after(cpu, op);
 }

@@ -256,6 +256,7 @@ struct cpu {
     bool slow;       /* the loop has to look at interrupts before the next block */
     bool delivering; /* an exception is on its way to its handler */
     bool step_trap;  /* this instruction ends with a single step trap */
+    bool hold_debug; /* debug exceptions wait for the instruction after a load of SS */
     uint8_t delivering_vector, first_vector;
     bool first_has_error; /* of first_vector */
     uint32_t first_error;

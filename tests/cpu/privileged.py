@@ -589,6 +589,25 @@ resumed: push 0x10
         push rax
         mov dr7, rsi
         iretq
+held:   mov dr0, rdi
+        lea rax, after_held[rip]
+        mov dr1, rax
+        mov dr7, rsi
+        mov ss, [0x40004]       # null: allowed here
+after_held: nop
+at_held: hlt
+long_rep: lea rax, at_long_rep[rip]
+        mov dr1, rax
+        mov dr7, rsi
+        mov esi, 0x40000
+        push 0x10
+        push 0x4f800
+        push 0x10002
+        push 8
+        push rax
+        iretq
+at_long_rep: rep lodsb
+        hlt
 detect: mov eax, 0x2000
         mov dr7, rax
 at_detect: mov rax, dr0
@@ -627,6 +646,7 @@ def test_single_step():
     # each turn of a repetition
     frame = kernel.caught("repeat", flags=2, reg={"rcx": 3, "rdi": 0x40000})
     equal((frame.vector, frame.stop.rcx, frame.stop.rdi), (DB, 2, 0x40001))
+    equal(frame.rflags & RF, RF, "another turn is to come: no breakpoint there again (SDM 17.3.1.1)")
     frame = kernel.caught("by_int_user", flags=2, user=True)
     equal((frame.vector, frame.rip, frame.rflags & TF), (32, kernel.label["in_int_user"], TF))
     equal(kernel.halts("call", flags=2, reg={"rsi": 0x100}).rip, kernel.label["in_call"] + 1)
@@ -651,6 +671,11 @@ def test_breakpoints():
     equal(hit(8, 0).rip, watched)                   # … enabled globally
     equal(kernel.halts("watch", reg={"rsi": 0x10001, "rdi": 0x40008}).rip, watched + 2, "only read")
     equal(kernel.halts("resumed", reg={"rsi": 4}).rip, watched + 2, "RF")
+    frame = kernel.caught("held", reg={"rsi": 0x30005, "rdi": 0x40004})
+    equal((frame.vector, hex(frame.rip)), (DB, hex(kernel.label["at_held"])),
+          "a load of SS holds breakpoints back, its own and the next one's (SDM 6.8.3)")
+    stop = kernel.halts("long_rep", reg={"rsi": 4, "rcx": 5000})
+    equal((stop.rcx, stop.rsi), (0, 0x40000 + 5000), "RF lasts over all turns of a repetition")
     equal(kernel.faults("detect", DB, None).rflags & TF, 0)
     equal(kernel.halts("dr4").rax, kernel.halts("dr6").rax)
     kernel.faults("dr4", UD, None, cr4=CR4 | CR4_DE)
