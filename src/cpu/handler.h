@@ -9,6 +9,7 @@
 #pragma once
 
 #include "cpu/decode.h"
+#include "cpu/ea.h"
 #include "cpu/fault.h"
 #include "cpu/mem.h"
 #include "cpu/state.h"

@@ -9,13 +9,12 @@
 
 #include "cpu/state.h"
 
-/* Slow paths; `op` is the running operation. */
+/* Slow paths, all in access.c; `op` is the running operation. */
 void *mmu_read_slow(struct cpu *cpu, const struct op *op, uint64_t linear, unsigned size);
 void mmu_write_slow(
         struct cpu *cpu, const struct op *op, uint64_t linear, const void *data, unsigned size);
 void *mmu_modify_slow(struct cpu *cpu, const struct op *op, uint64_t linear, unsigned size);
 void mmu_commit(struct cpu *cpu);
-uint64_t ea_slow(struct cpu *cpu, const struct op *op);
 
 /* A hit needs the whole access inside the page: the last byte's page is compared. */
 static inline const struct tlb_entry *tlb_entry(const struct cpu *cpu, uint64_t linear)
@@ -94,25 +93,6 @@ static inline void mem_store(
 uint64_t mem_load_value(struct cpu *cpu, const struct op *op, uint64_t linear, unsigned size);
 void mem_store_value(
         struct cpu *cpu, const struct op *op, uint64_t linear, uint64_t value, unsigned size);
-
-/* The operand's linear address. */
-static inline uint64_t ea(struct cpu *cpu, const struct op *op)
-{
-    if (unlikely(op->flags & OP_SLOW_EA))
-        return ea_slow(cpu, op);
-    return REG64(cpu, op->base) + (REG64(cpu, op->index) << op->scale) + (uint64_t)op->disp +
-           cpu->seg_base[op->seg];
-}
-
-/* The offset alone, for LEA: cut to the address size. */
-static inline uint64_t ea_offset(struct cpu *cpu, const struct op *op)
-{
-    uint64_t offset =
-            REG64(cpu, op->base) + (REG64(cpu, op->index) << op->scale) + (uint64_t)op->disp;
-    if (op->flags & OP_A32)
-        return (uint32_t)offset;
-    return op->flags & OP_A16 ? (uint16_t)offset : offset;
-}
 
 /* Accesses that the CPU itself makes (descriptor tables, task state), with supervisor rights. */
 void sys_load(struct cpu *cpu, uint64_t linear, void *data, unsigned size);

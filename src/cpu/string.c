@@ -206,7 +206,7 @@ static const struct op *come_back(struct cpu *cpu, const struct op *op)
 {
     cpu->rip = rip_of_linear(cpu, op_linear(cpu, op));
     cpu->left -= op->count - 1;
-    cpu->left -= 1; /* so that an endless chain of them still uses up the budget */
+    cpu->left -= 1;         /* so that an endless chain of them still uses up the budget */
     cpu->eflags |= FLAG_RF; /* no breakpoint here again; what interrupts it saves that */
     return NULL;
 }
