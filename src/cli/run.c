@@ -180,7 +180,7 @@ static int apply(struct cli *cli, struct prepared *prepared, const struct run_wo
     if (run->meta.tty && run->meta.interactive && !run->detach && !isatty(0))
         return error_set(err, ENOTTY, "-t: the input is not a terminal; leave -t out, or -i");
     if (!spec_namespace_find(run->spec, "user"))
-        r = cli_protect(cli, err);
+        r = cli_protect(cli, err); /* nothing, where protect_early() has seen to it */
     if (r == 0 && (prepared->choices.trace || prepared->choices.step)) {
         r = trace_init(&trace, prepared->choices.step, err);
         run->apply.watch = &trace.watch;
@@ -200,6 +200,15 @@ static int apply(struct cli *cli, struct prepared *prepared, const struct run_wo
     return r < 0 ? r : status;
 }
 
+/* Where root's flags alone say that there is no user namespace, the program starts anew from its
+ * protected copy at once, so that nothing is prepared twice. apply() looks at what came out. */
+static int protect_early(struct cli *cli, const struct run_flags *flags, struct error *err)
+{
+    bool sure = str_equal(flags->isolation, "vm") || str_equal(flags->userns, "host");
+
+    return sure && geteuid() == 0 ? cli_protect(cli, err) : 0;
+}
+
 int cli_run(struct cli *cli, int argc, char **argv, struct error *err)
 {
     struct run_words words = {0};
@@ -214,6 +223,8 @@ int cli_run(struct cli *cli, int argc, char **argv, struct error *err)
     r = run_preserved_check(words.flags.preserve_fds.value, err);
     if (r == 0)
         r = preserved_check((unsigned)words.flags.preserve_fds.value, err);
+    if (r == 0)
+        r = protect_early(cli, &words.flags, err);
     if (r == 0)
         r = prepare(cli, &words.flags, &rest, &prepared, err);
     if (r == 0)
