@@ -266,6 +266,10 @@ static int take_volumes_of(struct cli *cli, struct engine *engine, struct spec *
     if (!str_equal(access, "ro") && !str_equal(access, "rw") && !str_equal(access, "z"))
         return error_set(
                 err, EINVAL, "--volumes-from %s: write SANDBOX, SANDBOX:ro or SANDBOX:rw", word);
+    if (str_equal(access, "z") && selinux_enabled())
+        return error_set(err, EOPNOTSUPP,
+                "--volumes-from %s: the labels are those of the other sandbox's -v: write z there",
+                word);
     int r = engine_find(engine, name, &other, err);
     if (r == 0)
         r = engine_config(engine, &other, theirs, err);

@@ -109,6 +109,7 @@ def test_what_cannot_be_labelled_is_an_error():
         fails(b.sh("true", *OPTIONS, "-v", f"{top}:/x:z,Z"), 125, "z and Z contradict each other")
         fails(b.sh("true", *OPTIONS, "-v", "/proc/sys:/x:z"), 125, "its file system keeps no labels")
         fails(b.sh("true", *OPTIONS, "--isolation", "vm"), 125, "a machine's workload is under its own kernel")
+        fails(b.sh("true", "--volumes-from", "x:z"), 125, "write z there")
         fails(b.sh("true", "--security-opt", "label=nested"), 125, "does not let a sandbox set labels")
     plan = json.loads(viv("explain", "--format", "json", *OPTIONS, "-v", f"{top}:/x:z", "busybox",
                           "true").ok().out)
