@@ -7,7 +7,6 @@ import containerd
 from containerd import client, ctr, ended, pod, start
 
 TIMEOUT = 240
-BUILDS = ["plain"]  # podman_vm is the sanitized build's
 
 VM = program("viv-oci-vm")
 BY = ["ctr", "run", "--runc-binary", VM]

@@ -8,7 +8,6 @@ from box import DOCS
 from docker import container, inspect, once
 
 TIMEOUT = 240
-BUILDS = ["plain"]  # podman_vm is the sanitized build's
 
 
 @contextlib.contextmanager
