@@ -95,7 +95,9 @@ int overdue_monitor(const struct sandbox *sandbox, struct error *err)
 
     if (!read_process(sandbox->life.monitor, &monitor))
         return error_set(err, EBUSY,
-                "sandbox \"%s\" has ended, and another command is still at it: try again", name);
+                "sandbox \"%s\" has ended, and the command that was starting it has not tidied up "
+                "behind it: try again",
+                name);
     return error_set(err, EBUSY,
             "sandbox \"%s\" has ended, but its monitor, process %d (%s), has not tidied up behind "
             "it%s",
