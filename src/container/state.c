@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/io.h"
+#include "base/recordfile.h"
 #include "base/utc.h"
 
 #define NAME "state.json"
@@ -74,12 +75,9 @@ static void save_glance(int dir_fd, const struct container_state *state)
 
 int container_state_save(int dir_fd, const struct container_state *state, struct error *err)
 {
-    _cleanup_json_ struct json_object *json = record_write(&record, state);
-    const char *text = json_text(json);
-
     if (!state->making)
         unlinkat(dir_fd, GLANCE, 0);
-    int r = io_replace_file_at(dir_fd, NAME, text, strlen(text), 0600, false);
+    int r = recordfile_save(dir_fd, NAME, &record, state, RECORDFILE_PRIVATE);
     if (r == 0)
         save_glance(dir_fd, state);
     return r < 0 ? error_sys_hint(err, -r, error_room(-r), "write " NAME " of %s", state->id) : 0;

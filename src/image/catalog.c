@@ -5,6 +5,7 @@
 
 #include "base/cleanup.h"
 #include "base/io.h"
+#include "base/recordfile.h"
 #include "image/digest.h"
 #include "image/reference.h"
 
@@ -65,10 +66,9 @@ int catalog_load(
 
 static int save(struct image_store *store, const struct catalog *catalog, struct error *err)
 {
-    _cleanup_json_ struct json_object *json = record_write(&catalog_record, catalog);
-    const char *text = json_text_pretty(json);
+    int r = recordfile_save(store->root_fd, FILE_NAME, &catalog_record, catalog,
+            RECORDFILE_DURABLE | RECORDFILE_PRETTY);
 
-    int r = io_replace_file_at(store->root_fd, FILE_NAME, text, strlen(text), 0600, true);
     if (r == 0 && fsync(store->root_fd) < 0)
         r = -errno;
     if (r < 0)

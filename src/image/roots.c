@@ -10,6 +10,7 @@
 #include "base/cleanup.h"
 #include "base/io.h"
 #include "base/path.h"
+#include "base/recordfile.h"
 #include "image/content.h"
 #include "image/disk.h"
 #include "image/ensure.h"
@@ -161,8 +162,6 @@ static int make_root(struct image_store *store, const char *path, const struct r
         struct error *err)
 {
     static const char *const parts[] = {"upper", "work", "merged"};
-    _cleanup_json_ struct json_object *json = record_write(&root_record, info);
-    const char *text = json_text(json);
     const char *temporary;
 
     int r = store_make_folder(store, &temporary, err);
@@ -179,7 +178,7 @@ static int make_root(struct image_store *store, const char *path, const struct r
         r = copy_root_mode(store, info, upper, err);
     }
     if (r == 0) {
-        r = io_replace_file_at(fd, "info", text, strlen(text), 0600, false);
+        r = recordfile_save(fd, "info", &root_record, info, RECORDFILE_PRIVATE);
         r = r < 0 ? error_sys(err, -r, "write the info of a root") : 0;
     }
     if (r == 0 && renameat(store->root_fd, temporary, store->root_fd, path) < 0)

@@ -9,6 +9,7 @@
 #include "base/cleanup.h"
 #include "base/io.h"
 #include "base/record.h"
+#include "base/recordfile.h"
 #include "image/blobs.h"
 
 static const struct field info_fields[] = {
@@ -74,10 +75,8 @@ int shelf_prepare(
 static int write_info(struct image_store *store, const char *path, const struct shelf_info *info,
         struct error *err)
 {
-    _cleanup_json_ struct json_object *json = record_write(&info_record, info);
-    const char *text = json_text(json);
+    int r = recordfile_save(store->root_fd, path, &info_record, info, RECORDFILE_PRIVATE);
 
-    int r = io_replace_file_at(store->root_fd, path, text, strlen(text), 0600, false);
     if (r < 0)
         r = error_sys(err, -r, "write %s/%s", store->options.root, path);
     return store_advise(store, r, err);
