@@ -716,3 +716,11 @@ def test_what_level_3_may_run():
             ("stac", SMAP, UD), ("swapgs", 0, GP), ("invlpg", 0, GP), ("lgdt", 0, GP), ("clts", 0, GP)]:
         frame = kernel.caught(entry, user=True, cr4=CR4 | cr4)
         equal((frame.vector, frame.error), (vector, 0 if vector == GP else None), f"{entry} with CR4 {cr4:x}")
+    for entry, value in [("sldt", 0), ("str", 0x30), ("smsw", CR0)]:
+        equal(kernel.caught(entry, user=True).stop.rax, value, entry)
+    for entry, table in [("sgdt", "gdt"), ("sidt", "idt")]:
+        image = b"".join(word.to_bytes(2, "little") for word in
+                         kernel.caught(entry, user=True).stop.memory(0x40000, 2)[:5])
+        begin, end = kernel.label[table], kernel.label[f"{table}_at"]
+        equal((int.from_bytes(image[:2], "little"), int.from_bytes(image[2:], "little")),
+              (end - begin - 1, begin), entry)
