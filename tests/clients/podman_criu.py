@@ -6,7 +6,6 @@ from lib import *
 from box import podman_of
 
 RIG = "v2"
-BUILDS = ["plain"]
 TIMEOUT = 400
 IMAGE = "/tmp/viv-bb.tar"
 NAME = "viv-criu-test"
