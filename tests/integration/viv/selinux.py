@@ -1,5 +1,7 @@
-"""Labels of SELinux where the kernel has it: inside the rig, under a policy of the tests' own, enforced."""
+"""Labels of SELinux where the kernel has it: inside the rig, under a policy of the tests' own, enforced.
+Run by v1.py, which moves controllers about and bears no sandboxes beside it."""
 import contextlib
+import functools
 import json
 import os
 import pathlib
@@ -8,17 +10,19 @@ from lib import *
 from lib import sepolicy
 from box import box
 
-ONLY_IN = ["v1 plain"]
+ONLY_IN = []
 OPTIONS = ["--security-opt", "label=type:box_t", "--security-opt", "label=filetype:box_file_t"]
 CURRENT = "cat /proc/self/attr/current"
 OWN = r"system_u:system_r:box_t:s0:c\d+,c\d+"
 
 
-@contextlib.contextmanager
-def shared():
-    sepolicy.load(work())
-    with sepolicy.enforcing():
-        yield
+def enforced(function):
+    @functools.wraps(function)
+    def wrapped():
+        sepolicy.load(work())
+        with sepolicy.enforcing():
+            function()
+    return wrapped
 
 
 def label(path):
@@ -38,6 +42,7 @@ def folder():
     return top
 
 
+@enforced
 def test_a_type_confines_the_workload_and_what_joins_it():
     top = folder()
     write = f"{CURRENT} | tr -d '\\0'; echo; cat /top/deep/er/file; echo more >>/top/deep/er/file || echo refused"
@@ -61,6 +66,7 @@ def test_a_type_confines_the_workload_and_what_joins_it():
         equal(pathlib.Path(f"/proc/{b.pid(name)}/attr/current").read_text().rstrip("\0\n"), found)
 
 
+@enforced
 def test_own_and_shared_folders():
     own, common = folder(), folder()
     before = label(work() / "outside")
@@ -98,6 +104,7 @@ def mounted_in(top):
         run("umount", top / "mount").ok()
 
 
+@enforced
 def test_what_cannot_be_labelled_is_an_error():
     top = folder()
     with box() as b:
@@ -118,6 +125,7 @@ def test_what_cannot_be_labelled_is_an_error():
 
 
 @private("mnt")
+@enforced
 def test_the_policy_says_what_containers_get():
     top = folder()
     pathlib.Path("/etc/selinux").mkdir(exist_ok=True)
@@ -134,6 +142,7 @@ def test_the_policy_says_what_containers_get():
         matches(b.out(f"{CURRENT} | tr -d '\\0'", "--security-opt", "label=role:system_r"), f"^{OWN}$")
 
 
+@enforced
 def test_an_engine_says_the_labels():
     process, mount = "system_u:system_r:box_t:s0:c5,c6", "system_u:object_r:box_file_t:s0:c5,c6"
     oci = [program("viv-oci"), "--root", work() / "state"]

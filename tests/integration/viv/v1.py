@@ -14,6 +14,10 @@ from groups import (resources, test_devices, test_disk_rates, test_frozen,  # no
 from hugepages import (test_huge_pages_are_changed_and_counted,  # noqa: F401
                        test_huge_pages_end_in_enomem)  # noqa: F401
 from reclaim import test_swap_is_limited  # noqa: F401
+from selinux import (test_a_type_confines_the_workload_and_what_joins_it,  # noqa: F401
+                     test_an_engine_says_the_labels, test_own_and_shared_folders,  # noqa: F401
+                     test_the_policy_says_what_containers_get,  # noqa: F401
+                     test_what_cannot_be_labelled_is_an_error)  # noqa: F401
 
 ONLY_IN = ["v1 plain"]
 TIMEOUT = 120
