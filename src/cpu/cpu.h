@@ -126,9 +126,9 @@ struct cpu_exit {
 };
 
 /*
- * Runs guest code until an exit, at most `budget` instructions (exact unless the
- * configuration has stop_early), and fills `exit`. A halted
- * CPU with no deliverable interrupt returns CPU_EXIT_HLT at once.
+ * Runs guest code until an exit, at most `budget` instructions (exact unless the configuration has
+ * stop_early; an exception on its way to its handler counts as one), and fills `exit`. A halted CPU
+ * with no deliverable interrupt returns CPU_EXIT_HLT at once.
  */
 void cpu_run(struct cpu *cpu, uint64_t budget, struct cpu_exit *exit);
 

@@ -84,6 +84,7 @@ static bool handle_fault(struct cpu *cpu)
     }
     cpu->stats.exceptions[interrupt.vector & 31]++;
     deliver(cpu, &interrupt);
+    cpu->budget--; /* a handler that faults at once would never use it up */
     return true;
 }
 

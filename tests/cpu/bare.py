@@ -201,6 +201,13 @@ def test_a_shutdown_tells_the_first_exception():
     equal((stop.reason, stop.fault, stop.rip), ("fault", (GP, 3 * 8 + 2), flat.label["trap"]))
 
 
+def test_a_handler_that_faults_itself_uses_up_the_limit():
+    flat = Flat(".code64\nbegin: lidt idt[rip]\nhandler: ud2\n.balign 16\ngates: .fill 12, 8, 0\n"
+                ".word handler - begin, 8, 0x8e00, 1, 0, 0, 0, 0\nidt: .word 7 * 16 - 1\n.quad gates\n")
+    stop = flat.run("begin", "--deliver", reg={"rsp": 0x80000000})
+    equal((stop.reason, stop.instructions), ("limit", 1))
+
+
 def test_opcodes_that_are_missing_are_counted_by_name():
     """They raise #UD and are counted by table and opcode, as in the statistics of a machine."""
     stop = Flat(UNKNOWN).halts("begin", "--deliver")
