@@ -16,29 +16,31 @@
 #define RESOLVE_TEXT "RESOLVE_BENEATH|RESOLVE_NO_XDEV|RESOLVE_NO_MAGICLINKS"
 
 /* A host whose programs have the labels, or owners, of a sandbox's files does not work any more;
- * the list is that of Podman and Docker. */
+ * the list is that of Podman and Docker, and what its links lead to where they are folders. */
 static const char *const kept[] = {"/", "/bin", "/boot", "/dev", "/etc", "/etc/passwd", "/etc/pki",
         "/etc/shadow", "/home", "/lib", "/lib64", "/media", "/opt", "/proc", "/root", "/run",
-        "/sbin", "/srv", "/sys", "/tmp", "/usr", "/var", "/var/lib", "/var/log"};
+        "/sbin", "/srv", "/sys", "/tmp", "/usr", "/usr/bin", "/usr/lib", "/usr/lib64", "/usr/sbin",
+        "/var", "/var/lib", "/var/log"};
 
 /* ---- the top --------------------------------------------------------------------------------- */
 
-/* The path may have led through links. */
+/* By what it is and not by its name: links and binds lead there by other names, and /bin is
+ * /usr/bin on most hosts. */
 static int check_place(int fd, const char *path, const char *keeps, struct error *err)
 {
-    char name[64], place[PATH_MAX];
+    struct stat top, place;
 
-    snprintf(name, sizeof(name), "/proc/self/fd/%d", fd);
-    ssize_t length = readlink(name, place, sizeof(place) - 1);
-    if (length < 0)
+    if (fstat(fd, &top) < 0)
         return error_sys(err, errno, "find out what %s is", path);
-    place[length] = '\0';
-    for (size_t i = 0; i < ARRAY_SIZE(kept); i++)
-        if (str_equal(place, kept[i]))
-            return error_set(err, EPERM,
-                    "%s %s, or this host would not work any more: share a folder below it, or "
-                    "leave the option out",
-                    place, keeps);
+    for (size_t i = 0; i < ARRAY_SIZE(kept); i++) {
+        if (stat(kept[i], &place) < 0 || place.st_dev != top.st_dev || place.st_ino != top.st_ino)
+            continue;
+        bool same = str_equal(path, kept[i]);
+        return error_set(err, EPERM,
+                "%s%s%s%s %s, or this host would not work any more: share a folder below it, or "
+                "leave the option out",
+                path, same ? "" : " is ", same ? "" : kept[i], same ? "" : ", which", keeps);
+    }
     return 0;
 }
 

@@ -83,7 +83,14 @@ def test_the_source_is_given_to_the_user():
         equal((source / "sub/f").stat().st_mode & 0o7777, 0o755)
         (work() / "etc").symlink_to("/etc")
         for place in ("/etc", work() / "etc"):
-            fails(b.run("-v", f"{place}:/mnt:U", "busybox", "true"), 125, "/etc keeps its owners")
+            fails(b.run("-v", f"{place}:/mnt:U", "busybox", "true"), 125, "keeps its owners")
+        (work() / "bound").mkdir()
+        for place in ("/sbin", "/srv"):  # what is hidden cannot be changed, should it not be refused
+            run("mount", "-t", "tmpfs", "tmpfs", place).ok()
+        run("mount", "--bind", "/srv", work() / "bound").ok()
+        for place, name in ((os.path.realpath("/sbin"), "/sbin"), (work() / "bound", "/srv")):
+            fails(b.run("-v", f"{place}:/mnt:U", "busybox", "true"), 125, f"{place} is {name}, which keeps")
+        run("umount", "/sbin").ok()
         fails(b.run("--uidmap", "0:300000:9", "-u", "12", "-v", f"{source}:/mnt:U", "busybox", "true"), 125)
         contains(b.viv("explain", *b.flags(), "-u", "12", "--userns", "host", "-v", f"{source}:/mnt:U",
                        "busybox", "true").ok().out, "belong to the sandbox's user")
