@@ -98,7 +98,8 @@ static int read_addresses(struct arena *arena, const struct agent_interface *int
     const char *text;
 
     strv_foreach (text, &interface->addresses) {
-        if (read_address(text, RECORD_APPEND(arena, &ret->addresses)) < 0)
+        struct link_address *slot = RECORD_APPEND(arena, &ret->addresses);
+        if (read_address(text, slot) < 0)
             return error_set(err, EINVAL, "%s is no address", text);
     }
     return 0;
@@ -120,9 +121,11 @@ static int read_inside(struct arena *arena, const struct agent_interface *interf
         struct link_inside *ret, struct error *err)
 {
     *ret = (struct link_inside){.name = interface->name};
-    for (size_t i = 0; i < interface->routes.count; i++)
-        if (read_route(&interface->routes.items[i], RECORD_APPEND(arena, &ret->routes), err) < 0)
+    for (size_t i = 0; i < interface->routes.count; i++) {
+        struct link_route *slot = RECORD_APPEND(arena, &ret->routes);
+        if (read_route(&interface->routes.items[i], slot, err) < 0)
             return -EINVAL;
+    }
     return read_addresses(arena, interface, ret, err);
 }
 

@@ -83,12 +83,19 @@ class Runtime:
         words = [str(self.bundles.get(word, word)) for word in words]
         return run(self.path, "--root", self.root, *words)
 
+    def has_begun(self):
+        """Whether the workload has taken over from the runtime, whose threads count as well."""
+        pid = json.loads(self("state", NAME).out)["pid"]
+        return not re.search("memfd:|/(runc|viv-oci)$", os.readlink(f"/proc/{pid}/exe"))
+
     def answer(self, state, words):
         """What it says to that command in that state; afterwards nothing is there."""
         for step in STATES[state]:
             self(*step).ok()
         if state == "stopped":
             eventually(lambda: json.loads(self("state", NAME).out)["status"] == "stopped")
+        if state == "running":
+            eventually(self.has_begun)
         found = self(*words)
         gone = self("delete", "--force", NAME)
         check(gone.status == 0, lambda: f"after {words} in {state}: {gone}")
