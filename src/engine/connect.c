@@ -12,6 +12,8 @@
 #include "engine/nametexts.h"
 #include "engine/netfiles.h"
 #include "engine/network.h"
+#include "engine/vm_call.h"
+#include "engine/vm_connect.h"
 #include "net/firewall.h"
 #include "net/shape.h"
 #include "net/steps.h"
@@ -243,12 +245,11 @@ static void note_routes(const struct joining *joining, bool *routed)
     }
 }
 
-static int plug_in(struct joining *joining, struct error *err)
+static int plug_in_container(
+        struct joining *joining, const struct link_inside *inside, struct error *err)
 {
     struct net_pair_args pair = {&joining->networks, &joining->network, &joining->lease};
     const struct net_lease *lease = &joining->lease;
-    bool routed[LINK_ADDRESSES_MAX] = {false};
-    struct link_inside inside;
     _cleanup_close_ int sock = open_inside(joining->pid, err);
     _cleanup_close_ int here = sock < 0 ? -1 : netlink_open();
 
@@ -258,9 +259,57 @@ static int plug_in(struct joining *joining, struct error *err)
     if (r == 0 && (lease->rate_in || lease->rate_out))
         r = shape_add(
                 here, lease->device, &(struct shape){lease->rate_in, lease->rate_out, false}, err);
+    return r < 0 ? r : link_configure(sock, inside, err);
+}
+
+static int plug_in_machine(
+        struct joining *joining, const struct link_inside *inside, struct error *err)
+{
+    struct net_lease *lease = &joining->lease;
+    struct arena *arena = joining->engine->arena;
+    _cleanup_close_ int fd = -1;
+    int r = sandbox_open_tap(&joining->network, lease, joining->nft, &fd, err);
+
+    if (r == 0)
+        r = lease_note_init(&joining->networks, arena, lease, joining->pid, err);
+    if (r < 0)
+        return r;
+    struct vm_plug plug = {.sandbox = joining->sandbox->meta.name,
+            .tap = lease->device,
+            .fd = fd,
+            .mac = lease->mac,
+            .mtu = joining->network.options.mtu,
+            .inside = inside};
+    return vm_plug_in(&joining->sandbox->container, arena, &plug, err);
+}
+
+static bool is_machine(const struct joining *joining)
+{
+    return vm_is(&joining->sandbox->container);
+}
+
+static int plug_in(struct joining *joining, struct error *err)
+{
+    bool routed[LINK_ADDRESSES_MAX] = {false};
+    struct link_inside inside;
+
     note_routes(joining, routed);
-    sandbox_fill_inside(joining->engine->arena, &joining->network, lease, routed, &inside);
-    return r < 0 ? r : link_configure(sock, &inside, err);
+    sandbox_fill_inside(
+            joining->engine->arena, &joining->network, &joining->lease, routed, &inside);
+    return is_machine(joining) ? plug_in_machine(joining, &inside, err)
+                               : plug_in_container(joining, &inside, err);
+}
+
+/* Of a container the interface goes with its end on the bridge. */
+static int pull_out(struct joining *joining, const char *network, struct error *err)
+{
+    const struct sandbox *sandbox = joining->sandbox;
+    struct arena *arena = joining->engine->arena;
+
+    if (!is_machine(joining))
+        return 0;
+    return vm_pull_out(
+            &sandbox->container, arena, sandbox_device_name(arena, sandbox->meta.id, network), err);
 }
 
 static int find_programs(struct joining *joining, const char **ret_dns, struct error *err)
@@ -302,8 +351,10 @@ static int join_running(struct joining *joining, const struct net_join *join, st
         r = plug_in(joining, err);
     if (r == 0)
         r = name_joined(joining, err);
-    if (r < 0)
+    if (r < 0) {
+        (void)pull_out(joining, joining->network.name, NULL);
         net_release(&joining->networks, joining->nft, &joining->lease, NULL);
+    }
     return r;
 }
 
@@ -326,16 +377,6 @@ static bool runs(const struct sandbox *sandbox)
     return sandbox->container.dir_fd >= 0 && sandbox->status != SPEC_STOPPED;
 }
 
-/* What stands for a machine on the host is in the host's own network namespace. */
-static int refuse_running_machine(const struct sandbox *sandbox, struct error *err)
-{
-    if (str_equal(sandbox->meta.isolation, "container") || !runs(sandbox))
-        return 0;
-    return error_set(err, EOPNOTSUPP,
-            "sandbox \"%s\" is a machine: it joins and leaves networks while it is stopped",
-            sandbox->meta.name);
-}
-
 int sandbox_connect(
         struct engine *engine, const char *name, const struct net_join *join, struct error *err)
 {
@@ -351,9 +392,6 @@ int sandbox_connect(
                 "sandbox \"%s\" was made without a network of its own: connect joins further ones "
                 "to those that it has",
                 name);
-    r = refuse_running_machine(&sandbox, err);
-    if (r < 0)
-        return r;
     if (has_join(request, join->network))
         return error_set(
                 err, EEXIST, "sandbox \"%s\" is on network \"%s\" already", name, join->network);
@@ -382,19 +420,21 @@ int sandbox_connect(
 /* The default route went with the interface: another network takes over. */
 static int route_anew(struct joining *joining, struct error *err)
 {
+    const struct container *container = &joining->sandbox->container;
+    struct arena *arena = joining->engine->arena;
     bool routed[LINK_ADDRESSES_MAX] = {false};
-    _cleanup_close_ int sock = open_inside(joining->pid, err);
-    int r = sock < 0 ? sock : 0;
+    _cleanup_close_ int sock = is_machine(joining) ? -1 : open_inside(joining->pid, err);
+    int r = sock < 0 && !is_machine(joining) ? sock : 0;
 
     for (size_t i = 0; i < joining->before.count && r == 0; i++) {
         struct link_inside inside;
-        r = network_load(&joining->networks, joining->before.items[i].network, false,
-                joining->engine->arena, &joining->network, err);
+        r = network_load(&joining->networks, joining->before.items[i].network, false, arena,
+                &joining->network, err);
         if (r < 0)
             break;
-        sandbox_fill_inside(joining->engine->arena, &joining->network, &joining->before.items[i],
-                routed, &inside);
-        r = link_configure(sock, &inside, err);
+        sandbox_fill_inside(arena, &joining->network, &joining->before.items[i], routed, &inside);
+        r = is_machine(joining) ? vm_route(container, arena, &inside, err)
+                                : link_configure(sock, &inside, err);
     }
     return r;
 }
@@ -418,6 +458,8 @@ static int leave_running(struct joining *joining, const char *network, struct er
     const char *nft = "viv-nft";
     int r = sandbox_leases(joining->engine, joining->sandbox->meta.id, before, err);
 
+    if (r == 0)
+        r = pull_out(joining, network, err);
     install_find_program(joining->engine->arena, "viv-nft", &nft, NULL);
     for (size_t i = 0; i < before->count && r == 0; i++) {
         if (!str_equal(before->items[i].network, network))
@@ -454,9 +496,6 @@ int sandbox_disconnect(
         return r;
     if (!has_join(&sandbox.meta.network, network))
         return error_set(err, ENOENT, "sandbox \"%s\" is not on network \"%s\"", name, network);
-    r = refuse_running_machine(&sandbox, err);
-    if (r < 0)
-        return r;
     r = engine_networks(engine, false, &joining.networks, err);
     _cleanup_networks_ struct networks opened = joining.networks;
     if (r == 0 && runs(&sandbox)) {

@@ -598,11 +598,10 @@ const char *sandbox_networks_file(const struct sandbox_networks *all, const char
     return NULL;
 }
 
-static int open_tap(struct sandbox_networks *all, size_t index, int *ret_fd, struct error *err)
+int sandbox_open_tap(const struct network *network, const struct net_lease *lease, const char *nft,
+        int *ret_fd, struct error *err)
 {
-    const struct attachment *attached = &all->attached[index];
-    const struct net_lease *lease = &attached->interface.lease;
-    struct net_ports_args ports = {lease, all->nft};
+    struct net_ports_args ports = {lease, nft};
     _cleanup_close_ int sock = netlink_open();
     _cleanup_close_ int fd = sys_tap_open(lease->device);
 
@@ -610,8 +609,8 @@ static int open_tap(struct sandbox_networks *all, size_t index, int *ret_fd, str
         return error_sys(err, -fd, "make the tap %s", lease->device);
     if (sock < 0)
         return error_sys(err, -sock, "open a netlink socket");
-    int r = link_join_bridge(sock, lease->device, attached->network.network_interface,
-            attached->network.options.mtu, err);
+    int r = link_join_bridge(
+            sock, lease->device, network->network_interface, network->options.mtu, err);
     if (r == 0 && (lease->rate_in || lease->rate_out))
         r = shape_add(
                 sock, lease->device, &(struct shape){lease->rate_in, lease->rate_out, false}, err);
@@ -625,7 +624,9 @@ static int open_tap(struct sandbox_networks *all, size_t index, int *ret_fd, str
 int sandbox_networks_open_taps(struct sandbox_networks *all, int *fds, struct error *err)
 {
     for (size_t i = 0; i < all->count; i++) {
-        int r = open_tap(all, i, &fds[i], err);
+        const struct attachment *attached = &all->attached[i];
+        int r = sandbox_open_tap(
+                &attached->network, &attached->interface.lease, all->nft, &fds[i], err);
         if (r < 0) {
             while (i-- > 0)
                 cleanup_close(&fds[i]);

@@ -59,6 +59,10 @@ const char *sandbox_networks_file(const struct sandbox_networks *all, const char
  * (sys/tap.h), which belong to the caller. The tap goes when its last descriptor is closed. */
 int sandbox_networks_open_taps(struct sandbox_networks *all, int *fds, struct error *err);
 
+/* One of them, for what joins a network later; `*ret_fd` is the caller's. */
+int sandbox_open_tap(const struct network *network, const struct net_lease *lease, const char *nft,
+        int *ret_fd, struct error *err);
+
 /* Once the sandbox's first process (the machine's) is there: leases live as long as it does. */
 int sandbox_networks_note_init(struct sandbox_networks *all, int pid, struct error *err);
 

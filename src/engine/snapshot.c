@@ -10,6 +10,7 @@
 #include "base/recordfile.h"
 #include "engine/connect.h"
 #include "engine/events.h"
+#include "engine/network.h"
 #include "engine/restart.h"
 #include "engine/vm_call.h"
 #include "proto/control.h"
@@ -24,8 +25,15 @@ static const struct field address_fields[] = {
         FIELD(struct net_join, ip, FIELD_STR),
         FIELD(struct net_join, ip6, FIELD_STR),
         FIELD(struct net_join, mac, FIELD_STR),
+        FIELD(struct net_join, interface, FIELD_STR),
 };
 static const struct record address_record = RECORD(struct net_join, address_fields);
+
+static const struct field device_fields[] = {
+        FIELD_REQUIRED(struct vm_net_device, device, FIELD_STR),
+        FIELD(struct vm_net_device, network, FIELD_STR),
+};
+static const struct record device_record = RECORD(struct vm_net_device, device_fields);
 
 static const struct field snapshot_fields[] = {
         FIELD_REQUIRED(struct sandbox_snapshot, label, FIELD_STR),
@@ -34,6 +42,7 @@ static const struct field snapshot_fields[] = {
         FIELD(struct sandbox_snapshot, root_checksum, FIELD_U64),
         FIELD_OF(struct sandbox_snapshot, passed, "passed", FIELD_RECORD, &agent_resume_record),
         FIELD_OF(struct sandbox_snapshot, addresses, "addresses", FIELD_LIST, &address_record),
+        FIELD_OF(struct sandbox_snapshot, devices, "devices", FIELD_LIST, &device_record),
 };
 static const struct record snapshot_record = RECORD(struct sandbox_snapshot, snapshot_fields);
 
@@ -110,6 +119,24 @@ static int open_part(int record_fd, int *ret, struct error *err)
     return 0;
 }
 
+/* What viv-vmm says is behind its devices, by the networks. */
+static void note_devices(struct engine *engine, const struct sandbox *sandbox,
+        const struct proto_control_reply *reply, struct sandbox_snapshot *about)
+{
+    struct arena *arena = engine->arena;
+
+    for (size_t i = 0; i < reply->nets.count; i++) {
+        const struct proto_net_device *from = &reply->nets.items[i];
+        struct vm_net_device *to = RECORD_APPEND(arena, &about->devices);
+        *to = (struct vm_net_device){.device = from->device};
+        for (size_t j = 0; from->tap && j < about->addresses.count; j++) {
+            const char *network = about->addresses.items[j].network;
+            if (str_equal(from->tap, sandbox_device_name(arena, sandbox->meta.id, network)))
+                to->network = network;
+        }
+    }
+}
+
 static int describe(struct engine *engine, const struct sandbox *sandbox,
         struct sandbox_snapshot *ret, struct error *err)
 {
@@ -130,7 +157,8 @@ static int describe(struct engine *engine, const struct sandbox *sandbox,
         *to = (struct net_join){.network = lease->network,
                 .ip = str_empty(lease->ipv4) ? NULL : lease->ipv4,
                 .ip6 = str_empty(lease->ipv6) ? NULL : lease->ipv6,
-                .mac = lease->mac};
+                .mac = lease->mac,
+                .interface = lease->interface};
     }
     return r;
 }
@@ -138,6 +166,7 @@ static int describe(struct engine *engine, const struct sandbox *sandbox,
 static int take(struct engine *engine, const struct sandbox *sandbox, bool stop, struct error *err)
 {
     struct sandbox_snapshot about;
+    struct proto_control_reply reply = {0};
     _cleanup_close_ int control = -1, part = -1;
     int r = describe(engine, sandbox, &about, err);
 
@@ -149,13 +178,14 @@ static int take(struct engine *engine, const struct sandbox *sandbox, bool stop,
         return r;
     struct proto_control request = {
             .command = "snapshot", .path = IMAGE, .label = about.label, .stop = stop};
-    r = proto_control_ask(control, &request, part, engine->arena, NULL, err);
+    r = proto_control_ask(control, &request, part, engine->arena, &reply, err);
     if (r == 0 && renameat(sandbox->record_fd, PART, sandbox->record_fd, IMAGE) < 0)
         r = error_sys(err, errno, "rename " PART);
     if (r < 0) {
         (void)unlinkat(sandbox->record_fd, PART, 0);
         return r;
     }
+    note_devices(engine, sandbox, &reply, &about);
     r = recordfile_save(sandbox->record_fd, ABOUT, &snapshot_record, &about, RECORDFILE_PRIVATE);
     return r < 0 ? error_sys(err, -r, "write " ABOUT) : 0;
 }
@@ -215,6 +245,7 @@ static void ask_for_addresses(const struct sandbox_snapshot *about, struct net_r
             join->ip = had->ip;
             join->ip6 = had->ip6;
             join->mac = had->mac;
+            join->interface = had->interface ? had->interface : join->interface;
         }
 }
 
@@ -251,5 +282,7 @@ int sandbox_snapshot_open(struct engine *engine, int record_fd, struct engine_ru
             .name = name,
             .root_checksum = about.root_checksum,
             .passed = about.passed};
+    ret->devices.items = about.devices.items;
+    ret->devices.count = about.devices.count;
     return 0;
 }

@@ -21,11 +21,13 @@
 /* What `inspect` shows of it. */
 struct sandbox_snapshot {
     const char *label;
-    const char *taken;                      /* RFC 3339 */
-    const char *life;                       /* that it was taken in: when that was started */
-    uint64_t root_checksum;                 /* of its root's disk, vm_root.h */
-    struct agent_resume passed;             /* known once that life has ended */
-    RECORD_LIST(struct net_join) addresses; /* network, ip, ip6 and mac are those that it had */
+    const char *taken;          /* RFC 3339 */
+    const char *life;           /* that it was taken in: when that was started */
+    uint64_t root_checksum;     /* of its root's disk, vm_root.h */
+    struct agent_resume passed; /* known once that life has ended */
+    RECORD_LIST(struct net_join)
+    addresses; /* network, ip, ip6, mac and interface are those that it had */
+    RECORD_LIST(struct vm_net_device) devices; /* which of them were behind its devices */
 };
 
 /*

@@ -15,6 +15,7 @@
 #include "proto/machine.h"
 
 #define VM_NETWORKS_MAX 8
+#define VM_SPARE_NETWORKS 2       /* that a machine on networks can join while it runs */
 #define VM_UPPER_TAG "upper"      /* the share of the root's changes */
 #define VM_FILES_TAG "files"      /* the share of single files */
 #define VM_SOCKET "vsock.sock"    /* in the sandbox's folder: leads to the agent */
@@ -22,13 +23,20 @@
 
 struct sandbox_networks;
 
+/* What a network device of a machine was behind when a snapshot was taken. */
+struct vm_net_device {
+    const char *device;  /* the address that it was made with */
+    const char *network; /* NULL: it was spare */
+};
+
 /* The snapshot that a machine goes on from, in place of booting. */
 struct vm_going_on {
     int snapshot; /* the file; viv-vmm verifies it */
     const char *name;
     uint64_t root_checksum; /* vm_root.h */
     struct agent_resume passed;
-    struct agent_resumed from; /* filled: what the agent says */
+    RECORD_LIST(struct vm_net_device) devices; /* none: one for each network, in their order */
+    struct agent_resumed from;                 /* filled: what the agent says */
 };
 
 struct vm_config {
@@ -79,6 +87,7 @@ struct vm {
     int host_slot, vmm_slot, listen_slot, control_slot, log_slot, log_end_slot, status_slot;
     int uncaged_slot; /* an event: viv-vmm is in no sandbox of its own */
     int template_slot, tap_slots[VM_NETWORKS_MAX];
+    int net_of[VM_NETWORKS_MAX]; /* of each network device: which tap; -1: it is spare */
     bool greeted, sent;
     bool uncaged; /* known once it has greeted */
     struct container_gate gate;

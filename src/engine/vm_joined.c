@@ -262,6 +262,7 @@ void vm_joined_settle(struct vm *vm, const struct plan_run *run)
     for (size_t i = 0; i < VM_NETWORKS_MAX && run->fds[vm->tap_slots[i]] >= 0; i++) {
         struct proto_net *net = RECORD_APPEND(vm->arena, &machine->nets);
         *net = (struct proto_net){.mac = vm_network_device(vm->arena, i)};
+        vm->net_of[i] = (int)i;
     }
     template_init(&vm->template, vm->config->templates, vm->vmm, machine);
 }

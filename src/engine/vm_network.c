@@ -20,11 +20,80 @@ void vm_join_first_network(struct spec *spec)
             spec->linux.namespaces.items[i].path = "/proc/1/ns/net";
 }
 
+/* `tap` is the number of its network, -1: none. */
+static void add_device(struct vm *vm, const char *mac, int tap)
+{
+    const struct sandbox_interface *interfaces;
+    struct proto_net *net = RECORD_APPEND(vm->arena, &vm->machine.nets);
+
+    interfaces_of(vm, &interfaces);
+    vm->net_of[vm->machine.nets.count - 1] = tap;
+    *net = (struct proto_net){
+            .mac = mac, .tap = tap >= 0 ? interfaces[tap].lease.device : NULL, .spare = tap < 0};
+}
+
+/* Besides the root's disk, vsock, random numbers and the balloon. */
+static size_t room_for_spares(const struct vm *vm, size_t networks)
+{
+    size_t others = 4 + vm->machine.shares.count + (vm->config->upper ? 1 : 0);
+    size_t used = others + networks;
+    size_t room = used < PROTO_DEVICES_MAX ? PROTO_DEVICES_MAX - used : 0;
+
+    if (room > VM_NETWORKS_MAX - networks)
+        room = VM_NETWORKS_MAX - networks;
+    return room < VM_SPARE_NETWORKS ? room : VM_SPARE_NETWORKS;
+}
+
+static void add_devices(struct vm *vm, size_t networks)
+{
+    size_t spares = networks && !vm->config->going_on ? room_for_spares(vm, networks) : 0;
+
+    for (size_t i = 0; i < networks; i++)
+        add_device(vm, vm_network_device(vm->arena, i), (int)i);
+    for (size_t i = 0; i < spares; i++)
+        add_device(vm, arena_printf(vm->arena, AGENT_SPARE_DEVICES "%02zx", i + 1), -1);
+}
+
+static int other_networks(const struct vm *vm, struct error *err)
+{
+    const struct vm_going_on *own = vm->config->going_on;
+    struct strv names = {0};
+
+    for (size_t i = 0; i < own->devices.count; i++)
+        if (own->devices.items[i].network)
+            strv_add(vm->arena, &names, own->devices.items[i].network);
+    return error_set(err, EBUSY,
+            "it was on other networks when the snapshot was taken (%s), and its guest counts on "
+            "them: viv network connect and disconnect make it so again",
+            names.count ? strv_join(vm->arena, &names, ", ") : "none");
+}
+
+/* As they were: which device an interface of the guest's has is in its memory. */
+static int add_devices_again(struct vm *vm, size_t networks, struct error *err)
+{
+    const struct vm_going_on *own = vm->config->going_on;
+    const struct sandbox_interface *interfaces;
+    size_t found = 0;
+
+    interfaces_of(vm, &interfaces);
+    for (size_t i = 0; i < own->devices.count && i < VM_NETWORKS_MAX; i++) {
+        const struct vm_net_device *device = &own->devices.items[i];
+        int tap = -1;
+        for (size_t j = 0; device->network && j < networks; j++)
+            if (str_equal(interfaces[j].network, device->network))
+                tap = (int)j;
+        if (device->network && tap < 0)
+            return other_networks(vm, err);
+        found += tap >= 0;
+        add_device(vm, device->device, tap);
+    }
+    return found < networks ? other_networks(vm, err) : 0;
+}
+
 int vm_network_describe(struct vm *vm, struct error *err)
 {
     const struct sandbox_interface *interfaces;
     size_t count = interfaces_of(vm, &interfaces);
-    struct proto_machine *machine = &vm->machine;
 
     if (vm->config->pasta)
         return error_set(err, EOPNOTSUPP,
@@ -33,13 +102,9 @@ int vm_network_describe(struct vm *vm, struct error *err)
         return error_set(
                 err, E2BIG, "--network: a machine is on %d networks at most", VM_NETWORKS_MAX);
     vm_join_first_network(&vm->guest_spec);
-    if (!count)
-        return 0;
-    machine->nets.items = arena_new_array(vm->arena, struct proto_net, count);
-    machine->nets.count = count;
-    for (size_t i = 0; i < count; i++)
-        machine->nets.items[i] = (struct proto_net){
-                .mac = vm_network_device(vm->arena, i), .mtu = interfaces[i].mtu};
+    if (vm->config->going_on && vm->config->going_on->devices.count)
+        return add_devices_again(vm, count, err);
+    add_devices(vm, count);
     return 0;
 }
 
@@ -48,10 +113,12 @@ int vm_network_describe(struct vm *vm, struct error *err)
 static int taps_apply(const struct step *step, struct plan_run *run, struct error *err)
 {
     const struct vm *vm = step->args;
+    const struct sandbox_interface *interfaces;
+    size_t count = interfaces_of(vm, &interfaces);
     int fds[VM_NETWORKS_MAX];
     int r = sandbox_networks_open_taps(vm->config->networks, fds, err);
 
-    for (size_t i = 0; r == 0 && i < vm->machine.nets.count; i++)
+    for (size_t i = 0; r == 0 && i < count; i++)
         run->fds[vm->tap_slots[i]] = fds[i];
     return r;
 }
@@ -82,10 +149,12 @@ int vm_network_steps(struct plan *plan, struct vm *vm, struct error *err)
 {
     if (!vm->config->networks)
         return 0;
+    const struct sandbox_interface *interfaces;
+    size_t count = interfaces_of(vm, &interfaces);
     int r = sandbox_networks_steps(vm->config->networks, CONTAINER_BEFORE_CHILD, plan, err);
-    if (r < 0 || !vm->machine.nets.count)
+    if (r < 0 || !count)
         return r;
-    for (size_t i = 0; i < vm->machine.nets.count; i++)
+    for (size_t i = 0; i < count; i++)
         vm->tap_slots[i] = plan_new_slot(plan);
     plan_add(plan, STEP_HOST, &taps_ops, "/linux/namespaces", vm);
     return 0;
@@ -94,7 +163,9 @@ int vm_network_steps(struct plan *plan, struct vm *vm, struct error *err)
 void vm_network_give(const struct vm *vm, const struct plan_run *run, struct proto_machine *machine)
 {
     for (size_t i = 0; i < machine->nets.count; i++)
-        machine->nets.items[i].fd = (struct opt_i64){true, run->fds[vm->tap_slots[i]]};
+        if (vm->net_of[i] >= 0)
+            machine->nets.items[i].fd =
+                    (struct opt_i64){true, run->fds[vm->tap_slots[vm->net_of[i]]]};
 }
 
 /* ---- the guest's end ------------------------------------------------------------------------- */
@@ -104,13 +175,10 @@ static const char *address_or_none(struct arena *arena, const struct net_address
     return address->family ? net_address_text(arena, address) : NULL;
 }
 
-struct agent_interface *vm_network_send_one(
-        struct arena *arena, const struct link_inside *inside, struct agent_create *into)
+void vm_network_fill(
+        struct arena *arena, const struct link_inside *inside, struct agent_interface *to)
 {
-    const char *device = vm_network_device(arena, into->interfaces.count);
-    struct agent_interface *to = RECORD_APPEND(arena, &into->interfaces);
-
-    *to = (struct agent_interface){.device = device, .name = inside->name};
+    to->name = inside->name;
     for (size_t i = 0; i < inside->addresses.count; i++) {
         const struct link_address *address = &inside->addresses.items[i];
         strv_add(arena, &to->addresses,
@@ -128,6 +196,16 @@ struct agent_interface *vm_network_send_one(
                 .onlink = route->onlink,
         };
     }
+}
+
+struct agent_interface *vm_network_send_one(
+        struct arena *arena, const struct link_inside *inside, struct agent_create *into)
+{
+    const char *device = vm_network_device(arena, into->interfaces.count);
+    struct agent_interface *to = RECORD_APPEND(arena, &into->interfaces);
+
+    *to = (struct agent_interface){.device = device};
+    vm_network_fill(arena, inside, to);
     return to;
 }
 

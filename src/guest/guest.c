@@ -318,6 +318,24 @@ static int tell_stats(struct guest *guest, struct json_object **ret, struct erro
     return r;
 }
 
+static int change_interface(struct guest *guest, const struct agent_call *call, struct error *err)
+{
+    const struct agent_interface *interface = call->interface;
+
+    if (!interface)
+        return error_set(err, EINVAL, "%s: which interface is not said", call->verb);
+    if (str_equal(call->verb, "connect"))
+        return guest_connect_interface(&guest->parked, interface, err);
+    if (str_equal(call->verb, "disconnect"))
+        return guest_disconnect_interface(&guest->parked, interface->device, err);
+    return guest_route_interface(interface, err);
+}
+
+static bool is_of_interfaces(const char *verb)
+{
+    return str_equal(verb, "connect") || str_equal(verb, "disconnect") || str_equal(verb, "route");
+}
+
 int guest_call(struct guest *guest, const struct agent_call *call, struct json_object **ret,
         struct error *err)
 {
@@ -338,6 +356,8 @@ int guest_call(struct guest *guest, const struct agent_call *call, struct json_o
         r = container_resume(&guest->workload, err);
     else if (str_equal(call->verb, "update"))
         r = update(guest, call, err);
+    else if (is_of_interfaces(call->verb))
+        r = change_interface(guest, call, err);
     else
         r = error_set(err, EOPNOTSUPP, "the machine's agent does not know \"%s\"", call->verb);
     if (r == 0 && !*ret)

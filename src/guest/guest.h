@@ -22,6 +22,7 @@ struct guest {
     struct spec spec;
     bool made;
     struct cgroup_device_loaded devices; /* most workloads' program; fd -1: not loaded */
+    int parked;                          /* guest/net.h: where spare network devices wait */
     struct resolver *resolver;           /* NULL: the workload's name servers are the network's */
     struct client *clients;
 };

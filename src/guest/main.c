@@ -13,6 +13,7 @@
 #include "base/cleanup.h"
 #include "guest/boot.h"
 #include "guest/client.h"
+#include "guest/net.h"
 #include "sys/process.h"
 
 static int listen_for_host(int *ret, struct error *err)
@@ -66,7 +67,7 @@ static int serve(struct guest *guest, struct error *err)
 
 int main(void)
 {
-    struct guest guest = {.store = {.fd = -1}, .devices = {.fd = -1}};
+    struct guest guest = {.store = {.fd = -1}, .devices = {.fd = -1}, .parked = -1};
     struct error err = ERROR_NONE;
 
     if (getpid() != 1) {
@@ -76,6 +77,8 @@ int main(void)
     }
     signal(SIGPIPE, SIG_IGN);
     int r = guest_boot(&err);
+    if (r == 0)
+        r = guest_park_spares(&guest.parked, &err);
     if (r == 0)
         guest_warm_up(&guest);
     if (r == 0)

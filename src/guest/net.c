@@ -2,8 +2,12 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <linux/ethtool.h>
+#include <linux/sockios.h>
+#include <net/ethernet.h>
 #include <net/if.h>
 #include <net/if_arp.h>
+#include <sched.h>
 #include <stdio.h>
 #include <sys/ioctl.h>
 #include <unistd.h>
@@ -12,24 +16,57 @@
 #include "base/io.h"
 #include "net/link.h"
 #include "sys/netlink.h"
+#include "sys/netns.h"
+#include "sys/process.h"
 
 #define DEVICES "/sys/class/net"
 
-static int find_by_mac(const char *mac, char name[IFNAMSIZ])
-{
-    _cleanup_closedir_ DIR *dir = opendir(DEVICES);
-    struct dirent *entry;
-    char path[300], text[32];
+#define MAC_TEXT_SIZE 18
+#define ADDRESS_MAX 32 /* the kernel's MAX_ADDR_LEN */
 
-    while (dir && (entry = readdir(dir))) {
-        snprintf(path, sizeof(path), DEVICES "/%s/address", entry->d_name);
+/* The address that a device was made with, whatever it was given since. */
+static bool read_device(int sock, const char *name, char text[MAC_TEXT_SIZE])
+{
+    struct {
+        struct ethtool_perm_addr head;
+        unsigned char data[ADDRESS_MAX];
+    } answer = {.head = {.cmd = ETHTOOL_GPERMADDR, .size = ADDRESS_MAX}};
+    struct ifreq request = {.ifr_data = (char *)&answer};
+    const unsigned char *mac = answer.data;
+
+    snprintf(request.ifr_name, sizeof(request.ifr_name), "%s", name);
+    if (ioctl(sock, SIOCETHTOOL, &request) < 0 || answer.head.size != ETH_ALEN)
+        return false;
+    snprintf(text, MAC_TEXT_SIZE, "%02x:%02x:%02x:%02x:%02x:%02x", mac[0], mac[1], mac[2], mac[3],
+            mac[4], mac[5]);
+    return true;
+}
+
+/* The next interface whose device's address begins so; `dir` is DEVICES, `device` may be NULL. */
+static bool next_device(
+        DIR *dir, int sock, const char *begins, char name[IFNAMSIZ], char device[MAC_TEXT_SIZE])
+{
+    struct dirent *entry;
+
+    while ((entry = readdir(dir))) {
         if (entry->d_name[0] == '.' || strlen(entry->d_name) >= IFNAMSIZ ||
-                io_read_small_at(AT_FDCWD, path, text, sizeof(text)) < 0 || !str_equal(text, mac))
+                !read_device(sock, entry->d_name, device) || !str_after(device, begins))
             continue;
         snprintf(name, IFNAMSIZ, "%s", entry->d_name);
-        return 0;
+        return true;
     }
-    return -ENODEV;
+    return false;
+}
+
+static int find_device(const char *device, char name[IFNAMSIZ])
+{
+    _cleanup_close_ int sock = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    _cleanup_closedir_ DIR *dir = opendir(DEVICES);
+    char found[MAC_TEXT_SIZE];
+
+    return dir && sock >= 0 && !str_empty(device) && next_device(dir, sock, device, name, found)
+                   ? 0
+                   : -ENODEV;
 }
 
 static int set_mac(int sock, const char *name, const char *mac)
@@ -143,7 +180,7 @@ static int set_up(const struct agent_interface *interface, struct error *err)
     _cleanup_arena_ struct arena arena = {0};
     struct link_inside inside;
     char found[IFNAMSIZ];
-    int r = find_by_mac(interface->device, found);
+    int r = find_device(interface->device, found);
 
     if (r < 0)
         return error_sys(err, -r, "find the network device %s", interface->device);
@@ -159,7 +196,7 @@ static int set_up(const struct agent_interface *interface, struct error *err)
 static int park(const struct agent_interface *interface, size_t number, struct error *err)
 {
     char found[IFNAMSIZ], name[IFNAMSIZ];
-    int r = find_by_mac(interface->device, found);
+    int r = find_device(interface->device, found);
 
     snprintf(name, sizeof(name), "viv%u", (unsigned)number & 0xffff);
     if (r == 0 && !str_equal(found, interface->name))
@@ -177,6 +214,118 @@ int guest_set_up_interfaces(
     for (size_t i = 0; r == 0 && i < count; i++)
         r = set_up(&interfaces[i], err);
     return r;
+}
+
+/* ---- spare devices --------------------------------------------------------------------------- */
+
+#define OWN_NAMESPACE "/proc/self/ns/net"
+
+/* What it is called while it waits: there it is found by its name. */
+static void parked_name(const char *device, char name[IFNAMSIZ])
+{
+    size_t length = strlen(device);
+
+    snprintf(name, IFNAMSIZ, "viv%.2s%.2s", length > 4 ? device + length - 5 : "",
+            length > 1 ? device + length - 2 : "");
+}
+
+static int take_down(int sock, const char *name)
+{
+    struct ifreq request = {0};
+
+    snprintf(request.ifr_name, sizeof(request.ifr_name), "%s", name);
+    if (ioctl(sock, SIOCGIFFLAGS, &request) < 0)
+        return -errno;
+    request.ifr_flags = (short)(request.ifr_flags & ~IFF_UP);
+    return ioctl(sock, SIOCSIFFLAGS, &request) < 0 ? -errno : 0;
+}
+
+static int make_parking(int *parked, struct error *err)
+{
+    _cleanup_close_ int own = -1;
+
+    if (*parked >= 0)
+        return 0;
+    own = open(OWN_NAMESPACE, O_RDONLY | O_CLOEXEC);
+    int r = own < 0 ? -errno : sys_unshare(CLONE_NEWNET);
+    if (r < 0)
+        return error_sys(err, -r, "make a network namespace for spare devices");
+    *parked = open(OWN_NAMESPACE, O_RDONLY | O_CLOEXEC);
+    r = sys_setns(own, CLONE_NEWNET);
+    return r < 0 ? error_sys(err, -r, "come back from the spare devices") : 0;
+}
+
+static int park_away(int *parked, const char *found, const char *device, struct error *err)
+{
+    _cleanup_close_ int sock = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    _cleanup_close_ int netlink = netlink_open();
+    char name[IFNAMSIZ];
+    int r = make_parking(parked, err);
+
+    if (r < 0)
+        return r;
+    if (sock < 0 || netlink < 0)
+        return error_set(err, EMFILE, "make a socket");
+    parked_name(device, name);
+    r = take_down(sock, found);
+    if (r == 0 && !str_equal(found, name))
+        r = rename_interface(found, name);
+    if (r < 0)
+        return error_sys(err, -r, "take the interface %s away", found);
+    return link_move(netlink, name, *parked, err);
+}
+
+int guest_park_spares(int *parked, struct error *err)
+{
+    _cleanup_close_ int sock = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    _cleanup_closedir_ DIR *dir = opendir(DEVICES);
+    char name[IFNAMSIZ], device[MAC_TEXT_SIZE];
+    int r = 0;
+
+    while (r == 0 && dir && sock >= 0 && next_device(dir, sock, AGENT_SPARE_DEVICES, name, device))
+        r = park_away(parked, name, device, err);
+    return r;
+}
+
+int guest_disconnect_interface(int *parked, const char *device, struct error *err)
+{
+    char found[IFNAMSIZ];
+    int r = find_device(device, found);
+
+    if (r < 0)
+        return error_sys(err, -r, "find the network device %s", device ? device : "");
+    return park_away(parked, found, device, err);
+}
+
+int guest_connect_interface(int *parked, const struct agent_interface *interface, struct error *err)
+{
+    const char *device = interface->device ? interface->device : "";
+    _cleanup_close_ int own = open(OWN_NAMESPACE, O_RDONLY | O_CLOEXEC);
+    _cleanup_close_ int there = *parked < 0 ? -ENODEV : sys_netns_netlink(*parked);
+    char name[IFNAMSIZ];
+
+    if (there < 0 || own < 0)
+        return error_sys(
+                err, there < 0 ? -there : errno, "find the spare network device %s", device);
+    parked_name(device, name);
+    int r = link_move(there, name, own, err);
+    if (r < 0)
+        return r;
+    r = set_up(interface, err);
+    if (r < 0)
+        (void)guest_disconnect_interface(parked, device, NULL);
+    return r;
+}
+
+int guest_route_interface(const struct agent_interface *interface, struct error *err)
+{
+    _cleanup_arena_ struct arena arena = {0};
+    struct link_inside inside;
+
+    if (str_empty(interface->name))
+        return error_set(err, EINVAL, "the interface has no name");
+    int r = read_inside(&arena, interface, &inside, err);
+    return r < 0 ? r : configure(&inside, err);
 }
 
 int guest_set_up_loopback(struct error *err)

@@ -208,6 +208,21 @@ int link_set_hairpin(int sock, const char *device, struct error *err)
     return r < 0 ? error_sys(err, -r, "let frames turn round at %s", device) : 0;
 }
 
+int link_move(int sock, const char *name, int namespace_fd, struct error *err)
+{
+    int index = link_find(sock, name, NULL);
+    const struct ifinfomsg header = {.ifi_family = AF_UNSPEC, .ifi_index = index};
+    struct netlink_request request;
+
+    if (index < 0)
+        return error_sys(err, -index, "look at the interface %s", name);
+    netlink_begin(&request, RTM_NEWLINK, 0, &header, sizeof(header));
+    netlink_add_u32(&request, IFLA_NET_NS_FD, (uint32_t)namespace_fd);
+    int r = netlink_send(sock, &request);
+    return r < 0 ? error_sys(err, -r, "move the interface %s to another network namespace", name)
+                 : 0;
+}
+
 int link_make_ifb(int sock, const char *name, struct error *err)
 {
     const struct ifinfomsg header = {

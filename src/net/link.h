@@ -65,5 +65,9 @@ int link_set_hairpin(int sock, const char *device, struct error *err);
 /* Takes an interface away; one that is gone is fine. */
 int link_remove(int sock, const char *name, struct error *err);
 
+/* Moves an interface to another network namespace, by its descriptor: its addresses and routes end,
+ * and it is down there. */
+int link_move(int sock, const char *name, int namespace_fd, struct error *err);
+
 /* An interface for one direction of shaping (ifb), up. */
 int link_make_ifb(int sock, const char *name, struct error *err);

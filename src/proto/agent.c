@@ -135,9 +135,9 @@ static const struct field route_fields[] = {
 static const struct record route_record = RECORD(struct agent_route, route_fields);
 
 static const struct field interface_fields[] = {
-        FIELD_REQUIRED(struct agent_interface, device, FIELD_STR),
-        FIELD_REQUIRED(struct agent_interface, mac, FIELD_STR),
-        FIELD_REQUIRED(struct agent_interface, name, FIELD_STR),
+        FIELD(struct agent_interface, device, FIELD_STR),
+        FIELD(struct agent_interface, mac, FIELD_STR),
+        FIELD(struct agent_interface, name, FIELD_STR),
         FIELD(struct agent_interface, mtu, FIELD_U32),
         FIELD(struct agent_interface, addresses, FIELD_STRV),
         FIELD_OF(struct agent_interface, routes, "routes", FIELD_LIST, &route_record),
@@ -191,6 +191,7 @@ static const struct field call_fields[] = {
         FIELD(struct agent_call, signal, FIELD_I32),
         FIELD(struct agent_call, all, FIELD_BOOL),
         FIELD(struct agent_call, resources, FIELD_STR),
+        FIELD_OF(struct agent_call, interface, "interface", FIELD_POINTER, &interface_record),
 };
 const struct record agent_call_record = RECORD(struct agent_call, call_fields);
 

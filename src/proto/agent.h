@@ -126,7 +126,11 @@ struct agent_route {
     bool onlink;
 };
 
-/* One network device: found by its Ethernet address. */
+/* How the Ethernet addresses of devices begin that are spare when the machine boots: out of the
+ * workload's sight, until one becomes an interface. */
+#define AGENT_SPARE_DEVICES "02:56:49:56:01:"
+
+/* One network device: found by the Ethernet address that it was made with. */
 struct agent_interface {
     const char *device; /* the address that the device was made with: says which one is meant */
     const char *mac;    /* the one that it is to have */
@@ -184,10 +188,14 @@ struct agent_exec {
 
 /* What a CALL asks. */
 struct agent_call {
-    const char *verb;      /* "ps", "pause", "resume", "kill", "update", "stats", "poweroff" */
+    const char *verb;      /* "ps", "pause", "resume", "kill", "update", "stats", "poweroff";
+                              "connect": a spare network device becomes an interface; "disconnect":
+                              the reverse, by its device alone; "route": addresses and routes of an
+                              interface that is there, by its name */
     int signal;            /* of kill */
     bool all;              /* of kill */
     const char *resources; /* of update: linux.resources as JSON */
+    struct agent_interface *interface; /* of connect, disconnect, route */
 };
 
 struct agent_failed {

@@ -9,6 +9,7 @@ static const struct field control_fields[] = {
         FIELD_REQUIRED(struct proto_control, command, FIELD_STR),
         FIELD(struct proto_control, path, FIELD_STR),
         FIELD(struct proto_control, label, FIELD_STR),
+        FIELD(struct proto_control, tap, FIELD_STR),
         FIELD(struct proto_control, bytes, FIELD_U64),
         FIELD(struct proto_control, stop, FIELD_BOOL),
 };
@@ -47,12 +48,20 @@ static const struct field stats_fields[] = {
 };
 static const struct record stats_record = RECORD(struct proto_stats, stats_fields);
 
+static const struct field net_device_fields[] = {
+        FIELD_REQUIRED(struct proto_net_device, device, FIELD_STR),
+        FIELD(struct proto_net_device, tap, FIELD_STR),
+};
+static const struct record net_device_record = RECORD(struct proto_net_device, net_device_fields);
+
 static const struct field reply_fields[] = {
         FIELD_WRITTEN(struct proto_control_reply, ok, FIELD_BOOL),
         FIELD(struct proto_control_reply, errnum, FIELD_I32),
         FIELD(struct proto_control_reply, error, FIELD_STR),
         FIELD(struct proto_control_reply, state, FIELD_STR),
         FIELD_OF(struct proto_control_reply, stats, "stats", FIELD_POINTER, &stats_record),
+        FIELD(struct proto_control_reply, device, FIELD_STR),
+        FIELD_OF(struct proto_control_reply, nets, "nets", FIELD_LIST, &net_device_record),
 };
 const struct record proto_control_reply_record = RECORD(struct proto_control_reply, reply_fields);
 

@@ -2,8 +2,8 @@
  * The control socket of viv-vmm: what engine/ asks of a running machine. A SOCK_SEQPACKET socket,
  * connected or listening, whose number viv-vmm is told as `controlFd` (machine.h). One request is
  * one message of JSON, at most PROTO_CONTROL_MAX bytes; each gets one reply, in order. A snapshot's
- * file may come with the request as a descriptor (SCM_RIGHTS), since viv-vmm is a sandbox and opens
- * no paths.
+ * file or a tap may come with the request as a descriptor (SCM_RIGHTS), since viv-vmm is a sandbox
+ * and opens no paths.
  *
  *     {"command":"pause"}            the vCPUs stand still when the reply comes
  *     {"command":"resume"}
@@ -13,6 +13,13 @@
  *     {"command":"snapshot"}         + one descriptor, opened for reading and writing; the machine
  *                                    is paused for it, and goes on unless "stop" is set. "path"
  *                                    names it in messages: viv-vmm opens it where it can
+ *
+ *     {"command":"connect","tap":N}  + one descriptor: a tap queue whose frames have a header of
+ *                                    PROTO_TAP_HEADER bytes, to stand behind a network device that
+ *                                    has nothing behind it. Its link is up then. The reply tells
+ *                                    its "device"; -ENOSPC: there is none
+ *     {"command":"disconnect","tap":N}  the device behind which that tap is has its link down, and
+ *                                    nothing behind it. The reply tells its "device"; -ENODEV
  *
  *     {"ok":true,"state":"running"}
  *     {"ok":false,"errnum":28,"error":"…","state":"paused"}
@@ -25,12 +32,15 @@
 #include "base/record.h"
 
 #define PROTO_CONTROL_MAX ((size_t)64 << 10)
+#define PROTO_TAP_HEADER 12 /* bytes: struct virtio_net_hdr_v1 */
 
 struct proto_control {
-    const char *command; /* "pause", "resume", "stop", "stats", "balloon", "snapshot" */
+    const char *command; /* "pause", "resume", "stop", "stats", "balloon", "snapshot", "connect",
+                            "disconnect" */
     const char *path;    /* of "snapshot", where no descriptor comes along */
     uint64_t bytes;      /* of "balloon": how much the guest is to give back in all */
     const char *label;   /* of "snapshot": written into its header */
+    const char *tap;     /* of "connect" and "disconnect": its name, which tells it from others */
     bool stop;           /* of "snapshot": the machine ends once it is written */
 };
 
@@ -69,12 +79,21 @@ struct proto_stats {
     uint64_t reported; /* bytes that were given back as free, in all */
 };
 
+/* Of one network device, in the description's order. */
+struct proto_net_device {
+    const char *device; /* the Ethernet address that it was made with */
+    const char *tap;    /* what is behind it, by name; NULL: nothing, or what has none */
+};
+
 struct proto_control_reply {
     bool ok;
     int errnum;                /* of a failure */
     const char *error;         /* of a failure: the text */
     const char *state;         /* "running", "paused", "ending" */
     struct proto_stats *stats; /* of "stats" */
+    const char *device; /* of "connect" and "disconnect": the address that the device was made
+                           with, "02:56:49:56:01:01" */
+    RECORD_LIST(struct proto_net_device) nets; /* of "snapshot": as they are in it */
 };
 
 extern const struct record proto_control_reply_record;

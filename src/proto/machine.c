@@ -28,6 +28,7 @@ static const struct field net_fields[] = {
         FIELD(struct proto_net, tap, FIELD_STR),
         FIELD(struct proto_net, fd, FIELD_OPT_I64),
         FIELD(struct proto_net, stream, FIELD_BOOL),
+        FIELD(struct proto_net, spare, FIELD_BOOL),
         FIELD(struct proto_net, mac, FIELD_STR),
         FIELD(struct proto_net, mtu, FIELD_U32),
         FIELD_OF(struct proto_net, rate, "rate", FIELD_RECORD, &rate_record),

@@ -11,6 +11,7 @@
 #include "base/record.h"
 
 #define PROTO_CPUS_MAX 64
+#define PROTO_DEVICES_MAX 19 /* virtio devices: each has an interrupt pin of its own */
 
 /* A token bucket; 0 means no limit. */
 struct proto_rate {
@@ -33,9 +34,10 @@ struct proto_disk {
 };
 
 struct proto_net {
-    const char *tap;   /* name of a tap device to attach to */
+    const char *tap;   /* name of a tap device to attach to; with a descriptor it only names that */
     struct opt_i64 fd; /* an open tap queue, or passt's stream socket */
     bool stream;       /* the descriptor is a stream socket with 4-byte length frames (passt) */
+    bool spare;        /* nothing is behind it yet, and its link is down: see control.h */
     const char *mac;   /* "02:00:00:00:00:01"; NULL: made from the machine's name */
     uint32_t mtu;      /* 0: not told to the guest */
     struct proto_rate rate;

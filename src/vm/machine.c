@@ -506,6 +506,24 @@ int machine_set_balloon(struct machine *machine, uint64_t bytes, struct error *e
     return 0;
 }
 
+int machine_connect_net(struct machine *machine, int fd, const char *tap, struct arena *arena,
+        const char **ret_device, struct error *err)
+{
+    return slots_connect_net(&machine->slots, fd, tap, arena, ret_device, err);
+}
+
+int machine_disconnect_net(struct machine *machine, const char *tap, struct arena *arena,
+        const char **ret_device, struct error *err)
+{
+    return slots_disconnect_net(&machine->slots, tap, arena, ret_device, err);
+}
+
+void machine_get_nets(
+        const struct machine *machine, struct arena *arena, struct proto_control_reply *reply)
+{
+    slots_get_nets(&machine->slots, arena, reply);
+}
+
 void machine_free(struct machine *machine)
 {
     if (!machine)

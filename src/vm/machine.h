@@ -77,6 +77,18 @@ int machine_snapshot(
 /* Asks the guest to give so many bytes of its memory back in all. -EOPNOTSUPP: no balloon. */
 int machine_set_balloon(struct machine *machine, uint64_t bytes, struct error *err);
 
+/* Puts a tap behind a network device that has nothing behind it, and takes it away again: see
+ * "connect" and "disconnect" in proto/control.h. The descriptor is taken over, also on failure.
+ * `*ret_device` is in the arena. -ENOSPC, -EEXIST, -EINVAL; -ENODEV. */
+int machine_connect_net(struct machine *machine, int fd, const char *tap, struct arena *arena,
+        const char **ret_device, struct error *err);
+int machine_disconnect_net(struct machine *machine, const char *tap, struct arena *arena,
+        const char **ret_device, struct error *err);
+
+/* Lists the network devices in `reply->nets`, in the arena. */
+void machine_get_nets(
+        const struct machine *machine, struct arena *arena, struct proto_control_reply *reply);
+
 /* Stops the threads and gives everything back. NULL is fine. */
 void machine_free(struct machine *machine);
 

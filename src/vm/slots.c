@@ -18,6 +18,8 @@
 #include "vm/virtio/rng.h"
 #include "vm/virtio/vsock.h"
 
+_Static_assert(SLOTS_MAX == PROTO_DEVICES_MAX, "each device has a pin");
+
 /* The next free slot, with a thread of its own or on the machine's loop. */
 static int take_slot(struct slots *slots, const struct slots_config *config, bool own_thread,
         struct slot **ret_slot, struct virtio_place *ret_place, struct error *err)
@@ -173,6 +175,9 @@ static void make_mac(const char *name, unsigned number, uint8_t mac[6])
 
 static int open_wire(const struct proto_net *wanted, struct wire *ret, struct error *err)
 {
+    *ret = WIRE_NONE;
+    if (wanted->spare)
+        return 0;
     if (wanted->fd.set)
         return wire_open_fd(ret, (int)wanted->fd.value, wanted->stream, err);
     if (!wanted->tap)
@@ -185,6 +190,7 @@ static int build_net(
 {
     const struct proto_net *wanted = &config->description->nets.items[number];
     struct net_config net_config = {
+            .name = wanted->spare || wanted->stream ? NULL : wanted->tap,
             .mtu = (uint16_t)(wanted->mtu < UINT16_MAX ? wanted->mtu : UINT16_MAX),
             .rate = rate_of(&wanted->rate),
     };
@@ -468,6 +474,71 @@ void slots_get_disks(const struct slots *slots, struct arena *arena, struct prot
     for (unsigned i = 0; i < slots->count; i++)
         if (slots->list[i].device->ops->id == VIRTIO_BLOCK)
             add_disk_stats(slots->list[i].owner, arena, stats);
+}
+
+/* The next network device from `*at` on, or NULL. */
+static struct net *next_net(const struct slots *slots, unsigned *at)
+{
+    while (*at < slots->count) {
+        const struct slot *slot = &slots->list[(*at)++];
+        if (slot->device->ops->id == VIRTIO_NET)
+            return slot->owner;
+    }
+    return NULL;
+}
+
+static struct net *find_net(const struct slots *slots, const char *tap)
+{
+    struct net *net;
+
+    for (unsigned at = 0; (net = next_net(slots, &at));)
+        if (tap ? str_equal(net_tap(net), tap) : net_is_spare(net))
+            return net;
+    return NULL;
+}
+
+int slots_connect_net(struct slots *slots, int fd, const char *tap, struct arena *arena,
+        const char **ret_device, struct error *err)
+{
+    struct net *net = find_net(slots, NULL);
+    _cleanup_close_ int taken = fd;
+
+    if (str_empty(tap) || strlen(tap) >= NET_TAP_SIZE)
+        return error_set(err, EINVAL, "a tap's name has 1 to %d bytes", NET_TAP_SIZE - 1);
+    if (find_net(slots, tap))
+        return error_set(err, EEXIST, "the tap %s is behind a network device already", tap);
+    if (!net)
+        return error_set(err, ENOSPC, "all network devices of the machine are in use");
+    int r = net_connect(net, take_fd(&taken), tap, err);
+    if (r == 0)
+        *ret_device = net_device_text(net, arena);
+    return r;
+}
+
+int slots_disconnect_net(struct slots *slots, const char *tap, struct arena *arena,
+        const char **ret_device, struct error *err)
+{
+    struct net *net = str_empty(tap) ? NULL : find_net(slots, tap);
+
+    if (!net)
+        return error_set(err, ENODEV, "the tap %s is behind no network device",
+                tap ? tap : "without a name");
+    net_disconnect(net);
+    *ret_device = net_device_text(net, arena);
+    return 0;
+}
+
+void slots_get_nets(
+        const struct slots *slots, struct arena *arena, struct proto_control_reply *reply)
+{
+    struct net *net;
+
+    for (unsigned at = 0; (net = next_net(slots, &at));) {
+        struct proto_net_device *added = RECORD_APPEND(arena, &reply->nets);
+        *added = (struct proto_net_device){.device = net_device_text(net, arena)};
+        if (net_tap(net))
+            added->tap = arena_strdup(arena, net_tap(net));
+    }
 }
 
 void slots_get_given(const struct slots *slots, uint64_t *ret_inflated, uint64_t *ret_reported)

@@ -70,6 +70,14 @@ void slots_get_disks(const struct slots *slots, struct arena *arena, struct prot
 /* What the guest has given back, in bytes (balloon.h); zeros without a balloon. */
 void slots_get_given(const struct slots *slots, uint64_t *ret_inflated, uint64_t *ret_reported);
 
+/* The network devices; see machine.h. */
+int slots_connect_net(struct slots *slots, int fd, const char *tap, struct arena *arena,
+        const char **ret_device, struct error *err);
+int slots_disconnect_net(struct slots *slots, const char *tap, struct arena *arena,
+        const char **ret_device, struct error *err);
+void slots_get_nets(
+        const struct slots *slots, struct arena *arena, struct proto_control_reply *reply);
+
 /* False without a balloon. */
 bool slots_set_balloon(struct slots *slots, uint64_t bytes);
 

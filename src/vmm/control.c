@@ -69,11 +69,27 @@ static int do_snapshot(struct service *service, struct error *err)
         machine_pause(service->machine);
     int r = machine_snapshot(
             service->machine, fd, request->path ? request->path : "file", request->label, err);
+    if (r == 0)
+        machine_get_nets(service->machine, service->arena, &service->reply);
     if (r == 0 && request->stop)
         machine_stop(service->machine);
     else if (request->stop && !stands)
         machine_resume(service->machine);
     return r;
+}
+
+static int do_connect(struct service *service, struct error *err)
+{
+    if (service->fd < 0)
+        return error_set(err, EINVAL, "the tap did not come with the request");
+    return machine_connect_net(service->machine, take_fd(&service->fd), service->request->tap,
+            service->arena, &service->reply.device, err);
+}
+
+static int do_disconnect(struct service *service, struct error *err)
+{
+    return machine_disconnect_net(
+            service->machine, service->request->tap, service->arena, &service->reply.device, err);
 }
 
 static const struct {
@@ -86,6 +102,8 @@ static const struct {
         {"stats", do_stats},
         {"balloon", do_balloon},
         {"snapshot", do_snapshot},
+        {"connect", do_connect},
+        {"disconnect", do_disconnect},
 };
 
 static int serve(struct service *service, struct error *err)
@@ -108,17 +126,17 @@ static const char *state_of(struct machine *machine)
 static bool answer_next(struct control *control, int sock)
 {
     _cleanup_arena_ struct arena arena = {0};
-    _cleanup_close_ int fd = -1;
     struct proto_control request = {0};
-    struct service service = {.machine = control->machine, .request = &request, .arena = &arena};
+    struct service service = {
+            .machine = control->machine, .request = &request, .fd = -1, .arena = &arena};
     struct error err = ERROR_NONE;
-    int r = proto_control_receive(sock, &arena, &request, &fd, &err);
+    int r = proto_control_receive(sock, &arena, &request, &service.fd, &err);
 
     if (r == 0 || (r < 0 && r != -EINVAL && r != -EMSGSIZE))
         return false;
-    service.fd = fd;
     if (r > 0)
         r = serve(&service, &err);
+    cleanup_close(&service.fd);
     service.reply.ok = r == 0;
     service.reply.errnum = -r;
     service.reply.error = r < 0 ? err.text : NULL;

@@ -44,7 +44,8 @@ struct net {
     uint8_t *frame; /* one that waits for the guest's buffers */
     size_t frame_length;
     bool full; /* the wire takes nothing now */
-    bool gone; /* the other end has */
+    bool gone; /* the other end has, or there is none */
+    char tap[NET_TAP_SIZE];
     struct virtq_chain chain, first;
 };
 
@@ -150,6 +151,8 @@ static int receive_one(struct net *net)
     if (must_wait(net, &net->receive_limit))
         return 0;
     if (net->frame_length == 0) {
+        if (net->gone)
+            return 0;
         ssize_t n = wire_receive(&net->wire, net->frame);
         if (n <= 0) {
             net->gone |= n < 0;
@@ -195,7 +198,7 @@ static int transmit_one(struct net *net)
     if (r <= 0)
         return r;
     size_t length = net->chain.readable_bytes;
-    int sent = length > WIRE_HEADER && length <= WIRE_FRAME_MAX
+    int sent = !net->gone && length > WIRE_HEADER && length <= WIRE_FRAME_MAX
                        ? wire_send(&net->wire, net->chain.segments, net->chain.readable, length)
                        : 0;
     if (sent == -EAGAIN) {
@@ -238,6 +241,7 @@ static void listen_again(struct net *net)
     if (net->gone) { /* a descriptor that is hung up would wake the loop for ever */
         loop_remove(net->source);
         net->source = NULL;
+        net->listens = 0;
         return;
     }
     if (events == net->listens)
@@ -283,7 +287,8 @@ static void net_activate(struct virtio_device *device)
     for (size_t i = 0; i < ARRAY_SIZE(offloads); i++)
         if (virtio_has(device, offloads[i].feature))
             offload |= offloads[i].offload;
-    (void)wire_set_offload(&net->wire, offload); /* refused: the host finishes its frames itself */
+    if (!net->gone) /* refused: the host finishes its frames itself */
+        (void)wire_set_offload(&net->wire, offload);
 }
 
 static void net_reset(struct virtio_device *device)
@@ -309,7 +314,7 @@ static uint64_t fill_config(struct net *net, const struct net_config *config)
             BIT(VIRTIO_NET_F_MAC) | BIT(VIRTIO_NET_F_MRG_RXBUF) | BIT(VIRTIO_NET_F_STATUS);
 
     memcpy(net->config.mac, config->mac, sizeof(net->config.mac));
-    net->config.status = VIRTIO_NET_S_LINK_UP;
+    net->config.status = net->gone ? 0 : VIRTIO_NET_S_LINK_UP;
     net->config.mtu = config->mtu;
     if (config->mtu)
         features |= BIT(VIRTIO_NET_F_MTU);
@@ -328,6 +333,8 @@ int net_new(const struct virtio_place *place, const struct net_config *config, s
         return error_set(err, ENOMEM, "out of memory");
     }
     net->wire = wire;
+    net->gone = wire.fd < 0;
+    snprintf(net->tap, sizeof(net->tap), "%s", config->name ? config->name : "");
     limit_init(&net->receive_limit, config->rate, clock_now_ns());
     limit_init(&net->transmit_limit, config->rate, clock_now_ns());
     uint64_t features = fill_config(net, config);
@@ -349,6 +356,69 @@ void net_free(struct net *net)
     wire_close(&net->wire);
     free(net->frame);
     free(net);
+}
+
+/* ---- another wire ---- */
+
+bool net_is_spare(const struct net *net)
+{
+    return net->wire.fd < 0;
+}
+
+const char *net_tap(const struct net *net)
+{
+    return *net->tap ? net->tap : NULL;
+}
+
+const char *net_device_text(const struct net *net, struct arena *arena)
+{
+    const uint8_t *mac = net->config.mac;
+
+    return arena_printf(
+            arena, "%02x:%02x:%02x:%02x:%02x:%02x", mac[0], mac[1], mac[2], mac[3], mac[4], mac[5]);
+}
+
+/* The driver reads the status anew (virtio 1.2 5.1.4.2). */
+static void set_link(struct net *net, bool up)
+{
+    net->gone = !up;
+    net->full = false;
+    net->frame_length = 0;
+    net->config.status = up ? VIRTIO_NET_S_LINK_UP : 0;
+    virtio_config_changed(&net->device);
+}
+
+int net_connect(struct net *net, int fd, const char *name, struct error *err)
+{
+    struct wire wire;
+    int r = wire_take_tap(&wire, fd, err);
+
+    if (r < 0)
+        return r;
+    pthread_mutex_lock(&net->device.lock);
+    net->wire = wire;
+    snprintf(net->tap, sizeof(net->tap), "%s", name);
+    set_link(net, true);
+    if (virtio_is_live(&net->device)) {
+        net_activate(&net->device);
+        work(net);
+    }
+    pthread_mutex_unlock(&net->device.lock);
+    return 0;
+}
+
+void net_disconnect(struct net *net)
+{
+    pthread_mutex_lock(&net->device.lock);
+    loop_remove(net->source);
+    net->source = NULL;
+    net->listens = 0;
+    wire_close(&net->wire);
+    *net->tap = '\0';
+    set_link(net, false);
+    if (virtio_is_live(&net->device))
+        work(net); /* what waits to be sent is lost */
+    pthread_mutex_unlock(&net->device.lock);
 }
 
 struct virtio_device *net_device(struct net *net)

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "base/cleanup.h"
@@ -50,6 +51,19 @@ int wire_open_fd(struct wire *wire, int fd, bool stream, struct error *err)
     if (r < 0)
         wire_close(wire);
     return r;
+}
+
+int wire_take_tap(struct wire *wire, int fd, struct error *err)
+{
+    struct stat status;
+    int flags = fcntl(fd, F_GETFL);
+
+    *wire = (struct wire){.fd = fd};
+    if (fstat(fd, &status) == 0 && S_ISCHR(status.st_mode) && flags >= 0 &&
+            fcntl(fd, F_SETFL, flags | O_NONBLOCK) == 0)
+        return 0;
+    wire_close(wire);
+    return error_set(err, EINVAL, "the descriptor is no tap device");
 }
 
 void wire_close(struct wire *wire)

@@ -26,11 +26,18 @@ struct wire {
     size_t out_first, out_length;
 };
 
+/* One that leads nowhere: what is sent is lost. */
+#define WIRE_NONE ((struct wire){.fd = -1})
+
 /* Attaches to the tap device of that name. */
 int wire_open_tap(struct wire *wire, const char *name, struct error *err);
 
 /* Takes an open descriptor over: a tap queue, or a stream socket. */
 int wire_open_fd(struct wire *wire, int fd, bool stream, struct error *err);
+
+/* Takes a tap queue over whose header is of WIRE_HEADER bytes already, where viv-vmm's sandbox does
+ * not let it say so. -EINVAL for what is no tap. */
+int wire_take_tap(struct wire *wire, int fd, struct error *err);
 void wire_close(struct wire *wire);
 
 /* Tells the tap what the guest can take (TUN_F_… bits); a stream takes nothing. */

@@ -66,4 +66,29 @@ TEST(control_stats_travel)
     close(ends[1]);
 }
 
+TEST(control_connect_tells_the_device)
+{
+    _cleanup_arena_ struct arena arena = {0};
+    _cleanup_close_ int null = open("/dev/null", O_RDWR | O_CLOEXEC), got = -1;
+    struct proto_net_device nets[] = {{"02:56:49:56:00:01", "vv0"}, {"02:56:49:56:01:01", NULL}};
+    struct proto_control_reply reply = {
+            .ok = true, .state = "running", .device = nets[0].device, .nets = {nets, 2}};
+    struct proto_control request = {.command = "connect", .tap = "vv0"}, seen = {0};
+    struct proto_control_reply told = {0};
+    int ends[2];
+
+    CHECK_INT(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends), 0);
+    CHECK_INT(proto_control_answer(ends[1], &reply), 0);
+    CHECK_INT(proto_control_ask(ends[0], &request, null, &arena, &told, NULL), 0);
+    CHECK_STR(told.device, "02:56:49:56:00:01");
+    CHECK_INT(told.nets.count, 2);
+    CHECK_STR(told.nets.items[0].tap, "vv0");
+    CHECK(!told.nets.items[1].tap);
+    CHECK_INT(proto_control_receive(ends[1], &arena, &seen, &got, NULL), 1);
+    CHECK_STR(seen.tap, "vv0");
+    CHECK(got >= 0);
+    close(ends[0]);
+    close(ends[1]);
+}
+
 TEST_MAIN()
