@@ -14,21 +14,22 @@ static const char *const data_places[] = {"share/viv", "../share/viv", NULL};
 
 #define PLACE_VARIABLE "VIV_PROGRAM"
 
+/* A detached mount of one file shows as "/", a memory file as "/memfd:…". */
+static bool is_copy(const char *path)
+{
+    return str_equal(path, "/") || str_starts(path, "/memfd:");
+}
+
 void install_keep_place(void)
 {
     char path[PATH_MAX];
     ssize_t length = readlink("/proc/self/exe", path, sizeof(path) - 1);
 
-    if (length < 0 || getenv(PLACE_VARIABLE))
+    if (length < 0)
         return;
     path[length] = '\0';
-    setenv(PLACE_VARIABLE, path, 1);
-}
-
-/* A detached mount of one file shows as "/", a memory file as "/memfd:…". */
-static bool is_copy(const char *path)
-{
-    return str_equal(path, "/") || str_starts(path, "/memfd:");
+    if (!is_copy(path)) /* whatever the caller's environment says */
+        setenv(PLACE_VARIABLE, path, 1);
 }
 
 static int own_folder(struct arena *arena, const char **ret, struct error *err)

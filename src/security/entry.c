@@ -154,21 +154,22 @@ static bool tell_place(char *text, long size)
     return true;
 }
 
+/* What the caller's environment says of our place is not for us. */
 static void execute(int fd, char **argv, char **envp)
 {
     char place[4096 + sizeof(PLACE)];
     char *more[VARIABLES_MAX + 2];
     size_t count = 0;
-    bool known = false;
 
-    for (; envp[count]; count++)
-        known = known || begins(envp[count], PLACE);
-    if (count > VARIABLES_MAX)
-        return;
-    for (size_t i = 0; i < count; i++)
-        more[i] = envp[i];
-    more[count] = known || !tell_place(place, sizeof(place)) ? NULL : place;
-    more[count + 1] = NULL;
+    for (; *envp; envp++)
+        if (!begins(*envp, PLACE)) {
+            if (count == VARIABLES_MAX)
+                return;
+            more[count++] = *envp;
+        }
+    if (tell_place(place, sizeof(place)))
+        more[count++] = place;
+    more[count] = NULL;
     call5(SYS_execveat, fd, (long)"", (long)argv, (long)more, AT_EMPTY_PATH);
 }
 

@@ -56,10 +56,10 @@ pid_t program_start(const struct program *program)
     memset(above, -1, (program->handed_count + 1) * sizeof(*above));
     set_signals(&attributes);
     posix_spawn_file_actions_init(&actions);
-    int r = add_handed(&actions, program, above);
     add_stream(&actions, program->input, STDIN_FILENO);
     add_stream(&actions, program->output, STDOUT_FILENO);
     add_stream(&actions, program->errors, STDERR_FILENO);
+    int r = add_handed(&actions, program, above); /* last: a stream may be at one of the numbers */
     if (r == 0)
         r = posix_spawnp(
                 &pid, program->path, &actions, &attributes, program->words->words, environ);

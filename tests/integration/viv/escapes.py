@@ -32,6 +32,13 @@ def test_cve_2019_5736_our_binary_is_out_of_reach():
     equal((after.st_size, after.st_mtime_ns), (before.st_size, before.st_mtime_ns))
 
 
+def test_the_place_of_our_programs_is_not_the_callers_to_tell():
+    """A forged VIV_PROGRAM would lead to other helpers, and to another built-in image."""
+    forged = {"VIV_PROGRAM": "/nonexistent/viv"}
+    with box() as b:
+        equal(b.run("--userns", "host", "busybox", "echo", "own", env=forged).ok().out, "own\n")
+
+
 def test_cve_2024_21626_no_directory_of_the_host_by_descriptor():
     """A working directory of /proc/self/fd/N must not be a leaked directory of the host."""
     with box() as b:

@@ -1,6 +1,7 @@
 #include "sys/program.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
 #include <unistd.h>
 
@@ -54,6 +55,23 @@ TEST(program_start_hands_descriptors_on_in_order)
     CHECK_STR(buf_text(&said), "through");
     close(ends[0]);
     close(ends[1]);
+}
+
+/* What it says goes through a pipe that may be at one of the numbers that are handed on. */
+TEST(program_run_hears_what_has_descriptors_too)
+{
+    _cleanup_buf_ struct buf said = {0};
+    int ends[2], handed[4];
+
+    CHECK_INT(pipe(ends), 0);
+    for (size_t i = 0; i < 4; i++)
+        handed[i] = fcntl(ends[1], F_DUPFD_CLOEXEC, 60);
+    close(ends[0]);
+    close(ends[1]);
+    CHECK_INT(run_script("echo heard", handed, 4, &said), 0);
+    CHECK_STR(buf_text(&said), "heard\n");
+    for (size_t i = 0; i < 4; i++)
+        close(handed[i]);
 }
 
 /* In a parent that blocks and ignores it: a helper could not be ended otherwise. */
