@@ -240,13 +240,16 @@ static bool has_destination(
     return false;
 }
 
+/* Whose they are and what label they have, the other sandbox has said: this one's user and label
+ * would take them from it. */
 static struct strv with_access(struct arena *arena, const struct strv *options, const char *access)
 {
     struct strv result = {0};
     const char *option;
 
     strv_foreach (option, options) {
-        strv_add(arena, &result, option);
+        if (!str_equal(option, "U") && !str_equal(option, "z") && !str_equal(option, "Z"))
+            strv_add(arena, &result, option);
     }
     if (str_equal(access, "ro"))
         strv_add(arena, &result, "rro");

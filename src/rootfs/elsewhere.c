@@ -43,6 +43,19 @@ bool elsewhere_is(const char *path)
            own.st_ino != other.st_ino;
 }
 
+int elsewhere_open(const char *path)
+{
+    const char *rest;
+    char name[32];
+    int pid;
+
+    if (!take_apart(path, &pid, &rest))
+        return -EINVAL;
+    snprintf(name, sizeof(name), "/proc/%d/root", pid);
+    _cleanup_close_ int root = open(name, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    return root < 0 ? -errno : inroot_open(root, rest, INROOT_MUST_EXIST, INROOT_NO_SYMLINKS, NULL);
+}
+
 /* In the process that goes there. */
 static int open_there(int namespace, const char *rest, unsigned flags)
 {

@@ -12,6 +12,10 @@
 /* Whether the path is one, of a namespace that is not our own. */
 bool elsewhere_is(const char *path);
 
+/* What is there, as an O_PATH descriptor, for what takes no mount. No link on the way is followed:
+ * it would lead through our own root. A descriptor, or -errno. */
+int elsewhere_open(const char *path);
+
 /* A detached clone of the mount tree there; `flags` as of open_tree(2). No link on the way is
  * followed. A descriptor, or -errno. Calls: those that elsewhere_describe() tells. */
 int elsewhere_open_tree(const char *path, unsigned flags);

@@ -319,6 +319,12 @@ static int add_mount(struct plan *plan, struct rootfs *rootfs, size_t index, str
         return r;
     if (str_equal(wanted->type, "cgroup") && !is_bind(&mount->options))
         return cgroupfs_add(plan, rootfs, wanted, &mount->options, err);
+    if (mount->options.rechown && !is_bind(&mount->options))
+        return error_set(err, EINVAL,
+                "%s: U gives away what a bind mount shows, and this is none: --tmpfs "
+                "DIR:uid=N,gid=N "
+                "says whose a new file system is",
+                because_of(wanted));
     mount->target = wanted->target;
     mount->type = wanted->type;
     mount->source = wanted->source;

@@ -91,9 +91,44 @@ def test_the_source_is_given_to_the_user():
         for place, name in ((os.path.realpath("/sbin"), "/sbin"), (work() / "bound", "/srv")):
             fails(b.run("-v", f"{place}:/mnt:U", "busybox", "true"), 125, f"{place} is {name}, which keeps")
         run("umount", "/sbin").ok()
+        fails(b.run("-v", f"{source}:/mnt:U", "busybox", "true", env={"HOME": str(source)}), 125,
+              f"{source} keeps its owners")
+        lenient = work() / "lenient"
+        lenient.write_text("0\n")
+        run("mount", "--bind", lenient, "/proc/sys/fs/protected_hardlinks").ok()
+        fails(b.run("-v", f"{source}:/mnt:U", "busybox", "true"), 125, "fs.protected_hardlinks=0")
+        run("umount", "/proc/sys/fs/protected_hardlinks").ok()
         fails(b.run("--uidmap", "0:300000:9", "-u", "12", "-v", f"{source}:/mnt:U", "busybox", "true"), 125)
         contains(b.viv("explain", *b.flags(), "-u", "12", "--userns", "host", "-v", f"{source}:/mnt:U",
                        "busybox", "true").ok().out, "belong to the sandbox's user")
+
+
+def test_no_link_of_another_sandbox_leads_to_what_is_given_away():
+    """Its source is in a root that somebody else writes to: a link there is that one's, and would lead
+    through the host's root."""
+    with box() as b:
+        victim = work() / "victim"
+        victim.mkdir()
+        name = b.start("--userns", "host", script=f"mkdir /good; ln -s {victim} /bad; echo made; sleep 1000")
+        eventually(lambda: "made" in b.viv("logs", name).out, 60)
+        root = f"/proc/{b.pid(name)}/root"
+        flags = ["--userns", "host", "-u", "12:34"]
+        equal(b.out("stat -c %u:%g /m", *flags, "-v", f"{root}/good:/m:U"), "12:34")
+        fails(b.run(*flags, "-v", f"{root}/bad:/m:U", "busybox", "true"), 125, "ELOOP")
+        equal(victim.stat().st_uid, 0)
+        b.viv("rm", "-f", name).ok()
+
+
+def test_what_others_mount_stays_theirs():
+    """Of --volumes-from; and U is for what is there already."""
+    with box() as b:
+        (work() / "d").mkdir()
+        b.viv("create", "--name", "first", *b.flags("-u", "12:34", "--userns", "host"),
+              "-v", f"{work()}/d:/m:U", "busybox", "true").ok()
+        b.viv("start", "-a", "first").ok()
+        equal(b.out("stat -c %u:%g /m", "-u", "56", "--userns", "host", "--volumes-from", "first"), "12:34")
+        for flags in (["--tmpfs", "/m:U"], ["--mount", "type=tmpfs,target=/m,U=true"]):
+            fails(b.run(*flags, "busybox", "true"), 125, "U gives away what a bind mount shows")
 
 
 @private("mnt")
