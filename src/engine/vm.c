@@ -9,6 +9,7 @@
 #include "container/hook_steps.h"
 #include "engine/vm_boot.h"
 #include "engine/vm_joined.h"
+#include "engine/vm_mounts.h"
 #include "engine/vm_network.h"
 #include "engine/vm_spec.h"
 #include "engine/vm_steps.h"
@@ -126,6 +127,7 @@ static int build(struct vm *vm, struct error *err)
         vm->gate.dir_fd = request->dir_fd;
         container_gate_make_step(plan, &vm->gate);
     }
+    vm_step_mounts(plan, vm);
     vm_step_sockets(plan, vm);
     r = vm_network_steps(plan, vm, err);
     if (r < 0)

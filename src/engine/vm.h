@@ -13,6 +13,7 @@
 #include "ns/namespaces.h"
 #include "proto/agent.h"
 #include "proto/machine.h"
+#include "rootfs/rechown.h"
 
 #define VM_NETWORKS_MAX 8
 #define VM_SPARE_NETWORKS 2       /* that a machine on networks can join while it runs */
@@ -65,6 +66,12 @@ struct vm_file {
     bool read_only; /* everywhere */
 };
 
+/* What "U" asks for. */
+struct vm_given {
+    struct rechown rechown;
+    const char *because;
+};
+
 /* What a machine's plan is made of. */
 struct vm {
     struct container_request *request; /* the host's: the user's configuration */
@@ -76,6 +83,7 @@ struct vm {
     struct container_guest guest;
     struct proto_machine machine;
     RECORD_LIST(struct vm_file) files;
+    RECORD_LIST(struct vm_given) given;
     size_t guest_from, guest_to; /* steps of the guest */
     bool agent_plans_alike;      /* the agent is of the same sources: it need not compare plans */
     char digest[CONTAINER_DIGEST_SIZE];

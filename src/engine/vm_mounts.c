@@ -6,6 +6,7 @@
 #include "base/cleanup.h"
 #include "base/io.h"
 #include "base/path.h"
+#include "rootfs/options.h"
 
 static bool is_bind(const struct spec_mount *mount)
 {
@@ -59,6 +60,44 @@ static int check_options(size_t index, const struct spec_mount *mount, struct er
                           "or use --isolation container",
                           index, mount->source)
                 : 0;
+}
+
+static void forget_rechown(struct spec_mount *mount)
+{
+    size_t kept = 0;
+
+    for (size_t i = 0; i < mount->options.count; i++)
+        if (!str_equal(mount->options.words[i], "U"))
+            mount->options.words[kept++] = mount->options.words[i];
+    mount->options.count = kept;
+}
+
+/* A machine that goes on has been given it when it began. */
+static int note_rechown(struct vm *vm, size_t index, struct spec_mount *mount, struct error *err)
+{
+    const struct spec_process *process = vm->guest_spec.process;
+    struct mount_options options = {0};
+    int r = mount_options_read(vm->arena, &mount->options, &options, err);
+
+    if (r < 0 || !options.rechown || vm->request->host->rootless)
+        return r;
+    forget_rechown(mount);
+    if (vm->config->going_on)
+        return 0;
+    struct vm_given *given = RECORD_APPEND(vm->arena, &vm->given);
+    *given = (struct vm_given){.rechown = {.top = {.path = mount->source,
+                                                   .part = options.subdir,
+                                                   .nofollow = options.src_nofollow},
+                                       .uid = process ? process->user.uid : 0,
+                                       .gid = process ? process->user.gid : 0},
+            .because = arena_printf(vm->arena, "/mounts/%zu", index)};
+    return 0;
+}
+
+void vm_step_mounts(struct plan *plan, struct vm *vm)
+{
+    for (size_t i = 0; i < vm->given.count; i++)
+        rechown_add(plan, STEP_HOST, &vm->given.items[i].rechown, vm->given.items[i].because);
 }
 
 static void become_tmpfs(struct arena *arena, struct spec_mount *mount)
@@ -138,6 +177,9 @@ static int translate(struct vm *vm, size_t index, struct spec_mount *mount, stru
         /* a file of the networks', which a step is yet to write */
         found = (struct stat){.st_mode = S_IFREG};
     }
+    r = note_rechown(vm, index, mount, err);
+    if (r < 0)
+        return r;
     if (str_equal(mount->destination, "/dev/shm"))
         become_tmpfs(vm->arena, mount);
     else if (S_ISDIR(found.st_mode))

@@ -16,11 +16,16 @@
  * owners in a share are the host's. What asks for a map stays. */
 void vm_forget_idmap(struct spec *spec);
 
-/* Rewrites the guest's mounts and notes shares and files. -EOPNOTSUPP for devices, sockets and the
- * like, for id mappings and for mounts that would pass on others. */
+/* Rewrites the guest's mounts and notes shares, files and what is given away. -EOPNOTSUPP for
+ * devices, sockets and the like, for id mappings and for mounts that would pass on others. */
 int vm_translate_mounts(struct vm *vm, struct error *err);
 
-/* Adds both to a message, to a machine that has greeted. -EFBIG for a file whose content is to be
- * sent and that is larger. Memory is in the arena. */
+/* Steps of the host that give away what "U" asks for: the guest sees neither which folders of the
+ * host are to be left alone, nor what is mounted in them. An ordinary user's machine can give
+ * nothing away that is not its user's, and the guest does it. */
+void vm_step_mounts(struct plan *plan, struct vm *vm);
+
+/* Adds shares and files to a message, to a machine that has greeted. -EFBIG for a file whose
+ * content is to be sent and that is larger. Memory is in the arena. */
 int vm_send_mounts(
         struct vm *vm, struct arena *arena, struct agent_create *into, struct error *err);

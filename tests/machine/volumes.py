@@ -3,6 +3,7 @@ the owners that a container with ids of its own sees; and what a machine cannot 
 One machine has them all: a boot takes long."""
 import contextlib
 import json
+import os
 import pathlib
 import sys
 
@@ -31,10 +32,15 @@ def start_both(box):
     host = box.place / "host"
     host.mkdir()
     (host / "file").write_text("of the host\n")
+    given = box.place / "given"
+    given.mkdir()
+    for path in (given / "file", given):
+        path.touch()
+        os.chown(path, 7, 8)
     for name, *options in (("memory", "-o", "type=tmpfs", "-o", "o=size=2m,mode=0711"),
                            ("elsewhere", "-o", "type=none", "-o", "o=bind", "-o", f"device={host}")):
         box.viv("volume", "create", *options, name).ok()
-    for kind, *more in (("vm", "--rm", "-v", "/nameless"), ("container", "--userns", "auto")):
+    for kind, *more in (("vm", "--rm", "-v", "/nameless", "-v", f"{given}:/given:ro,U"), ("container", "--userns", "auto")):
         box.run(kind, "-d", "--name", kind, *more, "-v", "both:/both",
                 "-v", f"filled-{kind}:/srv/d", "-v", f"bare-{kind}:/srv/d/sub:nocopy",
                 "-v", "both:/both-ro:ro", "-v", "both:/both-ids:idmap",
@@ -112,6 +118,12 @@ def test_owners_are_the_same_on_both_sides():
         equal((path.stat().st_uid, path.stat().st_gid), (5, 6))
 
 
+def test_what_is_given_to_the_user():
+    """By the host, which knows what is to be left alone, and although the guest may not write there."""
+    equal(inside("vm", "stat -c %u:%g /given /given/file"), "0:0\n0:0\n")
+    equal((BOX["box"].place / "given/file").stat().st_uid, 0)
+
+
 def test_what_is_written_in_one_is_seen_in_the_other():
     inside("vm", "echo 1 > /both/line")
     inside("container", "echo 2 >> /both/line; mv /both/line /both/moved")
@@ -129,6 +141,7 @@ def test_what_a_machine_cannot_have():
             (["-v", f"{box.place}/host:/x:slave"], "slave: mounts do not pass between the host"),
             (["--mount", f"type=bind,source={box.place}/host,target=/x,bind-propagation=rslave"],
              "or use --isolation container"),
+            (["-v", "/srv:/x:U"], "/srv keeps its owners"),
             (["-v", "/dev/null:/x"], "neither a folder nor a file")]:
         fails(box.run("vm", "--rm", *flags, "busybox", "true"), 125, text)
     equal(names(), before)
