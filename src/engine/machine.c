@@ -301,6 +301,8 @@ static void run_program(const struct starter *starter, struct inherited *given)
         (void)sys_prctl(PR_SET_PDEATHSIG, SIGTERM, 0, 0, 0);
     if (given->wanted.cage && starter->uid != 0 && !map_own_id(starter->uid, starter->gid))
         _exit(126);
+    /* nothing of the caller's, who may have left a folder open: a guest that breaks out had it */
+    (void)sys_close_range(3, ~0U, CLOSE_RANGE_CLOEXEC);
     proto_machine_visit_fds(&given->wanted, keep_open, NULL);
     (void)fcntl(given->description, F_SETFD, 0);
     snprintf(from, sizeof(from), "fd:%d", given->description);

@@ -93,14 +93,20 @@ int vm_connect_control(const struct container *container, int *ret_fd, struct er
     return 0;
 }
 
+/* A stopped or busy viv-vmm keeps nobody who only looks. */
+#define FIGURES_SECONDS 5
+
 int vm_figures(const struct container *container, struct arena *arena, struct proto_stats *ret,
         struct error *err)
 {
     struct proto_control request = {.command = "stats"};
+    static const struct timeval patience = {FIGURES_SECONDS, 0};
     struct proto_control_reply reply = {0};
     _cleanup_close_ int sock = -1;
     int r = vm_connect_control(container, &sock, err);
 
+    if (r == 0 && setsockopt(sock, SOL_SOCKET, SO_RCVTIMEO, &patience, sizeof(patience)) < 0)
+        r = error_sys(err, errno, "limit how long viv-vmm is waited for");
     if (r == 0)
         r = proto_control_ask(sock, &request, -1, arena, &reply, err);
     if (r == 0 && !reply.stats)

@@ -173,6 +173,7 @@ static void start_describe(const struct step *step, struct step_text *text)
             "clone3({flags=%sCLONE_NEWNS|CLONE_NEWPID|CLONE_NEWNET|CLONE_NEWIPC|CLONE_NEWUTS|"
             "CLONE_NEWCGROUP|CLONE_PIDFD, exit_signal=SIGCHLD}, 88)",
             root ? "" : "CLONE_NEWUSER|");
+    step_call(text, "close_range(3, 4294967295, CLOSE_RANGE_CLOEXEC)");
     step_call(text, "execve(\"viv-vmm\", [\"viv-vmm\", \"fd:<description>\"], <environment>)");
     step_call(text, "pivot_root(\".\", \".\")");
     if (root)
@@ -406,6 +407,7 @@ static int shim_apply(const struct step *step, struct plan_run *run, struct erro
             (char *)(uintptr_t)(server ? server : ""),
             vm->guest.wait_for_start ? (char *)(uintptr_t) "start" : NULL, NULL};
 
+    (void)sys_close_range(3, ~0U, CLOSE_RANGE_CLOEXEC);
     for (size_t i = 0; i < ARRAY_SIZE(slots); i++) {
         int fd = slots[i] >= 0 ? run->fds[slots[i]] : -1;
         if (fd >= 0)
@@ -420,6 +422,7 @@ static void shim_describe(const struct step *step, struct step_text *text)
 {
     const struct vm *vm = vm_of(step);
 
+    step_call(text, "close_range(3, 4294967295, CLOSE_RANGE_CLOEXEC)");
     step_call(text,
             "execve(%s, [\"viv-shim\", \"<agent>\", \"<status>\", \"<log>\", \"<name server>\"%s], "
             "[])",

@@ -1,7 +1,9 @@
 #include "engine/watcher.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -28,6 +30,20 @@ static void send_report(int fd, const struct report *report)
     io_write_all(fd, report, sizeof(*report)); /* nobody there: the command was killed */
 }
 
+/* What the caller has open beside the streams, such as a lock: it would be kept until the workload
+ * ends. All of ours is close-on-exec. */
+static void close_inherited(void)
+{
+    _cleanup_closedir_ DIR *dir = opendir("/proc/self/fd");
+    struct dirent *entry;
+
+    while (dir && (entry = readdir(dir))) {
+        int fd = (int)strtol(entry->d_name, NULL, 10);
+        if (fd > STDERR_FILENO && !(fcntl(fd, F_GETFD) & FD_CLOEXEC))
+            close(fd);
+    }
+}
+
 void watcher_started(int report_fd, const struct strv *told)
 {
     struct report report = {.kind = REPORT_STARTED};
@@ -46,6 +62,7 @@ void watcher_started(int report_fd, const struct strv *told)
     _cleanup_close_ int null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
     for (int fd = 0; fd < 3 && null_fd >= 0; fd++)
         dup2(null_fd, fd);
+    close_inherited();
 }
 
 void watcher_ended(int report_fd, int status)

@@ -60,6 +60,8 @@ pid_t program_start(const struct program *program)
     add_stream(&actions, program->output, STDOUT_FILENO);
     add_stream(&actions, program->errors, STDERR_FILENO);
     int r = add_handed(&actions, program, above); /* last: a stream may be at one of the numbers */
+    posix_spawn_file_actions_addclosefrom_np(
+            &actions, PROGRAM_HANDED_FIRST + (int)program->handed_count);
     if (r == 0)
         r = posix_spawnp(
                 &pid, program->path, &actions, &attributes, program->words->words, environ);

@@ -1,7 +1,8 @@
 /*
- * Another program, with the descriptors that it is to have and signals as a program expects them,
- * whatever this process ignores or blocks: helpers whose end is waited for, or that go on beside
- * us.
+ * Another program, with the descriptors that it is to have, none of those that we were started with
+ * (a lock, a pipe of the caller's: some helpers outlive us, as nobody), and signals as a program
+ * expects them, whatever this process ignores or blocks: helpers whose end is waited for, or that
+ * go on beside us.
  */
 #pragma once
 

@@ -44,8 +44,8 @@ class Sandboxes:
     def run(self, kind, *args, **more):
         return self.viv("run", *KINDS[kind], "--cgroup-parent", "/" + self.scope, *args, **more)
 
-    def start(self, kind, name, *flags, script="exec sleep 100000"):
-        self.run(kind, "-d", "--name", name, *flags, "busybox", "--", "sh", "-c", script).ok()
+    def start(self, kind, name, *flags, script="exec sleep 100000", **more):
+        self.run(kind, "-d", "--name", name, *flags, "busybox", "--", "sh", "-c", script, **more).ok()
 
     def inspect(self, name):
         return json.loads(self.viv("inspect", name).ok().out)[0]
@@ -78,9 +78,11 @@ def shared():
     box = Sandboxes()
     BOX["shared"] = box
     try:
+        stray = os.open(box.place, os.O_RDONLY)
         for kind in KINDS:
             box.start(kind, kind, "-e", "A=outer", "-w", "/tmp", "--pids-limit", "90",
-                      "--tmpfs", "/scratch:size=64m")
+                      "--tmpfs", "/scratch:size=64m", pass_fds=(stray,))
+        os.close(stray)
         yield
     finally:
         box.remove()
@@ -239,10 +241,32 @@ def test_figures_and_processes():
     check(all(int(row[0]) < 32768 and row[2] == "0" and row[3] < "01:00:00" for row in rows), str(rows))
 
 
+def test_a_machine_that_hangs_keeps_nobody_who_looks():
+    box = BOX["shared"]
+    [vmm] = children_of(box.inspect("vm")["Pid"])
+    os.kill(vmm, signal.SIGSTOP)
+    try:
+        check("Machine" not in box.inspect("vm"), "a stopped viv-vmm has answered")
+    finally:
+        os.kill(vmm, signal.SIGCONT)
+    equal(box.inspect("vm")["Machine"]["Accelerator"], ACCEL)
+
+
 def test_who_stands_for_a_workload_on_the_host_can_do_nothing_else():
     text = BOX["shared"].status_of("vm")
     for line in ("CapEff:\t0000000000000000", "CapPrm:\t0000000000000000", "NoNewPrivs:\t1", "Seccomp:\t2"):
         contains(text, line + "\n")
+
+
+def test_nothing_that_the_caller_has_open_goes_along():
+    """A folder of the host's would be a way out of viv-vmm, and a lock be held until the end."""
+    box = BOX["shared"]
+    for kind in KINDS:
+        pid = box.inspect(kind)["Pid"]
+        monitor = int(pathlib.Path(f"/proc/{pid}/stat").read_text().split()[3])
+        for one in (monitor, pid, *(children_of(pid) if kind == "vm" else [])):
+            links = [os.readlink(path) for path in pathlib.Path(f"/proc/{one}/fd").iterdir()]
+            check(str(box.place) not in links, f"{kind}: process {one} has {links}")
 
 
 def test_update():

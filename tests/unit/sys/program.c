@@ -74,6 +74,20 @@ TEST(program_run_hears_what_has_descriptors_too)
         close(handed[i]);
 }
 
+TEST(program_start_hands_on_nothing_else)
+{
+    _cleanup_buf_ struct buf said = {0};
+    int ends[2];
+
+    CHECK_INT(pipe(ends), 0);
+    int stray = fcntl(ends[1], F_DUPFD, 40);
+    CHECK_INT(run_script("ls /proc/$$/fd; :", &ends[0], 1, &said), 0);
+    CHECK_STR(buf_text(&said), "0\n1\n2\n3\n");
+    close(stray);
+    close(ends[0]);
+    close(ends[1]);
+}
+
 /* In a parent that blocks and ignores it: a helper could not be ended otherwise. */
 TEST(program_start_gives_signals_back)
 {
