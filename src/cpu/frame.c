@@ -26,9 +26,11 @@ void frame_push(struct cpu *cpu, struct frame *frame, uint64_t value)
         sys_store(cpu, linear, &value, frame->bytes);
         return;
     }
-    struct op op = cpu->op ? *cpu->op : (struct op){0};
+    const struct op *running = cpu->op;
+    struct op op = running ? *running : (struct op){0};
     op.seg = CPU_SS;
     mem_store(cpu, &op, linear, &value, frame->bytes);
+    cpu->op = running; /* the store may have noted its own, which ends here */
 }
 
 static struct frame frame_of(const struct cpu_segment *ss, uint64_t rsp, unsigned bytes)

@@ -49,6 +49,7 @@ static void deliver(struct cpu *cpu, const struct interrupt *interrupt)
     cpu->delivering_vector =
             interrupt->kind == INTERRUPT_EXCEPTION ? interrupt->vector : (uint8_t)VEC_NMI;
     interrupt_deliver(cpu, interrupt);
+    cpu->op = NULL; /* its own accesses are no operation, whose place a fault to come could have */
     cpu->delivering = false;
     cpu->halted = false;
 }

@@ -310,6 +310,10 @@ short_ext: mov eax, 0x60
         ltr ax
         mov byte ptr idt[rip + 6 * 16 + 4], 1
 at_short_ext: ud2
+to_unmapped: mov word ptr idt[rip + 6 * 16], 0x2000
+        mov word ptr idt[rip + 6 * 16 + 6], 4
+        invlpg idt[rip]                 # the tables are looked for again
+        ud2
 to_nt:  push 0x4002
         popfq
 at_to_nt: iretq
@@ -331,6 +335,8 @@ def test_delivery():
     equal(kernel.faults("short", TS, 0x60).rsp, 0x4f800)
     kernel.faults("short_ext", TS, 0x61)
     kernel.faults("to_nt", GP, 0)
+    frame = kernel.caught("to_unmapped")  # the handler itself is what cannot be read
+    equal((frame.vector, hex(frame.rip), hex(frame.stop.cr2)), (PF, "0x42000", "0x42000"))
 
 
 CALL_GATES = """
