@@ -53,6 +53,17 @@ static const char *read_fraction(const char *text, int64_t *ret)
     return text;
 }
 
+/* False for a year that nanoseconds do not reach: before 1678, after 2261. */
+static bool in_nanoseconds(int64_t seconds, int64_t fraction, int64_t *ret)
+{
+    int64_t ns;
+
+    if (__builtin_mul_overflow(seconds, SECOND, &ns) || __builtin_add_overflow(ns, fraction, &ns))
+        return false;
+    *ret = ns;
+    return true;
+}
+
 static bool read_calendar(const char *text, int64_t *ret)
 {
     static const char *const forms[] = {"%Y-%m-%dT%H:%M:%S", "%Y-%m-%dT%H:%M", "%Y-%m-%d"};
@@ -64,8 +75,7 @@ static bool read_calendar(const char *text, int64_t *ret)
         const char *rest = strptime(text, forms[i], &parts);
         if (!rest || !read_zone(read_fraction(rest, &fraction), &zone))
             continue;
-        *ret = ((int64_t)timegm(&parts) - zone) * SECOND + fraction;
-        return true;
+        return in_nanoseconds((int64_t)timegm(&parts) - zone, fraction, ret);
     }
     return false;
 }

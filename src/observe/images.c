@@ -61,8 +61,9 @@ struct images_filter {
     const struct strv *texts;
     const char *reference; /* NULL: none */
     int64_t before, since; /* when the images of the filters were made; 0: not asked */
-    int64_t until;         /* seconds since 1970; 0: not asked */
-    int dangling;          /* 1: only these; 0: none of these; -1: not asked */
+    bool asks_until;
+    int64_t until; /* seconds since 1970 */
+    int dangling;  /* 1: only these; 0: none of these; -1: not asked */
 };
 
 static bool name_fits(const char *pattern, const char *name)
@@ -132,6 +133,7 @@ static int read_filter(struct images_filter *filter, const char *text, struct er
     if ((value = str_after(text, "until="))) {
         int64_t moment;
         int r = moment_read(value, &moment, err);
+        filter->asks_until = true;
         filter->until = r < 0 ? 0 : moment / 1000000000;
         return r < 0 ? error_prefix(err, "--filter %s", text) : 0;
     }
@@ -174,7 +176,7 @@ static bool image_wanted(const struct images_filter *filter, const struct image_
 
     if (filter->dangling >= 0 && filter->dangling != (image->names.count == 0))
         return false;
-    if (filter->until && image->created >= filter->until)
+    if (filter->asks_until && image->created >= filter->until)
         return false;
     if ((filter->before && image->created >= filter->before) ||
             (filter->since && image->created <= filter->since))

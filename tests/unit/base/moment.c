@@ -44,7 +44,8 @@ TEST(ages)
 TEST(what_is_none)
 {
     static const char *const texts[] = {"", "yesterday", "2026-13-01", "2026-01-31T12:00:00+1",
-            "2026-01-31T12:00:00Zulu", "2026-01-31T25:00:00Z", "99999999999999999999999", "10q"};
+            "2026-01-31T12:00:00Zulu", "2026-01-31T25:00:00Z", "9999-12-31", "0001-01-01T00:00:00Z",
+            "99999999999999999999999", "10q"};
 
     for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
         struct error err = ERROR_NONE;
