@@ -65,13 +65,14 @@ static int wait_for_others(struct image_store *store, const struct worker *worke
     return 0;
 }
 
-/* Whoever has given this process less, meant it. */
+/* Whoever has given this process less, meant it; who ignores the signal did not. */
 static void limit_cpu(int blob_fd)
 {
     struct rlimit limit;
     struct stat st;
     rlim_t wanted = CPU_SECONDS;
 
+    signal(SIGXCPU, SIG_DFL);
     if (fstat(blob_fd, &st) < 0 || !S_ISREG(st.st_mode))
         wanted = CPU_SECONDS_UNKNOWN;
     else
