@@ -78,3 +78,18 @@ int install_find_data(struct arena *arena, const char *name, const char **ret, s
 
     return r < 0 ? r : install_find_from(arena, folder, data_places, name, ret, err);
 }
+
+const char *install_find_in_path(struct arena *arena, const char *name)
+{
+    const char *all = getenv("PATH");
+    struct strv folders = {0};
+    const char *folder;
+
+    strv_split(arena, &folders, all ? all : "/usr/sbin:/usr/bin:/sbin:/bin", ':');
+    strv_foreach (folder, &folders) {
+        const char *path = path_join(arena, folder, name);
+        if (folder[0] == '/' && access(path, X_OK) == 0)
+            return path;
+    }
+    return NULL;
+}

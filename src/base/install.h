@@ -22,6 +22,9 @@ void install_keep_place(void);
 int install_find_program(
         struct arena *arena, const char *name, const char **ret, struct error *err);
 
+/* Another's program in the absolute folders of PATH: its path in the arena, or NULL. */
+const char *install_find_in_path(struct arena *arena, const char *name);
+
 /* A file or directory of the data ("busybox", the built-in image), in the same way. */
 int install_find_data(struct arena *arena, const char *name, const char **ret, struct error *err);
 

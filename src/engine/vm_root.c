@@ -1,7 +1,6 @@
 #include "engine/vm_root.h"
 
 #include <fcntl.h>
-#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -16,6 +15,7 @@
 #include "engine/images.h"
 #include "engine/root.h"
 #include "engine/vm_upper.h"
+#include "image/cage.h"
 #include "sys/mount.h"
 #include "sys/process.h"
 
@@ -24,34 +24,68 @@
 #define SUPERBLOCK 4096 /* bytes in front of the rest of a disk */
 #define CHECKSUM_CHUNK ((size_t)256 << 10)
 
-/* In the child: a mount that is nowhere attached gets a path, since mkfs goes by paths, which
- * nobody else sees. */
-static int attach(int mount, const char *folder)
-{
-    struct mount_attr attr = {.propagation = MS_PRIVATE};
-    int r = sys_unshare(CLONE_NEWNS);
+/* What is made, and of what. */
+struct disk {
+    int file;
+    const char *folder;
+    int mount; /* what lies on the folder, nowhere attached yet; -1: nothing */
+};
 
+/* Nothing can be written to but by a descriptor that is open already, and what is a disk's node for
+ * the guest is none for mkfs: who made the tree may have found a way into it. */
+#define ATTRIBUTES (MOUNT_ATTR_RDONLY | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOSUID)
+
+/* In the child: a mount gets a path, since mkfs goes by paths, which nobody else sees. */
+static int arrange_mounts(const struct disk *disk)
+{
+    struct mount_attr attr = {.attr_set = ATTRIBUTES};
+    int r = cage_own_mounts(ATTRIBUTES);
+
+    if (disk->mount < 0) /* who has no right to mount opens no devices either */
+        return r == -EPERM || r == -EINVAL ? 0 : r;
     if (r == 0)
-        r = sys_mount_setattr(AT_FDCWD, "/", AT_RECURSIVE, &attr);
-    return r < 0 ? r : sys_move_mount(mount, "", AT_FDCWD, folder, MOVE_MOUNT_F_EMPTY_PATH);
+        r = sys_mount_setattr(disk->mount, "", AT_EMPTY_PATH, &attr);
+    if (r < 0)
+        return r;
+    return sys_move_mount(disk->mount, "", AT_FDCWD, disk->folder, MOVE_MOUNT_F_EMPTY_PATH);
 }
 
-/* In the child. Its messages go to the pipe. `mount` is what lies on the folder; -1: nothing. */
-static void run_mkfs(const char *image, const char *folder, int mount, int said)
+static int enter_cage(const struct disk *disk, const char *program, struct error *err)
 {
-    char *argv[] = {(char *)(uintptr_t)MKFS, (char *)(uintptr_t) "--quiet",
-            (char *)(uintptr_t)image, (char *)(uintptr_t)folder, NULL};
+    int r = arrange_mounts(disk);
+
+    if (r < 0)
+        return error_sys(err, -r, "arrange the mounts for %s", program);
+    _cleanup_close_ int program_fd = open(program, O_PATH | O_CLOEXEC);
+    if (program_fd < 0)
+        return error_sys(err, errno, "open %s", program);
+    _cleanup_close_ int folder_fd = open(disk->folder, O_PATH | O_DIRECTORY | O_CLOEXEC);
+    if (folder_fd < 0)
+        return error_sys(err, errno, "open %s", disk->folder);
+    return cage_enter_maker(program_fd, folder_fd, disk->file, err);
+}
+
+/* In the child. Its messages go to the pipe. */
+static void run_mkfs(const struct disk *disk, const char *program, int said)
+{
+    char path[64];
+    char *argv[] = {(char *)(uintptr_t)MKFS, (char *)(uintptr_t) "--quiet", path,
+            (char *)(uintptr_t)disk->folder, NULL};
+    char *nothing[] = {NULL};
+    struct error err = ERROR_NONE;
 
     (void)sys_prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
     dup2(said, 1);
     dup2(said, 2);
-    int r = mount < 0 ? 0 : attach(mount, folder);
-    if (r < 0) {
-        dprintf(2, "attach the layers: %s", error_name(-r));
+    if (enter_cage(disk, program, &err) < 0) {
+        dprintf(2, "%s", err.text);
         _exit(1);
     }
-    execvp(MKFS, argv);
-    dprintf(2, "%s", error_name(errno));
+    (void)sys_close_range(3, ~0U, CLOSE_RANGE_CLOEXEC);
+    fcntl(disk->file, F_SETFD, 0);
+    snprintf(path, sizeof(path), "/proc/self/fd/%d", disk->file);
+    int r = sys_execve(program, argv, nothing);
+    dprintf(2, "%s: %s", program, error_name(-r));
     _exit(127);
 }
 
@@ -71,14 +105,22 @@ static const char *read_said(struct arena *arena, int fd)
     return arena_strndup(arena, text, length);
 }
 
-static int make_disk(
-        struct arena *arena, int image, const char *folder, int mount, struct error *err)
+static int missing(const char *why, struct error *err)
 {
-    char path[64];
-    int said[2];
-    siginfo_t info = {0};
+    return error_set(err, ENOENT,
+            "a machine's root is made into a disk by " MKFS ", which cannot be started (%s): "
+            "install erofs-utils",
+            why);
+}
 
-    snprintf(path, sizeof(path), "/proc/%d/fd/%d", getpid(), image);
+static int make_disk(struct arena *arena, const struct disk *disk, struct error *err)
+{
+    const char *program = install_find_in_path(arena, MKFS);
+    siginfo_t info = {0};
+    int said[2];
+
+    if (!program)
+        return missing("it is not in PATH", err);
     if (pipe2(said, O_CLOEXEC) < 0)
         return error_sys(err, errno, "make a pipe");
     _cleanup_close_ int read_end = said[0];
@@ -86,7 +128,7 @@ static int make_disk(
     struct clone_args args = {.exit_signal = SIGCHLD};
     pid_t pid = sys_clone3(&args);
     if (pid == 0)
-        run_mkfs(path, folder, mount, write_end);
+        run_mkfs(disk, program, write_end);
     cleanup_close(&write_end);
     if (pid < 0)
         return error_sys(err, -pid, "start " MKFS);
@@ -95,11 +137,8 @@ static int make_disk(
     if (info.si_code == CLD_EXITED && info.si_status == 0)
         return 0;
     if (info.si_code == CLD_EXITED && info.si_status == 127)
-        return error_set(err, ENOENT,
-                "a machine's root is made into a disk by " MKFS ", which cannot be started (%s): "
-                "install erofs-utils",
-                text);
-    return error_set(err, EIO, MKFS " of %s: %s", folder, text);
+        return missing(text, err);
+    return error_set(err, EIO, MKFS " of %s: %s", disk->folder, text);
 }
 
 int vm_disk_of_folder(
@@ -112,7 +151,7 @@ int vm_disk_of_folder(
     _cleanup_close_ int fd = open(place, O_TMPFILE | O_RDWR | O_CLOEXEC, 0600);
     if (fd < 0)
         return error_sys(err, errno, "make a file in %s", place);
-    r = make_disk(arena, fd, folder, -1, err);
+    r = make_disk(arena, &(struct disk){fd, folder, -1}, err);
     if (r == 0)
         *ret_fd = take_fd(&fd);
     return r;
@@ -165,7 +204,7 @@ static int make_disk_of_image(int fd, uint64_t *ret_checksum, void *data, struct
     int r = engine_root_open_image(of->engine, &of->run->meta, &root, err);
 
     if (r == 0)
-        r = make_disk(of->engine->arena, fd, of->run->spec->root->path, root, err);
+        r = make_disk(of->engine->arena, &(struct disk){fd, of->run->spec->root->path, root}, err);
     if (r < 0)
         return r;
     r = checksum_of(fd, ret_checksum);

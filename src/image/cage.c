@@ -17,7 +17,39 @@
 #include "sys/allowlist.h"
 #include "sys/creds.h"
 #include "sys/filter.h"
+#include "sys/mount.h"
 #include "sys/process.h"
+
+/* --- Mounts ------------------------------------------------------------------------------------
+ */
+
+int cage_own_mounts(uint64_t attributes)
+{
+    struct mount_attr private = {.propagation = MS_PRIVATE};
+    struct mount_attr attr = {.attr_set = attributes};
+    int r = sys_unshare(CLONE_NEWNS);
+
+    if (r == 0)
+        r = sys_mount_setattr(AT_FDCWD, "/", AT_RECURSIVE, &private);
+    return r < 0 ? r : sys_mount_setattr(AT_FDCWD, "/", AT_RECURSIVE, &attr);
+}
+
+/* The nodes of devices that a layer has are for its container: who may make them could open the
+ * host's disks by them. Without the right to mount there is none to make nodes either. */
+static int leave_devices(int folder_fd, struct error *err)
+{
+    if (fchdir(folder_fd) < 0) /* of all that is open the working directory alone comes along */
+        return error_sys(err, errno, "enter the folder of a layer");
+    int r = cage_own_mounts(MOUNT_ATTR_NODEV | MOUNT_ATTR_NOSUID);
+    if (r == -EPERM || r == -EINVAL) /* a root by chroot(2) is no mount */
+        return 0;
+    _cleanup_close_ int again = r < 0 ? r : open(".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (again >= 0 && dup3(again, folder_fd, O_CLOEXEC) < 0)
+        r = -errno;
+    else if (r == 0 && again < 0)
+        r = -errno;
+    return r < 0 ? error_sys(err, -r, "mount without devices") : 0;
+}
 
 /* --- Landlock ----------------------------------------------------------------------------------
  */
@@ -59,6 +91,15 @@ static const struct readable for_network[] = {
         {"/usr/local/share/ca-certificates", ACCESS_READ},
 };
 
+/* What any program is started from. */
+static const struct readable for_makers[] = {
+        {"/etc/ld.so.cache", ACCESS_ON_A_FILE},
+        {"/lib", ACCESS_READ | LANDLOCK_ACCESS_FS_EXECUTE},
+        {"/lib64", ACCESS_READ | LANDLOCK_ACCESS_FS_EXECUTE},
+        {"/usr/lib", ACCESS_READ | LANDLOCK_ACCESS_FS_EXECUTE},
+        {"/usr/local/lib", ACCESS_READ | LANDLOCK_ACCESS_FS_EXECUTE},
+};
+
 /* The rights that this kernel knows. */
 static uint64_t known_rights(int version)
 {
@@ -81,8 +122,14 @@ static int allow(int ruleset, int fd, uint64_t access, struct error *err)
     return r < 0 ? error_sys(err, -r, "landlock_add_rule") : 0;
 }
 
-static int restrict_files(int folder_fd, uint64_t access, const struct readable *readable,
-        size_t count, struct error *err)
+/* A place that is known by its descriptor. */
+struct opened {
+    int fd;
+    uint64_t access;
+};
+
+static int restrict_files(const struct opened *opened, size_t opened_count,
+        const struct readable *readable, size_t count, struct error *err)
 {
     int version = sys_landlock_version();
     if (version < 1) /* a kernel without it: capabilities and system calls are still cut */
@@ -92,7 +139,9 @@ static int restrict_files(int folder_fd, uint64_t access, const struct readable 
     _cleanup_close_ int ruleset = sys_landlock_create_ruleset(&attributes, sizeof(attributes));
     if (ruleset < 0)
         return error_sys(err, -ruleset, "landlock_create_ruleset");
-    int r = allow(ruleset, folder_fd, access & rights, err);
+    int r = 0;
+    for (size_t i = 0; i < opened_count && r == 0; i++)
+        r = allow(ruleset, opened[i].fd, opened[i].access & rights, err);
     for (size_t i = 0; i < count && r == 0; i++) {
         _cleanup_close_ int fd = open(readable[i].path, O_PATH | O_CLOEXEC);
         if (fd >= 0)
@@ -122,7 +171,6 @@ static const int common_calls[] = {
         SYS_lseek,
         SYS_ftruncate,
         SYS_getdents64,
-        SYS_fcntl,
         SYS_mmap,
         SYS_munmap,
         SYS_mremap,
@@ -149,7 +197,6 @@ static const int common_calls[] = {
         SYS_restart_syscall,
         SYS_exit,
         SYS_exit_group,
-        SYS_unlinkat,
         SYS_readlinkat,
         SYS_faccessat,
         SYS_faccessat2,
@@ -163,8 +210,8 @@ static const int common_calls[] = {
 };
 
 static const int worker_calls[] = {SYS_openat2, SYS_mkdirat, SYS_mknodat, SYS_symlinkat, SYS_linkat,
-        SYS_fchown, SYS_fchownat, SYS_fchmod, SYS_fchmodat, SYS_utimensat, SYS_setxattr,
-        SYS_lsetxattr, SYS_fsetxattr};
+        SYS_unlinkat, SYS_fchown, SYS_fchownat, SYS_fchmod, SYS_fchmodat, SYS_utimensat,
+        SYS_setxattr, SYS_lsetxattr, SYS_fsetxattr};
 
 static const int network_calls[] = {
         SYS_socketpair,
@@ -187,6 +234,7 @@ static const int network_calls[] = {
         SYS_epoll_create1,
         SYS_epoll_ctl,
         SYS_epoll_pwait,
+        SYS_unlinkat,
         SYS_renameat,
         SYS_renameat2,
         SYS_fsync,
@@ -205,6 +253,25 @@ static const int network_calls[] = {
         SYS_epoll_wait,
         SYS_rename,
         SYS_unlink,
+#endif
+};
+
+/* No ioctl(2): with CAP_SYS_ADMIN one shuts a file system down. No prlimit64(2): it is for other
+ * processes of the same user too. Programs do without an answer of either. */
+static const int maker_calls[] = {
+        SYS_execve,
+        SYS_set_tid_address,
+        SYS_set_robust_list,
+        SYS_rseq,
+        SYS_gettimeofday,
+        SYS_sysinfo,
+        SYS_fsync,
+        SYS_fallocate,
+        SYS_copy_file_range,
+        SYS_llistxattr,
+        SYS_lgetxattr,
+#ifdef SYS_arch_prctl
+        SYS_arch_prctl,
 #endif
 };
 
@@ -237,9 +304,19 @@ static void add_socket_rule(struct allowlist *list)
     allowlist_add(list, BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EAFNOSUPPORT, 0, 0);
 }
 
-/* Signals go to nobody but itself. */
+/* Signals go to nobody but itself: neither sent, nor by a descriptor that has news. */
 static void add_signal_rule(struct allowlist *list)
 {
+    static const uint32_t owners[] = {F_SETOWN, F_SETOWN_EX, F_SETSIG};
+    uint8_t rest = 2 + 2 * ARRAY_SIZE(owners);
+
+    allowlist_add(list, BPF_JMP | BPF_JEQ | BPF_K, SYS_fcntl, 0, rest);
+    allowlist_load_argument(list, 1);
+    for (size_t i = 0; i < ARRAY_SIZE(owners); i++) {
+        allowlist_add(list, BPF_JMP | BPF_JEQ | BPF_K, owners[i], 0, 1);
+        allowlist_return(list, SECCOMP_RET_ERRNO | EPERM);
+    }
+    allowlist_return(list, SECCOMP_RET_ALLOW);
     allowlist_add(list, BPF_JMP | BPF_JEQ | BPF_K, SYS_tgkill, 0, 4);
     allowlist_load_argument(list, 0);
     allowlist_add(list, BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)getpid(), 0, 1);
@@ -247,25 +324,35 @@ static void add_signal_rule(struct allowlist *list)
     allowlist_add(list, BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM, 0, 0);
 }
 
-static int restrict_calls(bool network, struct error *err)
+enum inmate { WORKER, NETWORK, MAKER };
+
+static const struct {
+    const int *calls;
+    size_t count;
+    bool sockets, threads;
+} profiles[] = {
+        [WORKER] = {worker_calls, ARRAY_SIZE(worker_calls), false, false},
+        [NETWORK] = {network_calls, ARRAY_SIZE(network_calls), true, true},
+        [MAKER] = {maker_calls, ARRAY_SIZE(maker_calls), false, true},
+};
+
+static int restrict_calls(enum inmate inmate, struct error *err)
 {
     struct allowlist list;
 
     allowlist_begin(&list);
     allowlist_calls(&list, common_calls, ARRAY_SIZE(common_calls));
+    allowlist_calls(&list, profiles[inmate].calls, profiles[inmate].count);
     add_signal_rule(&list);
-    if (network) {
-        allowlist_calls(&list, network_calls, ARRAY_SIZE(network_calls));
+    if (profiles[inmate].sockets)
         add_socket_rule(&list);
+    if (profiles[inmate].threads)
         add_thread_rule(&list);
-    } else {
-        allowlist_calls(&list, worker_calls, ARRAY_SIZE(worker_calls));
-    }
     int r = allowlist_enforce(&list, SECCOMP_RET_ERRNO | EPERM);
     return r < 0 ? error_sys(err, -r, "seccomp") : 0;
 }
 
-/* --- Both --------------------------------------------------------------------------------------
+/* --- All ---------------------------------------------------------------------------------------
  */
 
 static int restrict_rights(uint64_t kept, struct error *err)
@@ -291,20 +378,42 @@ static int restrict_rights(uint64_t kept, struct error *err)
     (CAP(CAP_CHOWN) | CAP(CAP_DAC_OVERRIDE) | CAP(CAP_FOWNER) | CAP(CAP_FSETID) | CAP(CAP_MKNOD) | \
             CAP(CAP_SETFCAP) | CAP(CAP_SYS_ADMIN))
 
+/* They read what they have no right to, but change nothing. */
+#define MAKER_CAPS (CAP(CAP_DAC_READ_SEARCH) | CAP(CAP_SYS_ADMIN))
+
 int cage_enter_folder(int folder_fd, struct error *err)
 {
-    int r = restrict_rights(WORKER_CAPS, err);
+    const struct opened opened = {folder_fd, ACCESS_ALL};
+    int r = leave_devices(folder_fd, err);
 
     if (r == 0)
-        r = restrict_files(folder_fd, ACCESS_ALL, for_workers, ARRAY_SIZE(for_workers), err);
-    return r < 0 ? r : restrict_calls(false, err);
+        r = restrict_rights(WORKER_CAPS, err);
+    if (r == 0)
+        r = restrict_files(&opened, 1, for_workers, ARRAY_SIZE(for_workers), err);
+    return r < 0 ? r : restrict_calls(WORKER, err);
 }
 
 int cage_enter_network(int folder_fd, struct error *err)
 {
+    const struct opened opened = {folder_fd, ACCESS_FILES};
     int r = restrict_rights(0, err);
 
     if (r == 0)
-        r = restrict_files(folder_fd, ACCESS_FILES, for_network, ARRAY_SIZE(for_network), err);
-    return r < 0 ? r : restrict_calls(true, err);
+        r = restrict_files(&opened, 1, for_network, ARRAY_SIZE(for_network), err);
+    return r < 0 ? r : restrict_calls(NETWORK, err);
+}
+
+int cage_enter_maker(int program_fd, int folder_fd, int file_fd, struct error *err)
+{
+    const struct opened opened[] = {
+            {program_fd, ACCESS_ON_A_FILE},
+            {folder_fd, ACCESS_READ},
+            {file_fd,
+                    LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_WRITE_FILE | ACCESS_TRUNCATE},
+    };
+    int r = restrict_rights(MAKER_CAPS, err);
+
+    if (r == 0)
+        r = restrict_files(opened, ARRAY_SIZE(opened), for_makers, ARRAY_SIZE(for_makers), err);
+    return r < 0 ? r : restrict_calls(MAKER, err);
 }

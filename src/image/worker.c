@@ -17,6 +17,7 @@
 #include "image/blobs.h"
 #include "image/cage.h"
 #include "image/shelf.h"
+#include "sys/process.h"
 
 /* CPU time that a layer may need: its entries can be made to lead through long chains of links,
  * each of which the kernel walks. Honest ones take a hundredth of that. */
@@ -96,6 +97,7 @@ static int work(struct image_store *store, const struct worker *worker, bool ver
     if (r < 0 || report->present)
         return r;
     limit_cpu(blob_fd);
+    cleanup_close(&store->root_fd);
     r = cage_enter_folder(diff_fd, err);
     if (r == 0 && lseek(blob_fd, 0, SEEK_SET) < 0 && errno != ESPIPE)
         r = error_sys(err, errno, "lseek");
@@ -104,15 +106,38 @@ static int work(struct image_store *store, const struct worker *worker, bool ver
     return r < 0 ? r : check_diff_id(worker, &report->layer, err);
 }
 
+static int by_number(const void *one, const void *other)
+{
+    return *(const int *)one - *(const int *)other;
+}
+
+/* Any folder that is open would be a way to the layer by mounts that are not the cage's. */
+static void keep_only(int kept[], size_t count)
+{
+    unsigned first = STDERR_FILENO + 1;
+
+    qsort(kept, count, sizeof(*kept), by_number);
+    for (size_t i = 0; i < count; i++) {
+        if (kept[i] < (int)first)
+            continue;
+        if (kept[i] > (int)first)
+            sys_close_range(first, (unsigned)kept[i] - 1, 0);
+        first = (unsigned)kept[i] + 1;
+    }
+    sys_close_range(first, ~0U, 0);
+}
+
 static void run_child(struct image_store *store, const struct worker *worker, bool verify,
         int blob_fd, int diff_fd, int out_fd, pid_t parent)
 {
     struct report *report = calloc(1, sizeof(*report));
+    int kept[] = {blob_fd, diff_fd, out_fd, worker->lock_fd, store->root_fd};
 
     prctl(PR_SET_PDEATHSIG, SIGKILL);
     signal(SIGINT, SIG_IGN); /* the parent decides */
     if (!report || getppid() != parent)
         _exit(1);
+    keep_only(kept, ARRAY_SIZE(kept));
     report->result = work(store, worker, verify, blob_fd, diff_fd, report);
     io_write_all(out_fd, report, sizeof(*report));
     _exit(0);

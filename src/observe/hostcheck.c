@@ -1,8 +1,6 @@
 #include "observe/hostcheck.h"
 
 #include <fcntl.h>
-#include <limits.h>
-#include <stdlib.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -164,26 +162,12 @@ static void check_bridges(struct report *report)
             arena_printf(report->arena, "%s; until then --network none or host", err.text));
 }
 
-static bool in_path(const char *program)
-{
-    char *rest, path[PATH_MAX];
-    const char *all = getenv("PATH");
-    _cleanup_free_ char *copy = strdup(all ? all : "/usr/sbin:/usr/bin:/sbin:/bin");
-
-    for (char *folder = strtok_r(copy, ":", &rest); folder; folder = strtok_r(NULL, ":", &rest)) {
-        snprintf(path, sizeof(path), "%s/%s", folder, program);
-        if (access(path, X_OK) == 0)
-            return true;
-    }
-    return false;
-}
-
 static void check_machines(struct report *report)
 {
     const char *kernel, *chosen = NULL;
     struct error err = ERROR_NONE;
     bool guest = install_find_data(report->arena, "guest", &kernel, &err) == 0;
-    bool erofs = in_path("mkfs.erofs");
+    bool erofs = install_find_in_path(report->arena, "mkfs.erofs");
 
     add(report, "a kernel for machines", guest ? STATE_OK : STATE_LIMITED, guest ? "yes" : "no",
             "`make` unpacks one; until then name one with --kernel DIR");

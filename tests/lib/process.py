@@ -1,5 +1,6 @@
 """Where things are, and running them."""
 import contextlib
+import ctypes
 import dataclasses
 import os
 import pathlib
@@ -14,7 +15,7 @@ from .asserts import PATIENCE, Failed, check, eventually
 
 __all__ = ["ROOT", "BUILD", "SANITIZED", "program", "image", "run", "viv", "work", "Background",
            "Result", "unique", "rig", "as_user", "cpus_busy", "catches",
-           "ends_within"]
+           "ends_within", "landlock_version"]
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 BUILD = pathlib.Path(os.environ.get("VIV_BUILD", ROOT / "build"))
@@ -211,3 +212,8 @@ def rig(kind):
     sys.path.insert(0, str(ROOT / "tests/rigs"))
     import rig as rigs  # pylint: disable=import-outside-toplevel
     return rigs.get(kind)
+
+
+def landlock_version():
+    """Of this kernel; -1 where it has none. landlock_create_ruleset(2)"""
+    return ctypes.CDLL(None).syscall(444, None, 0, 1)

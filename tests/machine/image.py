@@ -1,10 +1,14 @@
 """An image of the store as a machine: its layers become the guest's root, and nothing of it stays."""
 import contextlib
+import ctypes
+import errno
 import json
 import os
 import pathlib
 import shutil
 import signal
+import stat
+import struct
 
 from lib import *
 from lib.registry import load_image
@@ -51,23 +55,35 @@ def test_layers_are_the_root_of_a_machine():
     viv("--root", store, "rmi", "vm:1", "vm:2").ok()
 
 
-class Mkfs:
-    """Stands in for mkfs.erofs: counts how often it is started, and can be held."""
+def caged_program(source):
+    """A program of ours in the place of mkfs.erofs. A script would not do: the cage of mkfs has no
+    shell."""
+    folder = work() / "bin"
+    if not folder.exists():
+        folder.mkdir()
+        os.environ["PATH"] = f"{folder}:{os.environ['PATH']}"
+    place = folder / "mkfs.erofs"
+    shutil.copy(source, work() / "mkfs")
+    os.replace(work() / "mkfs", place)
+    return place
 
-    def __init__(self):
-        self.folder = work() / "bin"
-        self.folder.mkdir()
-        self.log = self.folder / "log"
-        self.log.write_text("")
-        self.held = self.folder / "held"
-        script = self.folder / "mkfs.erofs"
-        script.write_text(f'#!/bin/sh\necho $PPID >>{self.log}\n[ -e {self.held} ] && exec sleep 1000\n'
-                          f'exec {shutil.which("mkfs.erofs")} "$@"\n')
-        script.chmod(0o755)
-        os.environ["PATH"] = f"{self.folder}:{os.environ['PATH']}"
 
-    def starts(self):
-        return self.log.read_text().split()
+class Starts:
+    """How often a program has been started: what the kernel says of its file. inotify(7)"""
+    OPEN, ACCESS, CLOSE_NOWRITE = 0x20, 0x1, 0x10
+
+    def __init__(self, place):
+        libc = ctypes.CDLL(None, use_errno=True)
+        self.events = open(libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC), "rb", buffering=0)
+        self.found = 0
+        # with what comes between two that are opened, for two equal events become one
+        mask = self.OPEN | self.ACCESS | self.CLOSE_NOWRITE
+        check(libc.inotify_add_watch(self.events.fileno(), os.fsencode(place), mask) >= 0)
+
+    def count(self):
+        while events := self.events.read(65536):
+            self.found += sum(mask == self.OPEN for _, mask, _, _ in struct.iter_unpack("iIII", events))
+        return self.found
 
 
 @contextlib.contextmanager
@@ -75,6 +91,7 @@ def machines_of_an_image():
     above = work() / "above"
     above.mkdir()
     (above / "text").write_text("".join(f"{i}\n" for i in range(100000)))
+    (above / "hold").write_text("")
     load_image("localhost/kept:1", image(), above)
     store = work() / "store"
 
@@ -101,20 +118,20 @@ def disks():
 @needs(root=True, programs=["mkfs.erofs"])
 def test_a_disk_is_made_once():
     """For machines that start at once, one after the other, and go on; it goes with the image."""
-    mkfs = Mkfs()
+    mkfs = Starts(caged_program(shutil.which("mkfs.erofs")))
     with machines_of_an_image() as call:
         expected = run("md5sum", work() / "above/text").ok().out.split()[0]
         with background_run() as one, background_run() as other:
             equal((one.wait(250), other.wait(250)), (0, 0), one.err() + other.err())
             equal((one.out(), other.out()), (f"{expected}  /text\n",) * 2)
-        equal(len(mkfs.starts()), 1)
+        equal(mkfs.count(), 1)
         inode = disks()[0].stat().st_ino
         call("run", "-d", "--name", "s", *FLAGS, "kept:1", "sleep", "100000").ok()
         call("snapshot", "--stop", "s").ok()
         call("restore", "--accel", "emu", "s").ok()
         contains(call("exec", "s", "md5sum", "/text").ok().out, expected)
         call("rm", "-f", "s").ok()
-        equal(([path.stat().st_ino for path in disks()], len(mkfs.starts())), ([inode], 1))
+        equal(([path.stat().st_ino for path in disks()], mkfs.count()), ([inode], 1))
         usage = json.loads(call("system", "df", "--format", "json").ok().out)
         least = disks()[0].stat().st_blocks * 512
         check(usage[0]["ReclaimableBytes"] == usage[0]["Bytes"] > least, str(usage))
@@ -122,33 +139,82 @@ def test_a_disk_is_made_once():
         equal(disks(), [])
 
 
+def held(place):
+    """The process of a program that lies there, and what is known of it; None: there is none."""
+    for folder in pathlib.Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if os.readlink(folder / "exe") == str(place):
+                text = (folder / "status").read_text()
+                return dict(line.split(":\t", 1) for line in text.splitlines())
+    return None
+
+
+def look_at_its_cage(mkfs):
+    """CAP_DAC_READ_SEARCH and CAP_SYS_ADMIN, no way to others, and a filter of calls."""
+    equal({name: int(mkfs[name], 16) for name in ("CapEff", "CapPrm", "CapInh", "CapAmb")},
+          {"CapEff": 1 << 2 | 1 << 21, "CapPrm": 1 << 2 | 1 << 21, "CapInh": 0, "CapAmb": 0})
+    equal((mkfs["NoNewPrivs"], mkfs["Seccomp"]), ("1", "2"))
+
+
 @needs(root=True, programs=["mkfs.erofs"])
 def test_a_disk_that_is_not_whole():
-    """Whoever makes it is killed: it has no name. One that was changed is made anew, one that was
-    only copied is not; `system check` finds what a start does not look for."""
-    mkfs = Mkfs()
+    """Whoever makes it is killed: it has no name, and mkfs goes too. One that was changed is made
+    anew, one that was only copied is not; `system check` finds what a start does not look for."""
+    real = shutil.which("mkfs.erofs")
+    place = caged_program(BUILD / "tests/machine/mkfs-probe")
     with machines_of_an_image() as call:
-        mkfs.held.write_text("")
         with background_run():
-            eventually(mkfs.starts)
-            os.kill(int(mkfs.starts()[0]), signal.SIGKILL)
-        mkfs.held.unlink()
+            mkfs = eventually(lambda: held(place))
+            look_at_its_cage(mkfs)
+            os.kill(int(mkfs["PPid"]), signal.SIGKILL)
+            eventually(lambda: not held(place))
         equal(disks(), [])
+        mkfs = Starts(caged_program(real))
         expected = call("run", "--rm", *FLAGS, *SUM).ok().out
-        equal(len(mkfs.starts()), 2)
+        equal(mkfs.count(), 1)
         disk = disks()[0]
         shutil.copy(disk, work() / "copy")
         os.replace(work() / "copy", disk)
         equal(call("run", "--rm", *FLAGS, *SUM).ok().out, expected)
-        equal(len(mkfs.starts()), 2)
+        equal(mkfs.count(), 1)
         spoil(disk)
         equal(call("run", "--rm", *FLAGS, *SUM).ok().out, expected)
-        equal(len(mkfs.starts()), 3)
+        equal(mkfs.count(), 2)
         equal(call("system", "check").ok().out, "")
         spoil(disk)
         contains(call("system", "check").out, "disk ")
         contains(call("system", "check", "--repair").out, "the next machine makes it anew")
         equal((disks(), call("system", "check").ok().out), ([], ""))
+
+
+@needs(root=True)
+def test_the_cage_of_mkfs():
+    """A program in the place of mkfs.erofs reads the tree, others' files in it too, and writes the
+    disk. It opens no device that the tree has a node of, reads nothing beside it, changes nothing, and
+    has no calls to reach other processes by."""
+    if landlock_version() < 1:
+        skip("this kernel has no Landlock")
+    root, outside = work() / "root", work() / "root.outside"
+    root.mkdir()
+    outside.mkdir(mode=0o777)
+    for path in (root / "file", root / "closed", outside / "file"):
+        path.write_text("text")
+        path.chmod(0o666)
+    (root / "closed").chmod(0o600)
+    os.chown(root / "closed", 33, 44)
+    os.mknod(root / "node", 0o666 | stat.S_IFCHR, os.makedev(1, 5))
+    caged_program(BUILD / "tests/machine/mkfs-probe")
+    done = viv("--root", work() / "store", "run", "--rm", *FLAGS, "--rootfs", root, "true", timeout=100)
+    check(done.status != 0)
+    words = done.err[done.err.index("environment"):].split()
+    found = dict(zip(words[::2], map(int, words[1::2])))
+    expected = dict.fromkeys(["environment", "tree", "closed", "made", "end"], 0)
+    expected |= dict.fromkeys(["tree-write", "write", "create"], errno.EROFS)
+    expected |= dict.fromkeys(["node", "node-write", "read", "list", "passwd", "exec"], errno.EACCES)
+    expected |= dict.fromkeys(["remove", "mkdir", "attribute", "socket", "signal", "thread-signal", "owner",
+                               "limits", "ioctl", "fork", "mount"], errno.EPERM)
+    equal(found, expected)
+    equal((outside / "file").read_text(), "text")
 
 
 def spoil(disk):

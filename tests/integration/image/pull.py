@@ -1,6 +1,5 @@
 """Pulling and pushing: every format, every way of being let in, and what a network does."""
 import contextlib
-import ctypes
 import errno
 import json
 import os
@@ -356,11 +355,6 @@ def test_the_cage_refuses_what_is_outside():
         equal(sorted(os.listdir(outside)), ["fetch-probe.so", "file", "gone-inside", "new-before"])
         go.set()
         equal(pull.communicate()[0][:7], "sha256:")
-
-
-def landlock_version():
-    """Of this kernel; -1 where it has none. landlock_create_ruleset(2)"""
-    return ctypes.CDLL(None).syscall(444, None, 0, 1)
 
 
 def test_viv_fetch_is_locked_in():
