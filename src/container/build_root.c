@@ -61,12 +61,6 @@ static const char *absolute(const struct container_request *request, const char 
     return path_join(request->arena, request->bundle, path);
 }
 
-static bool is_bind(const struct spec_mount *mount)
-{
-    return str_equal(mount->type, "bind") || strv_contains(&mount->options, "bind") ||
-           strv_contains(&mount->options, "rbind");
-}
-
 const struct rootfs_mount *build_mounts(const struct container_request *request)
 {
     const struct spec *spec = request->spec;
@@ -78,7 +72,7 @@ const struct rootfs_mount *build_mounts(const struct container_request *request)
         mounts[i] = (struct rootfs_mount){
                 .target = from->destination,
                 .type = from->type,
-                .source = is_bind(from) ? absolute(request, from->source) : from->source,
+                .source = spec_mount_is_bind(from) ? absolute(request, from->source) : from->source,
                 .options = from->options,
                 .uids = container_id_maps(request->arena, &from->uidMappings),
                 .gids = container_id_maps(request->arena, &from->gidMappings),
@@ -114,7 +108,8 @@ static const struct rootfs_device *build_devices(const struct container_request 
 static bool has_own_dev(const struct spec *spec)
 {
     for (size_t i = 0; i < spec->mounts.count; i++)
-        if (str_equal(spec->mounts.items[i].destination, "/dev") && is_bind(&spec->mounts.items[i]))
+        if (str_equal(spec->mounts.items[i].destination, "/dev") &&
+                spec_mount_is_bind(&spec->mounts.items[i]))
             return true;
     return false;
 }

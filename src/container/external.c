@@ -11,7 +11,6 @@
 #include "base/path.h"
 #include "base/str.h"
 #include "container/outside.h"
-#include "container/restore_places.h"
 
 #define STREAMS "descriptors.json"
 
@@ -27,7 +26,7 @@ static void add_binds(const struct spec *spec, const char *bundle, struct criu_c
 {
     for (size_t i = 0; i < spec->mounts.count; i++) {
         const struct spec_mount *mount = &spec->mounts.items[i];
-        if (!restore_is_bind(mount))
+        if (!spec_mount_is_bind(mount))
             continue;
         const char *source = !bundle ? mount->destination
                              : *mount->source == '/'

@@ -8,12 +8,6 @@
 #include "base/str.h"
 #include "rootfs/inroot.h"
 
-bool restore_is_bind(const struct spec_mount *mount)
-{
-    return str_equal(mount->type, "bind") || strv_contains(&mount->options, "bind") ||
-           strv_contains(&mount->options, "rbind");
-}
-
 static const char *source_of(
         const struct spec_mount *mount, const char *bundle, struct arena *arena)
 {
@@ -51,15 +45,15 @@ int restore_make_places(const struct spec *spec, const char *root, const char *b
         const struct spec_mount *mount = &spec->mounts.items[i], *on = mount_below(spec, i);
         const char *top = root, *place = mount->destination;
         struct stat found;
-        if (on && (!restore_is_bind(on) || stat(source_of(on, bundle, arena), &found) < 0 ||
+        if (on && (!spec_mount_is_bind(on) || stat(source_of(on, bundle, arena), &found) < 0 ||
                           !S_ISDIR(found.st_mode)))
             continue;
         if (on) {
             top = source_of(on, bundle, arena);
             place += strlen(on->destination);
         }
-        bool file = restore_is_bind(mount) && stat(source_of(mount, bundle, arena), &found) == 0 &&
-                    !S_ISDIR(found.st_mode);
+        bool file = spec_mount_is_bind(mount) &&
+                    stat(source_of(mount, bundle, arena), &found) == 0 && !S_ISDIR(found.st_mode);
         r = make_place(top, place, file, err);
         if (r < 0)
             return error_prefix(err, "the place of /mounts/%zu", i);

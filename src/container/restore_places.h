@@ -7,9 +7,6 @@
 #include "base/error.h"
 #include "spec/spec.h"
 
-/* Whether a mount is of a file or folder of the host's. */
-bool restore_is_bind(const struct spec_mount *mount);
-
 /* Makes what is missing below the root, and below bind mounts that have mounts inside; nothing
  * outside of them. What lies on a file system that CRIU brings back is CRIU's to make. */
 int restore_make_places(const struct spec *spec, const char *root, const char *bundle,

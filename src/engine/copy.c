@@ -17,7 +17,6 @@
 #include "engine/root.h"
 #include "engine/rootless.h"
 #include "engine/stoppedpath.h"
-#include "engine/volumes.h"
 #include "image/image.h"
 #include "rootfs/inroot.h"
 #include "sys/process.h"
@@ -108,19 +107,14 @@ static int open_running(struct end *end, struct error *err)
     return 0;
 }
 
-/* On the disk ids are as inside, unless its configuration maps them and the root is not mapped too.
- * An ordinary user is root of such a namespace already. */
-static int map_stopped(struct engine *engine, struct end *end, struct error *err)
+/* An ordinary user is root of such a namespace already. */
+static int map_stopped(
+        struct engine *engine, struct end *end, const struct spec *spec, struct error *err)
 {
-    struct spec spec = {0};
-
-    if (end->sandbox.meta.idmap_root || engine->host.rootless)
+    if (engine->host.rootless || !spec->linux.uidMappings.count || !spec->linux.gidMappings.count)
         return 0;
-    int r = engine_config(engine, &end->sandbox, &spec, err);
-    if (r < 0 || !spec.linux.uidMappings.count || !spec.linux.gidMappings.count)
-        return r;
-    struct id_maps uids = container_id_maps(engine->arena, &spec.linux.uidMappings);
-    struct id_maps gids = container_id_maps(engine->arena, &spec.linux.gidMappings);
+    struct id_maps uids = container_id_maps(engine->arena, &spec->linux.uidMappings);
+    struct id_maps gids = container_id_maps(engine->arena, &spec->linux.gidMappings);
     end->userns_fd = sys_userns_new(&uids, &gids, err);
     return end->userns_fd < 0 ? end->userns_fd : 0;
 }
@@ -137,26 +131,41 @@ static int hold_still(struct engine *engine, const struct sandbox *sandbox, stru
             err, EBUSY, "sandbox \"%s\" is just being started, or has just ended: try again", name);
 }
 
-/* `follow`: also a link at the end of the path. */
+static int open_root(struct engine *engine, struct end *end, bool write, struct error *err)
+{
+    int r = write ? hold_still(engine, &end->sandbox, err) : 0;
+
+    if (r < 0)
+        return r;
+    return write ? engine_root_open_to_write(engine, &end->sandbox, &end->root_fd, err)
+                 : engine_root_open_of(engine, &end->sandbox, &end->root_fd, err);
+}
+
+/*
+ * `follow`: also a link at the end of the path. On the disk ids are as inside, unless its
+ * configuration maps them and what is opened is not mapped too; a machine's are those on the disk.
+ */
 static int open_stopped(
         struct engine *engine, struct end *end, bool write, bool follow, struct error *err)
 {
-    const struct sandbox_meta *meta = &end->sandbox.meta;
-    int r = meta->volumes.count
-                    ? stopped_path(engine, &end->sandbox, end->path, follow, &end->path, err)
-                    : 0;
+    struct spec spec = {0};
+    struct stopped stopped = {engine, &end->sandbox, &spec};
+    struct stopped_place place = {.fd = -1, .own_ids = end->sandbox.meta.idmap_root};
+    int r = engine_config(engine, &end->sandbox, &spec, err);
 
+    if (r == 0 && stopped_has_mounts(&stopped))
+        r = stopped_path(&stopped, end->path, follow, &end->path, err);
     if (r == 0)
-        r = volumes_open_at(engine, meta, end->path, write, &end->root_fd, &end->path, err);
-    if (r != 0)
-        return r < 0 || is_machine(end) ? r : map_stopped(engine, end, err);
-    r = write ? hold_still(engine, &end->sandbox, err) : 0;
-    if (r == 0 && write)
-        r = engine_root_open_to_write(engine, &end->sandbox, &end->root_fd, err);
-    else if (r == 0)
-        r = engine_root_open_of(engine, &end->sandbox, &end->root_fd, err);
-    /* a machine's ids are those on the disk */
-    return r < 0 || is_machine(end) ? r : map_stopped(engine, end, err);
+        r = stopped_open(&stopped, end->path, write, &place, err);
+    if (r > 0) {
+        end->root_fd = place.fd;
+        end->path = place.path;
+    } else if (r == 0) {
+        r = open_root(engine, end, write, err);
+    }
+    if (r < 0)
+        return r;
+    return is_machine(end) || place.own_ids ? 0 : map_stopped(engine, end, &spec, err);
 }
 
 static int open_host(struct engine *engine, struct end *end, struct error *err)

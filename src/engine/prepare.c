@@ -131,12 +131,6 @@ static void tell_memory(struct running *running)
                         engine->data_root));
 }
 
-static bool is_bind(const struct spec_mount *mount)
-{
-    return str_equal(mount->type, "bind") || strv_contains(&mount->options, "bind") ||
-           strv_contains(&mount->options, "rbind");
-}
-
 /* Layers are where the store is, which in an explanation may be still to be made, or a folder. */
 static bool can_idmap_root(const struct running *running)
 {
@@ -181,7 +175,7 @@ static void idmap_files(struct running *running, bool joined, bool take)
     }
     for (size_t i = 0; i < run->spec->mounts.count; i++) {
         struct spec_mount *mount = &run->spec->mounts.items[i];
-        if (!is_bind(mount) || mount->uidMappings.count || elsewhere_is(mount->source) ||
+        if (!spec_mount_is_bind(mount) || mount->uidMappings.count || elsewhere_is(mount->source) ||
                 strv_contains(&mount->options, "idmap") || strv_contains(&mount->options, "ridmap"))
             continue;
         if (container_host_can_idmap(mount->source))

@@ -8,12 +8,6 @@
 #include "base/path.h"
 #include "rootfs/options.h"
 
-static bool is_bind(const struct spec_mount *mount)
-{
-    return str_equal(mount->type, "bind") || strv_contains(&mount->options, "bind") ||
-           strv_contains(&mount->options, "rbind");
-}
-
 static const char *file_path(struct arena *arena, size_t number)
 {
     return arena_printf(arena, CONTAINER_GUEST_SHARES "/" VM_FILES_TAG "/%zu", number);
@@ -29,7 +23,7 @@ void vm_forget_idmap(struct spec *spec)
     for (size_t i = 0; i < spec->mounts.count; i++) {
         struct spec_mount *mount = &spec->mounts.items[i];
         size_t kept = 0;
-        if (!is_bind(mount) || mount->uidMappings.count || mount->gidMappings.count)
+        if (!spec_mount_is_bind(mount) || mount->uidMappings.count || mount->gidMappings.count)
             continue;
         for (size_t k = 0; k < mount->options.count; k++)
             if (!asks_for_idmap(mount->options.words[k]))
@@ -201,7 +195,9 @@ int vm_translate_mounts(struct vm *vm, struct error *err)
 
     vm_forget_idmap(spec);
     for (size_t i = 0; i < spec->mounts.count; i++) {
-        int r = is_bind(&spec->mounts.items[i]) ? translate(vm, i, &spec->mounts.items[i], err) : 0;
+        int r = spec_mount_is_bind(&spec->mounts.items[i])
+                        ? translate(vm, i, &spec->mounts.items[i], err)
+                        : 0;
         if (r < 0)
             return r;
     }

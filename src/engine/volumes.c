@@ -167,16 +167,6 @@ int volumes_mount(struct engine *engine, const struct sandbox_meta *meta, struct
 
 /* ---- while it does not run ------------------------------------------------------------------- */
 
-/* What of a path is below another one, "/" at least; NULL: it is not. */
-static const char *below(const char *path, const char *place)
-{
-    const char *rest = str_after(path, place);
-
-    if (!rest || (*rest && *rest != '/'))
-        return NULL;
-    return *rest ? rest : "/";
-}
-
 static const char *subdir_of(const struct sandbox_volume *use)
 {
     const char *word;
@@ -188,7 +178,7 @@ static const char *subdir_of(const struct sandbox_volume *use)
     return "/";
 }
 
-static int open_use(struct engine *engine, const struct sandbox_volume *use, bool write, int *ret,
+int volumes_open(struct engine *engine, const struct sandbox_volume *use, bool write, int *ret,
         struct error *err)
 {
     struct volume volume = {0};
@@ -210,22 +200,5 @@ static int open_use(struct engine *engine, const struct sandbox_volume *use, boo
     if (fd < 0)
         return error_sys(err, -fd, "open %s in the volume \"%s\"", subdir_of(use), use->name);
     *ret = fd;
-    return 1;
-}
-
-int volumes_open_at(struct engine *engine, const struct sandbox_meta *meta, const char *path,
-        bool write, int *ret_fd, const char **ret_rest, struct error *err)
-{
-    const struct sandbox_volume *found = NULL;
-
-    for (size_t i = 0; i < meta->volumes.count; i++) {
-        const struct sandbox_volume *use = &meta->volumes.items[i];
-        bool deeper = !found || strlen(use->destination) > strlen(found->destination);
-        if (deeper && below(path, use->destination))
-            found = use;
-    }
-    if (!found)
-        return 0;
-    *ret_rest = below(path, found->destination);
-    return open_use(engine, found, write, ret_fd, err);
+    return 0;
 }

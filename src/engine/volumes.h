@@ -20,11 +20,7 @@ int volumes_make(struct engine *engine, const struct sandbox_meta *meta, struct 
 int volumes_mount(struct engine *engine, const struct sandbox_meta *meta, struct spec *spec,
         bool take, struct error *err);
 
-/*
- * Of a sandbox that does not run: the folder that is mounted where this path leads, by the words of
- * the path alone, which has neither links nor ".." (stoppedpath.h); `*ret_rest` is the path in it,
- * and may point into `path`. 1: opened, O_PATH, the caller's; 0: the path is on no volume. -EROFS:
- * it cannot be written to.
- */
-int volumes_open_at(struct engine *engine, const struct sandbox_meta *meta, const char *path,
-        bool write, int *ret_fd, const char **ret_rest, struct error *err);
+/* Of a sandbox that does not run: the folder that is mounted while it does, O_PATH, the caller's.
+ * -EROFS: it cannot be written to. */
+int volumes_open(struct engine *engine, const struct sandbox_volume *use, bool write, int *ret,
+        struct error *err);

@@ -72,10 +72,7 @@ static bool needs_no_type(const struct strv *options)
 static void check_mount_source(struct record_report *report, const struct record_place *place,
         const struct spec_mount *mount)
 {
-    bool bind = str_equal(mount->type, "bind") || strv_contains(&mount->options, "bind") ||
-                strv_contains(&mount->options, "rbind");
-
-    if (bind && str_empty(mount->source))
+    if (spec_mount_is_bind(mount) && str_empty(mount->source))
         record_fault(report, RECORD_MEMBER(place, "source"),
                 "a bind mount needs the file or directory that is to appear there");
     if (str_empty(mount->type) && !needs_no_type(&mount->options))

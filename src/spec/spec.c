@@ -426,6 +426,12 @@ const char *spec_annotation(const struct spec *spec, const char *key)
     return NULL;
 }
 
+bool spec_mount_is_bind(const struct spec_mount *mount)
+{
+    return str_equal(mount->type, "bind") || strv_contains(&mount->options, "bind") ||
+           strv_contains(&mount->options, "rbind");
+}
+
 const struct spec_namespace *spec_namespace_find(const struct spec *spec, const char *type)
 {
     for (size_t i = 0; i < spec->linux.namespaces.count; i++)

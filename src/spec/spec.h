@@ -396,5 +396,8 @@ struct json_object *spec_write(const struct spec *spec);
 /* The value of an annotation, NULL if there is none. */
 const char *spec_annotation(const struct spec *spec, const char *key);
 
+/* Whether its source is a file or folder, and not a file system. */
+bool spec_mount_is_bind(const struct spec_mount *mount);
+
 /* The namespace of that type; NULL if the list has none (the host's is then used). */
 const struct spec_namespace *spec_namespace_find(const struct spec *spec, const char *type);
