@@ -207,7 +207,7 @@ struct push_flags {
     struct registry_flags registry;
     struct image_push_options options;
     const char *digestfile;
-    bool ignored;
+    bool all_tags, ignored;
 };
 
 static const struct option_row push_rows[] = {
@@ -218,6 +218,8 @@ static const struct option_row push_rows[] = {
                 "gzip|zstd", "for layers that are not compressed (gzip)"),
         OPTION(0, "digestfile", OPTION_TEXT, struct push_flags, digestfile, "FILE",
                 "write the manifest's digest into this file too"),
+        OPTION('a', "all-tags", OPTION_FLAG, struct push_flags, all_tags, NULL,
+                "every tag of the repository IMAGE that is here, to where its name says"),
         OPTION(0, "disable-content-trust", OPTION_FLAG, struct push_flags, ignored, NULL, NULL),
         OPTION(0, "remove-signatures", OPTION_FLAG, struct push_flags, ignored, NULL, NULL),
 };
@@ -238,15 +240,50 @@ int registry_write_id(const char *flag, const char *path, const char *id, struct
     return r < 0 ? error_sys(err, -r, "%s %s", flag, path) : 0;
 }
 
+static int push_one(struct cli *cli, struct image_store *store, const struct push_flags *flags,
+        const char *image, const char *destination, struct error *err)
+{
+    _cleanup_progress_ struct progress progress = {0};
+    struct image_access access;
+    char digest[IMAGE_ID_SIZE];
+
+    progress_start(&progress, stderr, flags->registry.quiet);
+    int r = registry_access(cli, &flags->registry, &progress, &access, err);
+    if (r == 0)
+        r = image_push(store, image, destination, &flags->options, &access, digest, err);
+    progress_end(&progress);
+    if (r == 0)
+        r = registry_write_id("--digestfile", flags->digestfile, digest, err);
+    if (r == 0)
+        printf("%s\n", digest);
+    return r;
+}
+
+static int push_all_tags(struct cli *cli, struct image_store *store, const struct push_flags *flags,
+        const struct strv *words, struct error *err)
+{
+    struct strv names = {0};
+    const char *name;
+
+    if (words->count > 1 || flags->digestfile)
+        return error_set(err, EINVAL,
+                "--all-tags: each goes to where its name says, so neither DESTINATION nor "
+                "--digestfile is for it");
+    int r = image_names_of(store, words->words[0], cli->arena, &names, err);
+    strv_foreach (name, &names) {
+        if (r == 0)
+            r = push_one(cli, store, flags, name, name, err);
+        fflush(stdout);
+    }
+    return r;
+}
+
 int cli_push(struct cli *cli, int argc, char **argv, struct error *err)
 {
     _cleanup_engine_ struct engine engine = {0};
     struct push_flags flags = {0};
     struct image_store *store;
-    struct image_access access;
     struct strv words = {0};
-    _cleanup_progress_ struct progress progress = {0};
-    char digest[IMAGE_ID_SIZE];
     int r = cli_parse(cli, &push_command, argc, argv, &flags, &words, err);
 
     if (r != 0)
@@ -254,17 +291,9 @@ int cli_push(struct cli *cli, int argc, char **argv, struct error *err)
     r = registry_open(cli, &flags.registry, &engine, &store, err);
     if (r < 0)
         return r;
-    progress_start(&progress, stderr, flags.registry.quiet);
-    r = registry_access(cli, &flags.registry, &progress, &access, err);
-    if (r == 0)
-        r = image_push(store, words.words[0], words.words[words.count - 1], &flags.options, &access,
-                digest, err);
-    progress_end(&progress);
-    if (r == 0)
-        r = registry_write_id("--digestfile", flags.digestfile, digest, err);
-    if (r == 0)
-        printf("%s\n", digest);
-    return r;
+    if (flags.all_tags)
+        return push_all_tags(cli, store, &flags, &words, err);
+    return push_one(cli, store, &flags, words.words[0], words.words[words.count - 1], err);
 }
 
 /* ---- login ----------------------------------------------------------------------------------- */

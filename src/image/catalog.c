@@ -152,22 +152,41 @@ void catalog_drop(struct catalog *catalog, struct catalog_image *image)
     *image = catalog->images.items[--catalog->images.count];
 }
 
+/* What a name may mean, as short names are resolved; last what `commit` and `load` call
+ * localhost/NAME. */
+static int list_candidates(struct image_store *store, const struct reference *name,
+        struct arena *arena, struct reference **ret, size_t *ret_count, struct error *err)
+{
+    const struct registries *registries = store_registries(store, err);
+    struct reference *candidates;
+    struct reference local = *name;
+    size_t count;
+    int r = registries ? registries_resolve(registries, name, arena, &candidates, &count, err)
+                       : -EINVAL;
+
+    if (r < 0)
+        return r;
+    struct reference *all = arena_new_array(arena, struct reference, count + 1);
+    memcpy(all, candidates, count * sizeof(*all));
+    if (!name->domain)
+        local.domain = "localhost";
+    all[count] = reference_complete(&local, arena);
+    *ret = all;
+    *ret_count = count + 1;
+    return 0;
+}
+
 /* By name: in full, or as short names are resolved. */
 static struct catalog_image *find_by_name(struct image_store *store, struct catalog *catalog,
         const struct reference *name, struct arena *arena, const char **ret_name)
 {
-    const struct registries *registries = store_registries(store, NULL);
     struct reference *candidates;
     size_t count;
 
-    struct reference local = *name;
-    if (!name->domain) /* what `commit` and `load` call localhost/NAME */
-        local.domain = "localhost";
-    local = reference_complete(&local, arena);
-    if (!registries || registries_resolve(registries, name, arena, &candidates, &count, NULL) < 0)
+    if (list_candidates(store, name, arena, &candidates, &count, NULL) < 0)
         return NULL;
-    for (size_t i = 0; i <= count; i++) {
-        struct reference one = i < count ? candidates[i] : local;
+    for (size_t i = 0; i < count; i++) {
+        struct reference one = candidates[i];
         const char *base = reference_name(&one, arena);
         const char *text = one.digest ? arena_printf(arena, "%s@%s", base, one.digest)
                                       : reference_text(&one, arena);
@@ -228,4 +247,40 @@ int catalog_find(struct image_store *store, struct catalog *catalog, const char 
         return error_set(err, ENOENT, "no such image: %s", image);
     *ret = found;
     return 0;
+}
+
+/* The tags of one repository. */
+static void add_names_of(const struct catalog *catalog, const char *repository, struct arena *arena,
+        struct strv *names)
+{
+    const char *name;
+
+    for (size_t i = 0; i < catalog->images.count; i++)
+        strv_foreach (name, &catalog->images.items[i].names) {
+            const char *rest = str_after(name, repository);
+            if (rest && *rest == ':' && !strchr(rest, '/'))
+                strv_add(arena, names, name);
+        }
+}
+
+int catalog_names_of(struct image_store *store, const struct catalog *catalog,
+        const char *repository, struct arena *arena, struct strv *ret, struct error *err)
+{
+    struct reference name;
+    struct reference *candidates;
+    struct strv names = {0};
+    size_t count = 0;
+    int r = reference_parse(repository, arena, &name, err);
+
+    if (r == 0 && (name.tag || name.digest))
+        r = error_set(err, EINVAL, "%s: all tags are wanted, so name none", repository);
+    if (r == 0)
+        r = list_candidates(store, &name, arena, &candidates, &count, err);
+    for (size_t i = 0; i < count && r == 0 && !names.count; i++)
+        add_names_of(catalog, reference_name(&candidates[i], arena), arena, &names);
+    if (r == 0 && !names.count)
+        r = error_set(err, ENOENT, "no such image: %s has no tag here", repository);
+    if (r == 0)
+        *ret = names;
+    return r;
 }

@@ -55,3 +55,7 @@ bool catalog_drop_word(struct strv *list, const char *word);
  */
 int catalog_find(struct image_store *store, struct catalog *catalog, const char *image,
         struct arena *arena, struct catalog_image **ret, const char **ret_name, struct error *err);
+
+/* The names of a repository, full or short. -EINVAL: it has a tag or a digest; -ENOENT. */
+int catalog_names_of(struct image_store *store, const struct catalog *catalog,
+        const char *repository, struct arena *arena, struct strv *ret, struct error *err);

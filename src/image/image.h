@@ -156,6 +156,12 @@ int image_list(struct image_store *store, struct arena *arena, struct image_info
 int image_find(struct image_store *store, const char *image, struct arena *arena,
         struct image_info *ret, struct error *err);
 
+/* All names of a repository that are in the store, whole, those that were added last at the end. A
+ * name with a tag is refused; a short one is the first repository that it may mean and that has
+ * one. -ENOENT. */
+int image_names_of(struct image_store *store, const char *repository, struct arena *arena,
+        struct strv *ret, struct error *err);
+
 /* Docker's and Podman's `image inspect` object; belongs to the caller. */
 int image_inspect(
         struct image_store *store, const char *image, struct json_object **ret, struct error *err);

@@ -39,6 +39,15 @@ int image_list(struct image_store *store, struct arena *arena, struct image_info
     return 0;
 }
 
+int image_names_of(struct image_store *store, const char *repository, struct arena *arena,
+        struct strv *ret, struct error *err)
+{
+    struct catalog catalog;
+    int r = catalog_load(store, arena, &catalog, err);
+
+    return r < 0 ? r : catalog_names_of(store, &catalog, repository, arena, ret, err);
+}
+
 int image_find(struct image_store *store, const char *image, struct arena *arena,
         struct image_info *ret, struct error *err)
 {
