@@ -8,6 +8,7 @@
 struct cp_flags {
     bool archive;
     bool follow;
+    bool overwrite;
     bool quiet;
 };
 
@@ -16,6 +17,8 @@ static const struct option_row rows[] = {
                 "keep owners, as ids are seen inside, and with them set-user-id bits"),
         OPTION('L', "follow-link", OPTION_FLAG, struct cp_flags, follow, NULL,
                 "copy what a SOURCE that is a symbolic link leads to"),
+        OPTION(0, "overwrite", OPTION_FLAG, struct cp_flags, overwrite, NULL,
+                "a folder may replace what is none, and the other way round"),
         OPTION('q', "quiet", OPTION_FLAG, struct cp_flags, quiet, NULL,
                 "say nothing about what was copied or left out"),
 };
@@ -77,7 +80,8 @@ int cli_cp(struct cli *cli, int argc, char **argv, struct error *err)
     const struct engine_copy copy = {.from = parse_end(cli, words.words[0]),
             .to = parse_end(cli, words.words[1]),
             .owners = flags.archive,
-            .follow = flags.follow};
+            .follow = flags.follow,
+            .overwrite = flags.overwrite};
     r = check_ends(&copy, err);
     if (r == 0)
         r = engine_open(cli->arena, cli->root, &engine, err);

@@ -315,7 +315,7 @@ static int take_name(struct copying *copying, const char **path, struct error *e
         return errno == ENOENT ? 0 : error_sys(err, errno, "look at %s", shown);
     if (S_ISLNK(st.st_mode) && copying->to.what->sandbox)
         return follow_link(copying, parent, name, path, err);
-    if (copying->is_folder)
+    if (copying->is_folder && !copying->copy->overwrite)
         return error_set(err, ENOTDIR, "%s is no folder, and a folder cannot replace it", shown);
     return 0;
 }
@@ -357,7 +357,7 @@ static int find_target(struct copying *copying, struct error *err)
             return error_sys(err, -r, "%s has to be a folder, for a tar stream", shown);
         if (r == -ENOENT && ends_in_slash(path) && !copying->is_folder)
             return error_set(err, ENOENT, "%s: there is no such folder", shown);
-        if (r == -ENOTDIR && copying->is_folder)
+        if (r == -ENOTDIR && copying->is_folder && !copying->copy->overwrite)
             return error_set(
                     err, ENOTDIR, "%s is no folder, and a folder cannot replace it", shown);
         if (r != -ENOENT && (r != -ENOTDIR || ends_in_slash(path)))
@@ -413,8 +413,9 @@ static void send_tar(const struct copying *copying, int fd, struct answer *answe
 
 static void receive_tar(const struct copying *copying, int fd, struct answer *answer)
 {
-    const struct image_copying how = {
-            .owners = copying->copy->owners, .inside = copying->copy->to.sandbox != NULL};
+    const struct image_copying how = {.owners = copying->copy->owners,
+            .overwrite = copying->copy->overwrite,
+            .inside = copying->copy->to.sandbox != NULL};
 
     answer->result = become_inside(copying->to.userns_fd, &answer->error);
     if (answer->result == 0)

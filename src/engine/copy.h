@@ -19,6 +19,7 @@ struct engine_copy {
     struct engine_copy_end from, to;
     bool owners; /* keep them; else what is made belongs to the sandbox's root, or to the caller */
     bool follow; /* a source that is a symbolic link is what it leads to */
+    bool overwrite; /* a folder may replace something else, and the other way round */
 };
 
 struct engine_copied {

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "base/cleanup.h"
+#include "base/io.h"
 #include "base/str.h"
 #include "image/image.h"
 #include "image/tarout.h"
@@ -25,17 +26,21 @@ static mode_t mode_of(const struct unpack *u, const struct tar_entry *entry)
     return entry->mode & (u->options->owners_ignored ? 01777 : 07777);
 }
 
-/* Takes away what has the name, unless it is a folder. */
+/* Takes away what has the name; a folder only where that is wanted, with all that is in it. */
 static int make_way(struct unpack *u, struct error *err)
 {
     if (unlinkat(u->place.parent_fd, u->place.name, 0) == 0 || errno == ENOENT)
         return 0;
-    if (errno == EISDIR)
+    int r = errno == EISDIR && u->options->overwrite
+                    ? io_remove_tree_at(u->place.parent_fd, u->place.name)
+                    : -errno;
+    if (r == 0)
+        return 0;
+    if (r == -EISDIR)
         return error_set(
                 err, EISDIR, "a folder of that name is there, which only a folder can replace");
-    return error_sys_hint(err, errno,
-            errno == EBUSY ? "something is mounted on it: write to it inside, with `viv exec`"
-                           : NULL,
+    return error_sys_hint(err, -r,
+            r == -EBUSY ? "something is mounted on it: write to it inside, with `viv exec`" : NULL,
             "replace what is there");
 }
 
@@ -94,8 +99,8 @@ static int set_all(struct unpack *u, int fd, const struct tar_entry *entry, stru
     return r < 0 ? r : set_xattrs(u, fd, err);
 }
 
-/* What was there stays as it is. A link is fine where links are followed: what is to go in it then
- * finds its way, or does not. */
+/* What was there stays as it is; 1: it is gone, since it may be overwritten. A link is fine where
+ * links are followed: what is to go in it then finds its way, or does not. */
 static int accept_folder(struct unpack *u, struct error *err)
 {
     bool inside = u->options->resolve & RESOLVE_IN_ROOT;
@@ -105,6 +110,10 @@ static int accept_folder(struct unpack *u, struct error *err)
         return error_sys(err, errno, "look at what is there");
     if (S_ISDIR(st.st_mode) || (S_ISLNK(st.st_mode) && inside))
         return 0;
+    if (u->options->overwrite) {
+        int r = make_way(u, err);
+        return r < 0 ? r : 1;
+    }
     return error_set(err, ENOTDIR, "what is there is no folder, and a folder cannot replace it");
 }
 
@@ -113,8 +122,14 @@ static int copy_folder(struct unpack *u, const struct tar_entry *entry, struct e
     if (!*u->place.name)
         return 0;
     int r = sys_mkdirat(u->place.parent_fd, u->place.name, 0700);
+    for (int i = 0; i < TRIES && r == -EEXIST; i++) {
+        int accepted = accept_folder(u, err);
+        if (accepted <= 0)
+            return accepted;
+        r = sys_mkdirat(u->place.parent_fd, u->place.name, 0700);
+    }
     if (r < 0)
-        return r == -EEXIST ? accept_folder(u, err) : error_sys(err, -r, "make the folder");
+        return error_sys(err, -r, "make the folder");
     u->result->entries++;
     _cleanup_close_ int fd = openat(
             u->place.parent_fd, u->place.name, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
@@ -262,6 +277,7 @@ int image_copy_in(int fd, int dir_fd, const struct image_copying *how, struct im
         struct error *err)
 {
     const struct layer_options options = {.owners_ignored = !how->owners,
+            .overwrite = how->overwrite,
             .limit = UINT64_MAX,
             .resolve = how->inside ? RESOLVE_IN_ROOT | RESOLVE_NO_MAGICLINKS
                                    : RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS};

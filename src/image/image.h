@@ -224,6 +224,7 @@ int image_export(int dirfd, int fd, struct error *err);
 struct image_copying {
     bool owners; /* as in the archive, with set-user-id bits and capabilities; else the caller's */
     bool inside; /* links on the way are followed inside the folder; else they are refused */
+    bool overwrite; /* a folder may replace something else, and the other way round */
 };
 struct image_copied {
     uint64_t bytes;

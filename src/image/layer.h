@@ -22,6 +22,7 @@ struct layer_options {
     uint64_t limit;      /* bytes it may unpack to; 0: by its compressed size */
     uint64_t resolve;    /* how openat2(2) finds the folders of entries; 0: links lead inside the
                             root, and not onto another mount */
+    bool overwrite;      /* layer_copy(): a folder may replace something else, and the other way */
 };
 
 struct layer_result {
@@ -42,7 +43,8 @@ int layer_unpack(int fd, int root_fd, const struct layer_options *options, struc
 
 /*
  * Unpacks into a folder that is in use, by the rules of copying: names mean nothing but themselves,
- * and what is there is replaced, but no folder by something else or the other way round (-EEXIST).
+ * and what is there is replaced, but no folder by something else or the other way round, unless it
+ * may `overwrite` (-ENOTDIR, -EISDIR).
  * A folder that is there keeps its owner, mode and time. Devices are left out. With
  * `owners_ignored` nothing keeps a set-user-id or set-group-id bit, or capabilities. Somebody
  * hostile may change the folder meanwhile: see extract.c.

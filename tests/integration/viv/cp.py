@@ -128,6 +128,24 @@ def test_what_the_target_means():
         (work() / "over").mkdir()
         (work() / "over/f").mkdir()
         fails(b.viv("cp", f"{name}:/t/f", work() / "over"), 125, "only a folder can replace")
+        overwriting(b, name)
+
+
+def overwriting(b, name):
+    """--overwrite: what is in the way goes, at the target's own name and below; links stay links."""
+    (work() / "over/f/deep").mkdir()
+    b.viv("cp", "--overwrite", f"{name}:/t/f", work() / "over").ok()
+    equal((work() / "over/f").read_text(), "new")
+    b.viv("cp", "--overwrite", f"{name}:/t", work() / "to").ok()
+    equal((work() / "to/t/f").read_text(), "new")
+    b.viv("cp", "--overwrite", work() / "to/t", f"{name}:/t/old").ok()
+    equal(read(b, name, "/t/old/f"), "new")
+    b.viv("cp", "--overwrite", work() / "d", f"{name}:/to-old").ok()  # what it leads to is a folder now
+    equal(b.viv("exec", name, "ls", "/t/old/d").status, 0)
+    b.viv("cp", "--overwrite", work() / "to/.", f"{name}:/").ok()
+    equal(read(b, name, "/t/f"), "new")
+    fails(b.viv("cp", "--overwrite", f"{name}:/t", work() / "m"), 125, "is a symbolic link")
+    fails(b.viv("cp", "--overwrite", f"{name}:/t", f"{work()}/f/"), 125, "ENOTDIR")
 
 
 def test_streams():
