@@ -77,7 +77,7 @@ int cli_load(struct cli *cli, int argc, char **argv, struct error *err)
 struct save_flags {
     const char *output;
     const char *format;
-    bool quiet, latest;
+    bool quiet, latest, several;
 };
 
 static const struct option_row save_rows[] = {
@@ -85,6 +85,8 @@ static const struct option_row save_rows[] = {
                 "write here (standard output)"),
         OPTION(0, "format", OPTION_CHOICE, struct save_flags, format,
                 "docker-archive|oci-archive|oci-dir|docker-dir", "of the archive (docker-archive)"),
+        OPTION('m', "multi-image-archive", OPTION_FLAG, struct save_flags, several, NULL,
+                "understood for Podman's sake: each word is an image anyway"),
         OPTION('q', "quiet", OPTION_FLAG, struct save_flags, quiet, NULL,
                 "understood for Podman's sake: nothing is said anyway"),
 };

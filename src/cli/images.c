@@ -59,7 +59,7 @@ int cli_images(struct cli *cli, int argc, char **argv, struct error *err)
 /* ---- rmi ------------------------------------------------------------------------------------- */
 
 struct rmi_flags {
-    bool force, ignore, all;
+    bool force, ignore, all, no_prune;
 };
 
 static const struct option_row rmi_rows[] = {
@@ -68,6 +68,8 @@ static const struct option_row rmi_rows[] = {
         OPTION('i', "ignore", OPTION_FLAG, struct rmi_flags, ignore, NULL,
                 "no error for one that is not there"),
         OPTION('a', "all", OPTION_FLAG, struct rmi_flags, all, NULL, "every image"),
+        OPTION(0, "no-prune", OPTION_FLAG, struct rmi_flags, no_prune, NULL,
+                "understood for Docker's sake: no other image goes anyway"),
 };
 static const struct option_table rmi_table = OPTION_TABLE("Options", rmi_rows);
 static const struct option_command rmi_command = {.name = "viv rmi",

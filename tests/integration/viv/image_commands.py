@@ -74,7 +74,7 @@ def test_rmi():
         done = b.viv("rmi", "none:1", "second:2")
         fails(done, 1, "no such image: none:1")
         contains(done.out, f"Deleted: {second}")
-        b.viv("rmi", "-i", "none:1").ok()
+        b.viv("rmi", "-i", "--no-prune", "none:1").ok()
         found = b.viv("rmi", "-f", first).ok().out
         equal(found, f"Untagged: localhost/first:1\nUntagged: localhost/other:1\nDeleted: {first}\n")
         equal(list((pathlib.Path(os.environ["VIV_DATA_ROOT"]) / "images/blobs/sha256").iterdir()), [])
@@ -85,7 +85,7 @@ def test_archives():
     first, second = two_images()
     with box() as b:
         whole = work() / "both.tar"
-        b.viv("save", "-o", whole, "first:1", "second:2").ok()
+        b.viv("save", "-m", "-o", whole, "first:1", "second:2").ok()
         piped = subprocess.run([program("viv"), "save", "second:2"], stdout=subprocess.PIPE,
                                check=True).stdout
         b.viv("save", "--format", "oci-dir", "-o", work() / "layout", "first:1").ok()
