@@ -21,12 +21,13 @@ def look_at_one_that_is_kept(store):
     """Its changes are one more layer upon the image, for its next start and for others."""
     script = ("cat /new/file; echo life >> /new/file; rm /etc/passwd; rm -r /dev2; mkdir -p /new /dev2;"
               "echo life >> /new/file")
-    viv("--root", store, "run", "--name", "m", "--isolation", "vm", "--accel", "emu", "--network",
+    name = unique("m")  # and so the control group's, which is the whole host's
+    viv("--root", store, "run", "--name", name, "--isolation", "vm", "--accel", "emu", "--network",
         "none", "--user", "0", "vm:1", script, timeout=250).ok()
-    again = viv("--root", store, "start", "-a", "m", timeout=250)
+    again = viv("--root", store, "start", "-a", name, timeout=250)
     equal(again.out, "life\n")
-    viv("--root", store, "commit", "m", "vm:2").ok()
-    viv("--root", store, "rm", "m").ok()
+    viv("--root", store, "commit", name, "vm:2").ok()
+    viv("--root", store, "rm", name).ok()
     done = viv("--root", store, "run", "--rm", "--network", "none", "--user", "0", "vm:2",
                "cat /new/file; ls /etc/passwd")
     equal(done.out, "life\n" * 3)
@@ -86,6 +87,9 @@ class Starts:
         return self.found
 
 
+NAME = unique("s")
+
+
 @contextlib.contextmanager
 def machines_of_an_image():
     above = work() / "above"
@@ -100,7 +104,7 @@ def machines_of_an_image():
     try:
         yield call
     finally:
-        call("rm", "-f", "s")
+        call("rm", "-f", NAME)
 
 
 FLAGS = ["--isolation", "vm", "--accel", "emu", "--network", "none"]
@@ -126,11 +130,11 @@ def test_a_disk_is_made_once():
             equal((one.out(), other.out()), (f"{expected}  /text\n",) * 2)
         equal(mkfs.count(), 1)
         inode = disks()[0].stat().st_ino
-        call("run", "-d", "--name", "s", *FLAGS, "kept:1", "sleep", "100000").ok()
-        call("snapshot", "--stop", "s").ok()
-        call("restore", "--accel", "emu", "s").ok()
-        contains(call("exec", "s", "md5sum", "/text").ok().out, expected)
-        call("rm", "-f", "s").ok()
+        call("run", "-d", "--name", NAME, *FLAGS, "kept:1", "sleep", "100000").ok()
+        call("snapshot", "--stop", NAME).ok()
+        call("restore", "--accel", "emu", NAME).ok()
+        contains(call("exec", NAME, "md5sum", "/text").ok().out, expected)
+        call("rm", "-f", NAME).ok()
         equal(([path.stat().st_ino for path in disks()], mkfs.count()), ([inode], 1))
         usage = json.loads(call("system", "df", "--format", "json").ok().out)
         least = disks()[0].stat().st_blocks * 512
