@@ -766,11 +766,15 @@ int engine_restore(struct engine *engine, const struct engine_restore *restore, 
 
 static int plan_machine(struct running *running, struct container_making *ret, struct error *err)
 {
-    struct vm_config *config = arena_new(running->engine->arena, struct vm_config);
+    struct arena *arena = running->engine->arena;
+    struct vm_config *config = arena_new(arena, struct vm_config);
+    /* the plan's steps look at it when they are described, and `running` is gone then */
+    struct container_request *request =
+            arena_memdup(arena, &running->request, sizeof(running->request));
     int r = vm_configure(running->engine, running->run, false, config, err);
 
     config->networks = running->networks;
-    return r < 0 ? r : vm_plan(&running->request, config, ret, err);
+    return r < 0 ? r : vm_plan(request, config, ret, err);
 }
 
 int engine_plan(struct engine *engine, struct engine_run *run, struct container_making *ret,

@@ -68,20 +68,27 @@ static int other_networks(const struct vm *vm, struct error *err)
             names.count ? strv_join(vm->arena, &names, ", ") : "none");
 }
 
+/* The number of a network, -1: it is on none of that name. */
+static int tap_of(const struct vm *vm, const char *network)
+{
+    const struct sandbox_interface *interfaces;
+    size_t count = interfaces_of(vm, &interfaces);
+
+    for (size_t i = 0; network && i < count; i++)
+        if (str_equal(interfaces[i].network, network))
+            return (int)i;
+    return -1;
+}
+
 /* As they were: which device an interface of the guest's has is in its memory. */
 static int add_devices_again(struct vm *vm, size_t networks, struct error *err)
 {
     const struct vm_going_on *own = vm->config->going_on;
-    const struct sandbox_interface *interfaces;
     size_t found = 0;
 
-    interfaces_of(vm, &interfaces);
     for (size_t i = 0; i < own->devices.count && i < VM_NETWORKS_MAX; i++) {
         const struct vm_net_device *device = &own->devices.items[i];
-        int tap = -1;
-        for (size_t j = 0; device->network && j < networks; j++)
-            if (str_equal(interfaces[j].network, device->network))
-                tap = (int)j;
+        int tap = tap_of(vm, device->network);
         if (device->network && tap < 0)
             return other_networks(vm, err);
         found += tap >= 0;

@@ -27,22 +27,22 @@
 /* The address that a device was made with, whatever it was given since. */
 static bool read_device(int sock, const char *name, char text[MAC_TEXT_SIZE])
 {
-    struct {
-        struct ethtool_perm_addr head;
-        unsigned char data[ADDRESS_MAX];
-    } answer = {.head = {.cmd = ETHTOOL_GPERMADDR, .size = ADDRESS_MAX}};
-    struct ifreq request = {.ifr_data = (char *)&answer};
-    const unsigned char *mac = answer.data;
+    _Alignas(struct ethtool_perm_addr) unsigned char
+            answer[sizeof(struct ethtool_perm_addr) + ADDRESS_MAX];
+    struct ethtool_perm_addr *head = (struct ethtool_perm_addr *)answer;
+    struct ifreq request = {.ifr_data = (char *)answer};
+    const unsigned char *mac = answer + sizeof(*head);
 
+    *head = (struct ethtool_perm_addr){.cmd = ETHTOOL_GPERMADDR, .size = ADDRESS_MAX};
     snprintf(request.ifr_name, sizeof(request.ifr_name), "%s", name);
-    if (ioctl(sock, SIOCETHTOOL, &request) < 0 || answer.head.size != ETH_ALEN)
+    if (ioctl(sock, SIOCETHTOOL, &request) < 0 || head->size != ETH_ALEN)
         return false;
     snprintf(text, MAC_TEXT_SIZE, "%02x:%02x:%02x:%02x:%02x:%02x", mac[0], mac[1], mac[2], mac[3],
             mac[4], mac[5]);
     return true;
 }
 
-/* The next interface whose device's address begins so; `dir` is DEVICES, `device` may be NULL. */
+/* The next interface whose device's address begins so; `dir` is DEVICES. */
 static bool next_device(
         DIR *dir, int sock, const char *begins, char name[IFNAMSIZ], char device[MAC_TEXT_SIZE])
 {

@@ -120,11 +120,3 @@ def test_a_machine_that_is_restored_is_where_it_was():
         fails(h.viv("restore", "--accel", "emu", machine, timeout=100), 125,
               f'address {address} of network "bridge" belongs to sandbox "{thief}"')
         h.viv("rm", "-f", machine, container, further, thief).ok()
-
-
-@private("net")
-def test_explain_tells_the_taps():
-    with host() as h:
-        done = h.viv("explain", "--network", "bridge", *VM, "busybox").ok()
-        matches(done.out, r"(?m)^ +\d+  host    tap")
-        fails(h.run("--network", "pasta", *VM, "busybox", "true"), 125, "pasta")

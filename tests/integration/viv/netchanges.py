@@ -199,3 +199,12 @@ def test_addresses_are_chosen_of_a_range():
             fails(h.viv("network", "create", *words, "x"), 125, "a part of no --subnet")
         fails(h.viv("network", "create", "--subnet", "10.79.0.0/24", "--ip-range", "10.79", "x"), 125,
               "write an address and a prefix")
+
+
+@private("net")
+def test_explain_tells_the_taps():
+    vm = ["--isolation", "vm", "--accel", "emu"]
+    with host() as h:
+        done = h.viv("explain", "--network", "bridge", *vm, "busybox").ok()
+        matches(done.out, r"(?m)^ +\d+  host    tap")
+        fails(h.run("--network", "pasta", *vm, "busybox", "true"), 125, "pasta")
