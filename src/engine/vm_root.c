@@ -14,6 +14,7 @@
 #include "base/path.h"
 #include "engine/images.h"
 #include "engine/root.h"
+#include "engine/rootless.h"
 #include "engine/vm_upper.h"
 #include "image/cage.h"
 #include "sys/mount.h"
@@ -196,15 +197,33 @@ struct disk_of_image {
     const struct engine_run *run;
 };
 
-/* Its layers are mounted over each other where nobody sees it, for as long as mkfs reads. */
+struct filling {
+    const struct disk_of_image *of;
+    int file;
+};
+
+/* Its layers are mounted over each other where nobody sees it, for as long as mkfs reads. An
+ * ordinary user's files have their owners in a user namespace, which may mount too. */
+static int fill_disk(void *data, char *out, struct error *err)
+{
+    const struct filling *filling = data;
+    struct engine *engine = filling->of->engine;
+    const struct engine_run *run = filling->of->run;
+    struct disk disk = {filling->file, run->spec->root->path, -1};
+    int r = engine_root_open_image(engine, &run->meta, &disk.mount, err);
+    _cleanup_close_ int mount = disk.mount;
+
+    (void)out;
+    return r < 0 ? r : make_disk(engine->arena, &disk, err);
+}
+
 static int make_disk_of_image(int fd, uint64_t *ret_checksum, void *data, struct error *err)
 {
     const struct disk_of_image *of = data;
-    _cleanup_close_ int root = -1;
-    int r = engine_root_open_image(of->engine, &of->run->meta, &root, err);
+    struct filling filling = {of, fd};
+    char out[ROOTLESS_OUT_MAX];
+    int r = rootless_call(of->engine->arena, &of->engine->host, fill_disk, &filling, out, err);
 
-    if (r == 0)
-        r = make_disk(of->engine->arena, &(struct disk){fd, of->run->spec->root->path, root}, err);
     if (r < 0)
         return r;
     r = checksum_of(fd, ret_checksum);

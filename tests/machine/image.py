@@ -111,6 +111,22 @@ FLAGS = ["--isolation", "vm", "--accel", "emu", "--network", "none"]
 SUM = ["kept:1", "md5sum", "/text"]
 
 
+@needs(root=True, programs=["mkfs.erofs"])
+def test_an_image_of_an_ordinary_user():
+    """Its layers are mounted in a user namespace, by which its files have their owners."""
+    home = work() / "home"
+    home.mkdir()
+    os.chown(home, 1000, 1000)
+    run("tar", "--owner=0", "--group=0", "-cf", home / "root.tar", "-C", image(), ".").ok()
+    env = {"HOME": str(home), "XDG_RUNTIME_DIR": str(home), "VIV_DATA_ROOT": str(home / "data")}
+    call = [program("viv"), "--root", home / "store"]
+    as_user(*call, "import", home / "root.tar", "own:1", env=env).ok()
+    done = as_user(*call, "run", "--rm", *FLAGS, "own:1", "stat", "-c", "%u:%g", "/etc/passwd", env=env,
+                   timeout=250)
+    equal(done.ok().out, "0:0\n")
+    equal(len(list((home / "data/images/disks").glob("*/disk"))), 1)
+
+
 def background_run():
     return Background(program("viv"), "--root", work() / "store", "run", "--rm", *FLAGS, *SUM)
 
