@@ -209,9 +209,9 @@ static int fill_disk(void *data, char *out, struct error *err)
     const struct filling *filling = data;
     struct engine *engine = filling->of->engine;
     const struct engine_run *run = filling->of->run;
-    struct disk disk = {filling->file, run->spec->root->path, -1};
-    int r = engine_root_open_image(engine, &run->meta, &disk.mount, err);
-    _cleanup_close_ int mount = disk.mount;
+    _cleanup_close_ int mount = -1;
+    int r = engine_root_open_image(engine, &run->meta, &mount, err);
+    struct disk disk = {filling->file, run->spec->root->path, mount};
 
     (void)out;
     return r < 0 ? r : make_disk(engine->arena, &disk, err);
