@@ -114,8 +114,6 @@ static int take_word(
 {
     static const char *const names[PARTS] = {"user:", "role:", "type:", "level:"};
 
-    if (str_ends(word, ":"))
-        return error_set(err, EINVAL, "label=%s names nothing", word);
     if (str_starts(word, "filetype:")) {
         file->parts[TYPE] = str_after(word, "filetype:");
         return 0;
