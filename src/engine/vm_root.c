@@ -5,6 +5,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "base/checksum.h"
@@ -66,8 +69,19 @@ static int enter_cage(const struct disk *disk, const char *program, struct error
     return cage_enter_maker(program_fd, folder_fd, disk->file, err);
 }
 
+/* mkfs writes holes out: a layer of some bytes can have a file of terabytes. */
+static rlim_t most_bytes(int file)
+{
+    struct statvfs fs;
+
+    if (fstatvfs(file, &fs) < 0)
+        return RLIM_INFINITY;
+    rlim_t room = (rlim_t)fs.f_bavail * fs.f_frsize;
+    return room - room / 10;
+}
+
 /* In the child. Its messages go to the pipe. */
-static void run_mkfs(const struct disk *disk, const char *program, int said)
+static void run_mkfs(const struct disk *disk, const char *program, rlim_t most, int said)
 {
     char path[64];
     char *argv[] = {(char *)(uintptr_t)MKFS, (char *)(uintptr_t) "--quiet", path,
@@ -78,6 +92,7 @@ static void run_mkfs(const struct disk *disk, const char *program, int said)
     (void)sys_prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
     dup2(said, 1);
     dup2(said, 2);
+    setrlimit(RLIMIT_FSIZE, &(struct rlimit){most, most});
     if (enter_cage(disk, program, &err) < 0) {
         dprintf(2, "%s", err.text);
         _exit(1);
@@ -117,7 +132,9 @@ static int missing(const char *why, struct error *err)
 static int make_disk(struct arena *arena, const struct disk *disk, struct error *err)
 {
     const char *program = install_find_in_path(arena, MKFS);
+    rlim_t most = most_bytes(disk->file);
     siginfo_t info = {0};
+    struct stat st;
     int said[2];
 
     if (!program)
@@ -129,7 +146,7 @@ static int make_disk(struct arena *arena, const struct disk *disk, struct error 
     struct clone_args args = {.exit_signal = SIGCHLD};
     pid_t pid = sys_clone3(&args);
     if (pid == 0)
-        run_mkfs(disk, program, write_end);
+        run_mkfs(disk, program, most, write_end);
     cleanup_close(&write_end);
     if (pid < 0)
         return error_sys(err, -pid, "start " MKFS);
@@ -139,6 +156,11 @@ static int make_disk(struct arena *arena, const struct disk *disk, struct error 
         return 0;
     if (info.si_code == CLD_EXITED && info.si_status == 127)
         return missing(text, err);
+    if (fstat(disk->file, &st) == 0 && (rlim_t)st.st_size >= most)
+        return error_set(err, EFBIG,
+                "%s as a machine's disk takes more than nine tenths of what is free there: make "
+                "room, or look for files with large holes, which it has to hold whole",
+                disk->folder);
     return error_set(err, EIO, MKFS " of %s: %s", disk->folder, text);
 }
 

@@ -207,6 +207,23 @@ def test_a_disk_that_is_not_whole():
         equal((disks(), call("system", "check").ok().out), ([], ""))
 
 
+@private("mnt")
+@needs(root=True, programs=["mkfs.erofs"])
+def test_holes_fill_no_file_system():
+    """mkfs writes them out, and is stopped before nothing is free any more."""
+    data, root = work() / "data", work() / "root"
+    data.mkdir()
+    root.mkdir()
+    run("mount", "-t", "tmpfs", "-o", "size=32m", "tmpfs", data).ok()
+    with open(root / "file", "wb") as file:
+        file.truncate(1 << 40)
+    done = viv("--root", work() / "store", "run", "--rm", *FLAGS, "--rootfs", root, "true", timeout=100,
+               env={"VIV_DATA_ROOT": str(data)})
+    fails(done, 125, "files with large holes")
+    # Landlock lets go of the file a moment later
+    eventually(lambda: os.statvfs(data).f_bfree * os.statvfs(data).f_frsize > 31 << 20)
+
+
 @needs(root=True)
 def test_the_cage_of_mkfs():
     """A program in the place of mkfs.erofs reads the tree, others' files in it too, and writes the
