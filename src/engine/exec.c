@@ -23,6 +23,7 @@ struct executing {
     struct container_exec_request request;
     struct streams streams;
     bool foreground;
+    int report_fd; /* whom to tell that it runs; -1: nobody */
 };
 
 static int look_up_user(struct executing *executing, struct error *err)
@@ -117,6 +118,14 @@ static int prepare(struct executing *executing, struct error *err)
     return 0;
 }
 
+static void tell_started(void *data)
+{
+    const struct executing *executing = data;
+
+    if (executing->report_fd >= 0)
+        watcher_started(executing->report_fd, NULL);
+}
+
 static int live(struct executing *executing, int report_fd, int client_sock, struct error *err)
 {
     const struct engine_exec *exec = executing->exec;
@@ -150,9 +159,10 @@ static int live(struct executing *executing, int report_fd, int client_sock, str
                 .client = client_sock,
                 .signals = true,
                 .timeout_ns = exec->timeout_ns,
+                .at_begin = tell_started,
+                .data = executing,
         };
-        if (report_fd >= 0)
-            watcher_started(report_fd, NULL);
+        executing->report_fd = report_fd;
         r = monitor_run(&config, &status, err);
         plan_run_end(&making.run);
     }

@@ -327,6 +327,8 @@ int monitor_run(const struct monitor_config *config, int *ret_status, struct err
     for (size_t i = 0; i < CLIENTS_MAX; i++)
         monitor.clients[i].fd = -1;
     int r = set_up(&monitor, &listener, err);
+    if (r == 0 && config->at_begin)
+        config->at_begin(config->data);
     if (r == 0 && config->companion)
         companion = config->companion->begin(monitor.loop, config->data);
     if (r == 0 && config->patient)

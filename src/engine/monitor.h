@@ -33,6 +33,9 @@ struct monitor_config {
     bool patient;        /* this process only watches: it keeps as little memory as it can */
     bool signals;        /* SIGINT, SIGTERM … sent to this process are passed on */
 
+    /* Called once clients can attach and signals are passed on. NULL: nobody is. */
+    void (*at_begin)(void *data);
+
     /* Called as soon as it has ended, while its control groups are still there: systemd takes away
      * a scope that is empty. NULL: nobody is. */
     void (*at_end)(void *data);

@@ -29,6 +29,7 @@ struct running {
     int run_fd;                      /* its folder in the store; -1 */
     struct cgroup_oom_mark oom_mark; /* of its control group, while it runs */
     uint64_t oom_kills;              /* in its control group, when it had ended */
+    int report_fd;                   /* whom to tell that it runs; -1: nobody */
     int status_fd;                   /* of a machine: its end comes through this pipe; -1 */
     bool goes_on;                    /* of a machine: from its snapshot */
     struct vm_going_on *from;        /* which; NULL: it boots */

@@ -438,6 +438,16 @@ static void end_health(void *health)
 
 static const struct monitor_companion health_companion = {begin_health, end_health};
 
+static void tell_started(void *data)
+{
+    struct running *running = data;
+
+    if (running->report_fd >= 0)
+        watcher_started(running->report_fd, running->run->told);
+    if (running->restarts && restart_is_stopped(running->record_fd))
+        sys_pidfd_send_signal(running->making.run.child_pidfd, SIGKILL); /* stopped meanwhile */
+}
+
 static int watch(struct running *running, int client_sock, struct error *err)
 {
     bool streams = running->streams.output >= 0;
@@ -452,6 +462,7 @@ static int watch(struct running *running, int client_sock, struct error *err)
             .client = client_sock,
             .signals = true,
             .patient = !running->foreground,
+            .at_begin = tell_started,
             .at_end = count_oom_kills,
             .data = running,
             .companion = &health_companion,
@@ -474,10 +485,7 @@ static int live(struct running *running, int report_fd, int client_sock, struct 
 
     if (r < 0)
         return r;
-    if (report_fd >= 0)
-        watcher_started(report_fd, running->run->told);
-    if (running->restarts && restart_is_stopped(running->record_fd))
-        sys_pidfd_send_signal(running->making.run.child_pidfd, SIGKILL); /* stopped meanwhile */
+    running->report_fd = report_fd;
     r = watch(running, client_sock, err);
     close_run(running);
     return r;

@@ -23,9 +23,10 @@ def measured(stack, inside, address, port, *more, outside=()):
 
 
 def rate(client):
-    """Bits a second that arrived, without the first second."""
+    """Bits a second that arrived, without the first second; 0 where a machine that was held up has told
+    iperf3 nothing."""
     equal((client.wait(60), client.err()), (0, ""))
-    return json.loads(client.out())["end"]["sum_received"]["bits_per_second"]
+    return json.loads(client.out())["end"].get("sum_received", {}).get("bits_per_second", 0)
 
 
 def inside_of(pid):
