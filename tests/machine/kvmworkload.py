@@ -1,6 +1,7 @@
 """The table of workloads on a true /dev/kvm: every test of workload.py, run in the rig, whose machines
 are on its own kernel's KVM; and what is KVM's alone."""
 import contextlib
+import functools
 import pathlib
 import subprocess
 import sys
@@ -16,6 +17,28 @@ from workload import *  # noqa: E402,F401,F403
 TIMEOUT = 600
 BUILDS = ["plain"]
 ONLY_IN = ["v2 plain"]
+
+
+
+def once_more(test):
+    """The same test, tried again where a machine has not come up: of the boots on the KVM of a kernel that
+    QEMU's TCG runs, one in dozens stands still for ever, with the rig beside it alive. Nowhere else has
+    one done so."""
+    @functools.wraps(test)
+    def tried():
+        try:
+            test()
+        except Failed as failed:
+            if "did not boot within" not in str(failed):
+                raise
+            print("a machine that did not boot; once more")
+            for path in work().iterdir():
+                run("rm", "-rf", path).ok()
+            test()
+    return tried
+
+
+test_an_ordinary_user = once_more(workload.test_an_ordinary_user)
 
 workload.KINDS["vm"] = ["--isolation", "vm", "--accel", "kvm"]
 # No file system of the rig can be idmapped, so that a mapped root could not be written to.
