@@ -11,7 +11,7 @@ from lib import *
 from bundle import bundle, bundle_of, reaper, sh, spec
 
 TIMEOUT = 400
-NAME = "parity"
+NAME = f"parity{os.getpid()}"  # its control groups are the host's: another build may be tested beside it
 DIFFERENT = ["ociVersion", "owner"]  # values; runc 1.1 has an empty owner in `state`
 
 CREATE, START = ["create", "--bundle", "SLEEPS", NAME], ["start", NAME]
