@@ -4,11 +4,11 @@
 
 #include "base/cleanup.h"
 #include "base/io.h"
+#include "engine/snapshot.h"
 #include "engine/volume.h"
 #include "observe/format.h"
 #include "observe/images.h"
 #include "observe/listing.h"
-#include "observe/sizes.h"
 #include "observe/table.h"
 
 /* ---- what there is of each kind -------------------------------------------------------------- */
@@ -19,11 +19,11 @@ struct use {
     uint64_t bytes, free; /* on disk; of these, what could be given back */
 };
 
-/* Those that are alive keep what they have: prune leaves them alone. */
-static int use_of_sandboxes(struct engine *engine, struct image_store *store,
-        const struct image_usage *usage, struct use *ret, struct error *err)
+/* What sandboxes have changed, and the snapshots of machines, which are kept in their records.
+ * Those that are alive keep both: prune leaves them alone. */
+static int use_of_sandboxes(struct engine *engine, struct image_store *store, struct use *changes,
+        struct use *snapshots, struct error *err)
 {
-    struct use use = {.bytes = usage->root_bytes, .free = usage->root_bytes};
     struct strv names = {0};
     const char *name;
     int r = engine_list(engine, &names, err);
@@ -32,14 +32,18 @@ static int use_of_sandboxes(struct engine *engine, struct image_store *store,
         _cleanup_sandbox_ struct sandbox sandbox = {.record_fd = -1};
         if (engine_find(engine, name, &sandbox, NULL) < 0)
             continue; /* it went meanwhile */
-        use.count++;
-        if (!sandbox_is_alive(&sandbox))
-            continue;
-        uint64_t bytes = sandbox.meta.id ? image_root_disk_usage(store, sandbox.meta.id) : 0;
-        use.active++;
-        use.free -= bytes < use.free ? bytes : use.free;
+        bool alive = sandbox_is_alive(&sandbox);
+        uint64_t snapshot = sandbox_snapshot_size(sandbox.record_fd);
+        changes->count++;
+        changes->active += alive;
+        snapshots->count += snapshot > 0;
+        snapshots->active += snapshot > 0 && alive;
+        snapshots->bytes += snapshot;
+        snapshots->free += alive ? 0 : snapshot;
+        uint64_t kept =
+                alive && sandbox.meta.id ? image_root_disk_usage(store, sandbox.meta.id) : 0;
+        changes->free -= kept < changes->free ? kept : changes->free;
     }
-    *ret = use;
     return r;
 }
 
@@ -99,15 +103,14 @@ int diskuse_print(struct engine *engine, struct image_store *store, const char *
     _cleanup_arena_ struct arena arena = {0};
     _cleanup_json_ struct json_object *rows = json_object_new_array();
     struct image_usage usage;
-    struct snapshot_sizes snapshots;
-    struct use sandboxes;
+    struct use snapshots = {0};
     struct use volumes;
 
     int r = image_usage(store, &usage, err);
-    if (r == 0)
-        r = use_of_sandboxes(engine, store, &usage, &sandboxes, err);
-    if (r == 0)
-        r = sizes_of_snapshots(engine, &snapshots, err);
+    if (r < 0)
+        return r;
+    struct use sandboxes = {.bytes = usage.root_bytes, .free = usage.root_bytes};
+    r = use_of_sandboxes(engine, store, &sandboxes, &snapshots, err);
     if (r == 0)
         r = use_of_volumes(engine, &volumes, err);
     if (r < 0)
@@ -117,8 +120,7 @@ int diskuse_print(struct engine *engine, struct image_store *store, const char *
                     usage.images, usage.images_used, usage.image_bytes, usage.image_bytes_free});
     add_use(&arena, rows, "Sandboxes", sandboxes);
     add_use(&arena, rows, "Local Volumes", volumes);
-    add_use(&arena, rows, "Snapshots",
-            (struct use){snapshots.count, snapshots.active, snapshots.bytes, snapshots.free});
+    add_use(&arena, rows, "Snapshots", snapshots);
     add_use(&arena, rows, "Downloads",
             (struct use){0, 0, usage.partial_bytes, usage.partial_bytes});
     return format_print(&arena, format, &list, rows, out, err);

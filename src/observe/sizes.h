@@ -12,12 +12,5 @@ struct sizes {
  */
 struct sizes sizes_of(struct engine *engine, const struct sandbox *sandbox);
 
-/* What the machines' snapshots take, which are kept in their sandboxes' records. */
-struct snapshot_sizes {
-    uint64_t count, active; /* active: of sandboxes that have not ended, which prune leaves alone */
-    uint64_t bytes, free;   /* on disk; of these, what prune would give back */
-};
-int sizes_of_snapshots(struct engine *engine, struct snapshot_sizes *ret, struct error *err);
-
 /* "12.0 KiB (virtual 64.0 MiB)". */
 const char *sizes_text(struct arena *arena, const struct sizes *sizes);
