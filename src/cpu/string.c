@@ -234,7 +234,8 @@ static const struct op *repeat(
     return op + 1;
 }
 
-#define STRING(name, many)                                                                         \
+/* Whether a port may be used is looked at before the count, as the silicon has it. */
+#define STRING_AFTER(first, name, many)                                                            \
     HANDLER(name)                                                                                  \
     {                                                                                              \
         name##_one(cpu, op);                                                                       \
@@ -242,20 +243,12 @@ static const struct op *repeat(
     }                                                                                              \
     HANDLER(rep_##name)                                                                            \
     {                                                                                              \
+        first;                                                                                     \
         return repeat(cpu, op, name##_one, many, -1);                                              \
     }
-/* Whether the port may be used is looked at before the count, as the silicon has it. */
+#define STRING(name, many) STRING_AFTER(, name, many)
 #define STRING_PORT(name)                                                                          \
-    HANDLER(name)                                                                                  \
-    {                                                                                              \
-        name##_one(cpu, op);                                                                       \
-        NEXT;                                                                                      \
-    }                                                                                              \
-    HANDLER(rep_##name)                                                                            \
-    {                                                                                              \
-        port_check(cpu, op, REG16(cpu, CPU_RDX * 8), 1u << op->size);                              \
-        return repeat(cpu, op, name##_one, NULL, -1);                                              \
-    }
+    STRING_AFTER(port_check(cpu, op, REG16(cpu, CPU_RDX * 8), 1u << op->size), name, NULL)
 #define STRING_COMPARE(name)                                                                       \
     HANDLER(name)                                                                                  \
     {                                                                                              \

@@ -13,40 +13,20 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <sys/wait.h>
 #include <sys/xattr.h>
 #include <termios.h>
 #include <unistd.h>
 
-enum { PROGRAM, QUIET, FILE_MADE, TREE, WORDS };
+#include "attempt.h"
 
-static int why(long result)
-{
-    return result < 0 ? errno : 0;
-}
+enum { PROGRAM, QUIET, FILE_MADE, TREE, WORDS };
 
 static int try_open(const char *tree, const char *name, int flags)
 {
     char path[4096];
 
     snprintf(path, sizeof(path), "%s%s", tree, name);
-    int fd = open(path, flags | O_CLOEXEC, 0644);
-    int found = why(fd);
-    if (fd >= 0)
-        close(fd);
-    return found;
-}
-
-static int try_fork(void)
-{
-    pid_t pid = fork();
-    int found = why(pid);
-
-    if (pid == 0)
-        _exit(0);
-    if (pid > 0)
-        waitpid(pid, NULL, 0);
-    return found;
+    return attempt_open(path, flags);
 }
 
 static int try_path(const char *tree, const char *name, int (*call)(const char *))
@@ -54,7 +34,7 @@ static int try_path(const char *tree, const char *name, int (*call)(const char *
     char path[4096];
 
     snprintf(path, sizeof(path), "%s%s", tree, name);
-    return why(call(path));
+    return attempt_why(call(path));
 }
 
 static int make_folder(const char *path)
@@ -79,7 +59,7 @@ static void try_files(const char *tree, const char *made)
     dprintf(2, "passwd %d ", try_open("", "/etc/passwd", O_RDONLY));
     dprintf(2, "remove %d ", try_path(tree, ".outside/file", unlink));
     dprintf(2, "mkdir %d ", try_path(tree, ".outside/new", make_folder));
-    dprintf(2, "attribute %d ", why(setxattr(tree, "user.probe", value, 0, 0)));
+    dprintf(2, "attribute %d ", attempt_why(setxattr(tree, "user.probe", value, 0, 0)));
 }
 
 static void try_calls(void)
@@ -87,15 +67,16 @@ static void try_calls(void)
     struct rlimit limit = {RLIM_INFINITY, RLIM_INFINITY};
     struct termios settings;
 
-    dprintf(2, "socket %d ", why(socket(AF_UNIX, SOCK_STREAM, 0)));
-    dprintf(2, "signal %d ", why(kill(getppid(), 0)));
-    dprintf(2, "thread-signal %d ", why(syscall(SYS_tgkill, getpid() + 1, getpid() + 1, 0)));
-    dprintf(2, "owner %d ", why(fcntl(1, F_SETOWN, getpid())));
-    dprintf(2, "limits %d ", why(prlimit(0, RLIMIT_CORE, NULL, &limit)));
-    dprintf(2, "ioctl %d ", why(ioctl(0, TCGETS, &settings)));
-    dprintf(2, "fork %d ", try_fork());
-    dprintf(2, "mount %d ", why(mount("none", "/", "tmpfs", 0, NULL)));
-    dprintf(2, "exec %d ", why(execl("/bin/true", "true", (char *)NULL)));
+    dprintf(2, "socket %d ", attempt_why(socket(AF_UNIX, SOCK_STREAM, 0)));
+    dprintf(2, "signal %d ", attempt_why(kill(getppid(), 0)));
+    dprintf(2, "thread-signal %d ",
+            attempt_why(syscall(SYS_tgkill, getpid() + 1, getpid() + 1, 0)));
+    dprintf(2, "owner %d ", attempt_why(fcntl(1, F_SETOWN, getpid())));
+    dprintf(2, "limits %d ", attempt_why(prlimit(0, RLIMIT_CORE, NULL, &limit)));
+    dprintf(2, "ioctl %d ", attempt_why(ioctl(0, TCGETS, &settings)));
+    dprintf(2, "fork %d ", attempt_fork());
+    dprintf(2, "mount %d ", attempt_why(mount("none", "/", "tmpfs", 0, NULL)));
+    dprintf(2, "exec %d ", attempt_why(execl("/bin/true", "true", (char *)NULL)));
 }
 
 int main(int argc, char **argv)

@@ -13,8 +13,9 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
-#include <sys/wait.h>
 #include <unistd.h>
+
+#include "attempt.h"
 
 #define FOLDER_FD 3
 
@@ -22,33 +23,6 @@
 static int is_fetch(void)
 {
     return strcmp(program_invocation_short_name, "viv-fetch") == 0;
-}
-
-static int why(int result)
-{
-    return result < 0 ? errno : 0;
-}
-
-static int try_open(const char *path, int flags)
-{
-    int fd = open(path, flags | O_CLOEXEC, 0644);
-    int found = why(fd);
-
-    if (fd >= 0)
-        close(fd);
-    return found;
-}
-
-static int try_fork(void)
-{
-    pid_t pid = fork();
-    int found = why(pid);
-
-    if (pid == 0)
-        _exit(0);
-    if (pid > 0)
-        waitpid(pid, NULL, 0);
-    return found;
 }
 
 static void try_files(int out, const char *outside, const char *when)
@@ -60,27 +34,27 @@ static void try_files(int out, const char *outside, const char *when)
     snprintf(file, sizeof(file), "%s/file", outside);
     snprintf(new, sizeof(new), "%s/new-%s", outside, when);
     snprintf(gone, sizeof(gone), "%s/gone-%s", outside, when);
-    dprintf(out, "read %d\n", try_open(file, O_RDONLY));
-    dprintf(out, "write %d\n", try_open(file, O_WRONLY));
-    dprintf(out, "truncate %d\n", try_open(file, O_WRONLY | O_TRUNC));
-    dprintf(out, "list %d\n", try_open(outside, O_RDONLY | O_DIRECTORY));
-    dprintf(out, "create %d\n", try_open(new, O_WRONLY | O_CREAT));
-    dprintf(out, "remove %d\n", why(unlink(gone)));
-    dprintf(out, "passwd %d\n", try_open("/etc/passwd", O_RDONLY));
-    dprintf(out, "hosts %d\n", try_open("/etc/hosts", O_RDONLY));
+    dprintf(out, "read %d\n", attempt_open(file, O_RDONLY));
+    dprintf(out, "write %d\n", attempt_open(file, O_WRONLY));
+    dprintf(out, "truncate %d\n", attempt_open(file, O_WRONLY | O_TRUNC));
+    dprintf(out, "list %d\n", attempt_open(outside, O_RDONLY | O_DIRECTORY));
+    dprintf(out, "create %d\n", attempt_open(new, O_WRONLY | O_CREAT));
+    dprintf(out, "remove %d\n", attempt_why(unlink(gone)));
+    dprintf(out, "passwd %d\n", attempt_open("/etc/passwd", O_RDONLY));
+    dprintf(out, "hosts %d\n", attempt_open("/etc/hosts", O_RDONLY));
 }
 
 static void try_calls(int out)
 {
     int fd = socket(AF_PACKET, SOCK_RAW, 0);
 
-    dprintf(out, "packets %d\n", why(fd));
-    dprintf(out, "unix %d\n", why(socket(AF_UNIX, SOCK_STREAM, 0)));
-    dprintf(out, "signal %d\n", why((int)syscall(SYS_tgkill, getppid(), getppid(), 0)));
-    dprintf(out, "own-signal %d\n", why((int)syscall(SYS_tgkill, getpid(), getpid(), 0)));
-    dprintf(out, "fork %d\n", try_fork());
-    dprintf(out, "mkdir %d\n", why(mkdirat(FOLDER_FD, "made", 0755)));
-    dprintf(out, "exec %d\n", why(execl("/bin/true", "true", (char *)NULL)));
+    dprintf(out, "packets %d\n", attempt_why(fd));
+    dprintf(out, "unix %d\n", attempt_why(socket(AF_UNIX, SOCK_STREAM, 0)));
+    dprintf(out, "signal %d\n", attempt_why((int)syscall(SYS_tgkill, getppid(), getppid(), 0)));
+    dprintf(out, "own-signal %d\n", attempt_why((int)syscall(SYS_tgkill, getpid(), getpid(), 0)));
+    dprintf(out, "fork %d\n", attempt_fork());
+    dprintf(out, "mkdir %d\n", attempt_why(mkdirat(FOLDER_FD, "made", 0755)));
+    dprintf(out, "exec %d\n", attempt_why(execl("/bin/true", "true", (char *)NULL)));
 }
 
 static int open_report(const char *name)
