@@ -125,20 +125,9 @@ static struct cpu_segment return_code(struct cpu *cpu, uint16_t selector)
 static struct cpu_segment return_stack(
         struct cpu *cpu, uint16_t selector, unsigned level, bool to_64)
 {
-    struct descriptor descriptor;
-    uint32_t code = selector & 0xfffcu;
-    if (!code && to_64 && level != 3)
+    if (!(selector & 0xfffc) && to_64 && level != 3)
         return (struct cpu_segment){.selector = selector, .unusable = 1, .dpl = (uint8_t)level};
-    if (!code || !descriptor_read(cpu, selector, &descriptor))
-        cpu_fault_code(cpu, VEC_GP, code);
-    const struct cpu_segment *ss = &descriptor.segment;
-    bool writable = ss->s && (ss->type & (TYPE_CODE | TYPE_WRITABLE)) == TYPE_WRITABLE;
-    if ((selector & 3u) != level || ss->dpl != level || !writable)
-        cpu_fault_code(cpu, VEC_GP, code);
-    if (!ss->present)
-        cpu_fault_code(cpu, VEC_SS, code);
-    descriptor_mark(cpu, &descriptor, ss->type | TYPE_ACCESSED);
-    return descriptor.segment;
+    return segment_read_stack(cpu, selector, level, VEC_GP, 0);
 }
 
 /* On the way to an outer level, segments that it may not use become null. */

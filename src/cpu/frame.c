@@ -70,29 +70,11 @@ static uint32_t task_stack(struct cpu *cpu, unsigned level, uint32_t ext, uint16
     return esp;
 }
 
-/* The inner stack's segment, checked as a load of SS at that privilege level. */
-static struct cpu_segment inner_segment(
-        struct cpu *cpu, uint16_t selector, unsigned level, uint32_t ext)
-{
-    struct descriptor descriptor;
-    uint32_t code = (selector & 0xfffcu) | ext;
-    if (!(selector & 0xfffc) || !descriptor_read(cpu, selector, &descriptor))
-        cpu_fault_code(cpu, VEC_TS, code);
-    const struct cpu_segment *ss = &descriptor.segment;
-    bool writable = ss->s && (ss->type & (TYPE_CODE | TYPE_WRITABLE)) == TYPE_WRITABLE;
-    if ((selector & 3u) != level || ss->dpl != level || !writable)
-        cpu_fault_code(cpu, VEC_TS, code);
-    if (!ss->present)
-        cpu_fault_code(cpu, VEC_SS, code);
-    descriptor_mark(cpu, &descriptor, ss->type | TYPE_ACCESSED);
-    return descriptor.segment;
-}
-
 struct frame frame_inner(struct cpu *cpu, unsigned level, unsigned bytes, uint32_t ext)
 {
     uint16_t selector;
     uint32_t esp = task_stack(cpu, level, ext, &selector);
-    struct cpu_segment ss = inner_segment(cpu, selector, level, ext);
+    struct cpu_segment ss = segment_read_stack(cpu, selector, level, VEC_TS, ext);
     struct frame frame = frame_of(&ss, esp, bytes);
     frame.fault = (selector & 0xfffcu) | ext;
     return frame;

@@ -171,14 +171,21 @@ static void load_null(struct cpu *cpu, unsigned seg, uint16_t selector)
     segment->dpl = seg == CPU_SS ? cpu->cpl : 0;
 }
 
-static void check_stack(struct cpu *cpu, const struct cpu_segment *segment, uint16_t selector)
+struct cpu_segment segment_read_stack(
+        struct cpu *cpu, uint16_t selector, unsigned level, enum cpu_vector vector, uint32_t ext)
 {
-    unsigned code = selector & 0xfffcu;
+    struct descriptor descriptor;
+    uint32_t code = (selector & 0xfffcu) | ext;
+    if (!(selector & 0xfffc) || !descriptor_read(cpu, selector, &descriptor))
+        cpu_fault_code(cpu, vector, code);
+    const struct cpu_segment *segment = &descriptor.segment;
     bool writable = segment->s && (segment->type & (TYPE_CODE | TYPE_WRITABLE)) == TYPE_WRITABLE;
-    if ((selector & 3) != cpu->cpl || !writable || segment->dpl != cpu->cpl)
-        cpu_fault_code(cpu, VEC_GP, code);
+    if ((selector & 3u) != level || !writable || segment->dpl != level)
+        cpu_fault_code(cpu, vector, code);
     if (!segment->present)
         cpu_fault_code(cpu, VEC_SS, code);
+    descriptor_mark(cpu, &descriptor, segment->type | TYPE_ACCESSED);
+    return descriptor.segment;
 }
 
 static void check_data(struct cpu *cpu, const struct cpu_segment *segment, uint16_t selector)
@@ -208,26 +215,28 @@ void segment_load_real(struct cpu *cpu, unsigned seg, uint16_t selector)
     update_base(cpu, seg);
 }
 
-void segment_load(struct cpu *cpu, unsigned seg, uint16_t selector)
+static struct cpu_segment read_data(struct cpu *cpu, uint16_t selector)
 {
     struct descriptor descriptor;
+    if (!descriptor_read(cpu, selector, &descriptor))
+        cpu_fault_code(cpu, VEC_GP, selector & 0xfffcu);
+    check_data(cpu, &descriptor.segment, selector);
+    descriptor_mark(cpu, &descriptor, descriptor.segment.type | TYPE_ACCESSED);
+    return descriptor.segment;
+}
+
+void segment_load(struct cpu *cpu, unsigned seg, uint16_t selector)
+{
     if (!cpu_protected(cpu)) {
         segment_load_real(cpu, seg, selector);
         return;
     }
-    if (!(selector & 0xfffc)) {
+    if (!(selector & 0xfffc))
         load_null(cpu, seg, selector);
-        update_base(cpu, seg);
-        return;
-    }
-    if (!descriptor_read(cpu, selector, &descriptor))
-        cpu_fault_code(cpu, VEC_GP, selector & 0xfffcu);
-    if (seg == CPU_SS)
-        check_stack(cpu, &descriptor.segment, selector);
+    else if (seg == CPU_SS)
+        cpu->segment[seg] = segment_read_stack(cpu, selector, cpu->cpl, VEC_GP, 0);
     else
-        check_data(cpu, &descriptor.segment, selector);
-    descriptor_mark(cpu, &descriptor, descriptor.segment.type | TYPE_ACCESSED);
-    cpu->segment[seg] = descriptor.segment;
+        cpu->segment[seg] = read_data(cpu, selector);
     update_base(cpu, seg);
 }
 

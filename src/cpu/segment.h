@@ -59,6 +59,12 @@ void descriptor_mark(struct cpu *cpu, struct descriptor *descriptor, unsigned ty
 /* Loads DS, ES, FS, GS or SS with all checks; `cpu->op` is the running operation. */
 void segment_load(struct cpu *cpu, unsigned seg, uint16_t selector);
 
+/* A stack segment for a privilege level, checked as a load of SS there: what does not fit raises
+ * `vector` (#GP, or #TS where a task state names it), one that is absent #SS. `ext` is the lowest
+ * bit of the error code. */
+struct cpu_segment segment_read_stack(
+        struct cpu *cpu, uint16_t selector, unsigned level, enum cpu_vector vector, uint32_t ext);
+
 /* A segment register as it is in real mode. */
 void segment_load_real(struct cpu *cpu, unsigned seg, uint16_t selector);
 
