@@ -132,12 +132,7 @@ static const struct option_row import_rows[] = {
                 "a comment in its history"),
         OPTION(0, "platform", OPTION_TEXT, struct import_flags, change.platform,
                 "OS/ARCH[/VARIANT]", "what it is for (this machine)"),
-        OPTION(0, "os", OPTION_TEXT, struct import_flags, parts.os, "OS",
-                "the platform in parts: its operating system"),
-        OPTION(0, "arch", OPTION_TEXT, struct import_flags, parts.arch, "ARCH",
-                "its processor: arm64"),
-        OPTION(0, "variant", OPTION_TEXT, struct import_flags, parts.variant, "VARIANT",
-                "of that: v7"),
+        REGISTRY_PLATFORM_ROWS(struct import_flags, parts),
         OPTION('q', "quiet", OPTION_FLAG, struct import_flags, quiet, NULL,
                 "understood for Podman's sake: only the id is said anyway"),
 };

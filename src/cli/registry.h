@@ -25,6 +25,13 @@ struct registry_platform {
     const char *os, *arch, *variant;
 };
 
+/* The rows of one, a member of a command's flags. */
+#define REGISTRY_PLATFORM_ROWS(flags_, member_)                                                    \
+    OPTION(0, "os", OPTION_TEXT, flags_, member_.os, "OS",                                         \
+            "the platform in parts: its operating system"),                                        \
+            OPTION(0, "arch", OPTION_TEXT, flags_, member_.arch, "ARCH", "its processor: arm64"),  \
+            OPTION(0, "variant", OPTION_TEXT, flags_, member_.variant, "VARIANT", "of that: v7")
+
 /* Puts "OS/ARCH[/VARIANT]" into `*platform` where parts are given. -EINVAL: it is given both ways.
  */
 int registry_platform(struct cli *cli, const struct registry_platform *parts, const char **platform,

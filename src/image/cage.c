@@ -279,13 +279,25 @@ static const int maker_calls[] = {
 static void add_thread_rule(struct allowlist *list)
 {
     allowlist_add(list, BPF_JMP | BPF_JEQ | BPF_K, SYS_clone3, 0, 1);
-    allowlist_add(
-            list, BPF_RET | BPF_K, SECCOMP_RET_ERRNO | ENOSYS, 0, 0); /* libc falls back to clone */
+    allowlist_return(list, SECCOMP_RET_ERRNO | ENOSYS); /* libc falls back to clone */
     allowlist_add(list, BPF_JMP | BPF_JEQ | BPF_K, SYS_clone, 0, 4);
     allowlist_load_argument(list, 0);
     allowlist_add(list, BPF_JMP | BPF_JSET | BPF_K, CLONE_THREAD, 0, 1);
-    allowlist_add(list, BPF_RET | BPF_K, SECCOMP_RET_ALLOW, 0, 0);
-    allowlist_add(list, BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM, 0, 0);
+    allowlist_return(list, SECCOMP_RET_ALLOW);
+    allowlist_return(list, SECCOMP_RET_ERRNO | EPERM);
+}
+
+/* A call whose argument says what becomes of it: `listed` where it is one of these. */
+static void add_argument_rule(struct allowlist *list, int call, unsigned argument,
+        const uint32_t *values, size_t count, uint32_t listed, uint32_t others)
+{
+    allowlist_add(list, BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)call, 0, (uint8_t)(2 + 2 * count));
+    allowlist_load_argument(list, argument);
+    for (size_t i = 0; i < count; i++) {
+        allowlist_add(list, BPF_JMP | BPF_JEQ | BPF_K, values[i], 0, 1);
+        allowlist_return(list, listed);
+    }
+    allowlist_return(list, others);
 }
 
 /* Only the families that names and registries are reached by. No AF_UNIX: services that trust the
@@ -293,35 +305,20 @@ static void add_thread_rule(struct allowlist *list)
 static void add_socket_rule(struct allowlist *list)
 {
     static const uint32_t families[] = {AF_INET, AF_INET6, AF_NETLINK};
-    uint8_t rest = 2 + 2 * ARRAY_SIZE(families);
 
-    allowlist_add(list, BPF_JMP | BPF_JEQ | BPF_K, SYS_socket, 0, rest);
-    allowlist_load_argument(list, 0);
-    for (size_t i = 0; i < ARRAY_SIZE(families); i++) {
-        allowlist_add(list, BPF_JMP | BPF_JEQ | BPF_K, families[i], 0, 1);
-        allowlist_add(list, BPF_RET | BPF_K, SECCOMP_RET_ALLOW, 0, 0);
-    }
-    allowlist_add(list, BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EAFNOSUPPORT, 0, 0);
+    add_argument_rule(list, SYS_socket, 0, families, ARRAY_SIZE(families), SECCOMP_RET_ALLOW,
+            SECCOMP_RET_ERRNO | EAFNOSUPPORT);
 }
 
 /* Signals go to nobody but itself: neither sent, nor by a descriptor that has news. */
 static void add_signal_rule(struct allowlist *list)
 {
     static const uint32_t owners[] = {F_SETOWN, F_SETOWN_EX, F_SETSIG};
-    uint8_t rest = 2 + 2 * ARRAY_SIZE(owners);
+    const uint32_t own = (uint32_t)getpid();
 
-    allowlist_add(list, BPF_JMP | BPF_JEQ | BPF_K, SYS_fcntl, 0, rest);
-    allowlist_load_argument(list, 1);
-    for (size_t i = 0; i < ARRAY_SIZE(owners); i++) {
-        allowlist_add(list, BPF_JMP | BPF_JEQ | BPF_K, owners[i], 0, 1);
-        allowlist_return(list, SECCOMP_RET_ERRNO | EPERM);
-    }
-    allowlist_return(list, SECCOMP_RET_ALLOW);
-    allowlist_add(list, BPF_JMP | BPF_JEQ | BPF_K, SYS_tgkill, 0, 4);
-    allowlist_load_argument(list, 0);
-    allowlist_add(list, BPF_JMP | BPF_JEQ | BPF_K, (uint32_t)getpid(), 0, 1);
-    allowlist_add(list, BPF_RET | BPF_K, SECCOMP_RET_ALLOW, 0, 0);
-    allowlist_add(list, BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EPERM, 0, 0);
+    add_argument_rule(list, SYS_fcntl, 1, owners, ARRAY_SIZE(owners), SECCOMP_RET_ERRNO | EPERM,
+            SECCOMP_RET_ALLOW);
+    add_argument_rule(list, SYS_tgkill, 0, &own, 1, SECCOMP_RET_ALLOW, SECCOMP_RET_ERRNO | EPERM);
 }
 
 enum inmate { WORKER, NETWORK, MAKER };
