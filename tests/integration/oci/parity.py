@@ -83,17 +83,23 @@ class Runtime:
         words = [str(self.bundles.get(word, word)) for word in words]
         return run(self.path, "--root", self.root, *words)
 
+    def state(self):
+        return json.loads(self("state", NAME).ok().out)
+
     def has_begun(self):
         """Whether the workload has taken over from the runtime, whose threads count as well."""
-        pid = json.loads(self("state", NAME).out)["pid"]
+        pid = self.state()["pid"]
         return not re.search("memfd:|/(runc|viv-oci)$", os.readlink(f"/proc/{pid}/exe"))
 
     def answer(self, state, words):
         """What it says to that command in that state; afterwards nothing is there."""
+        pid = 0
         for step in STATES[state]:
             self(*step).ok()
+            pid = self.state()["pid"] or pid
         if state == "stopped":
-            eventually(lambda: json.loads(self("state", NAME).out)["status"] == "stopped")
+            eventually(lambda: self.state()["status"] == "stopped")
+            eventually(lambda: not os.path.exists(f"/proc/{pid}"))  # one that is not reaped is still listed
         if state == "running":
             eventually(self.has_begun)
         found = self(*words)
