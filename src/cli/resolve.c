@@ -152,8 +152,7 @@ static int resolve_selinux(
     if (choices->vm)
         return error_set(err, EOPNOTSUPP,
                 "%s%s: a machine's workload is under its own kernel, which has no SELinux; leave "
-                "it "
-                "out, or use --isolation container",
+                "it out, or use --isolation container",
                 words.count ? "--security-opt label=" : "z or Z for ",
                 words.count ? words.words[0] : choices->relabels.words[0]);
     r = selinux_labels_make(cli->arena, &words, choices->relabels.count, &labels, err);

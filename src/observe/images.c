@@ -393,10 +393,8 @@ static struct json_object *step_row(
     struct json_object *row = json_object_new_object();
     const char *by = step->created_by ? step->created_by : "";
 
-    if (!whole && strlen(by) > CREATED_BY_WIDTH)
-        by = arena_printf(arena, "%.*s…", CREATED_BY_WIDTH - 1, by);
     json_add_str(row, "ID", id ? short_id(arena, id, whole) : "<missing>");
-    json_add_str(row, "CreatedBy", by);
+    json_add_str(row, "CreatedBy", whole ? by : table_cut(arena, by, CREATED_BY_WIDTH));
     json_add_str(row, "CreatedAt", when_text(arena, step->created));
     json_add_str(row, "CreatedSince",
             plain ? when_text(arena, step->created) : age_text(arena, step->created));

@@ -14,13 +14,30 @@ void table_add(struct table *table, const char *const *cells)
 }
 
 /* Characters, not bytes: continuation bytes of UTF-8 take no column. */
+static bool begins_character(char c)
+{
+    return ((unsigned char)c & 0xc0) != 0x80;
+}
+
 static size_t display_width(const char *text)
 {
     size_t width = 0;
 
     for (; *text; text++)
-        width += ((unsigned char)*text & 0xc0) != 0x80;
+        width += begins_character(*text);
     return width;
+}
+
+const char *table_cut(struct arena *arena, const char *text, size_t width)
+{
+    const char *end = text;
+    size_t characters = 0;
+
+    if (display_width(text) <= width)
+        return text;
+    while ((characters += begins_character(*end)) < width)
+        end++;
+    return arena_printf(arena, "%.*s…", (int)(end - text), text);
 }
 
 void table_print(const struct table *table, FILE *out)

@@ -15,6 +15,11 @@ struct table {
 
 /* Adds one row of `columns` words; NULL stands for an empty cell. */
 void table_add(struct table *table, const char *const *cells);
+
+/* The text, or as much of it as fits into so many columns with "…" behind it. */
+const char *table_cut(struct arena *arena, const char *text, size_t width);
+
+/* All rows, each column as wide as its widest cell. */
 void table_print(const struct table *table, FILE *out);
 
 /* "64.0 MiB", "1.50 GiB". */

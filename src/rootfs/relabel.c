@@ -16,8 +16,7 @@ static const char *hint(int r)
 {
     if (r == -EOPNOTSUPP)
         return "its file system keeps no labels, or one was given to all of it when it was "
-               "mounted: "
-               "leave z and Z out";
+               "mounted: leave z and Z out";
     if (r == -EINVAL)
         return "the policy of this kernel does not know the label";
     if (r == -EACCES || r == -EPERM)
