@@ -113,6 +113,13 @@ int image_login(struct image_store *store, const char *registry, const struct im
 /* -ENOENT when nothing was kept for it. */
 int image_logout(struct image_store *store, const char *registry, struct error *err);
 
+/* Forgets all that the auth file itself keeps; what helpers keep is theirs. */
+int image_logout_all(struct image_store *store, struct error *err);
+
+/* Who is logged in there. -ENOENT: nobody. */
+int image_login_name(struct image_store *store, const char *registry, struct arena *arena,
+        const char **ret_user, struct error *err);
+
 struct image_hit {
     const char *name;
     const char *description;
@@ -127,13 +134,6 @@ int image_search(struct image_store *store, const char *term, const struct image
  * refused; a short one is the first repository that it may mean and that is there. */
 int image_tags(struct image_store *store, const char *name, const struct image_access *access,
         struct arena *arena, struct strv *ret, struct error *err);
-
-/* Forgets all that the auth file itself keeps; what helpers keep is theirs. */
-int image_logout_all(struct image_store *store, struct error *err);
-
-/* Who is logged in there. -ENOENT: nobody. */
-int image_login_name(struct image_store *store, const char *registry, struct arena *arena,
-        const char **ret_user, struct error *err);
 
 /* --- What is in the store -------------------------------------------------------------------- */
 
