@@ -132,7 +132,7 @@ static const struct option_row import_rows[] = {
                 "a comment in its history"),
         OPTION(0, "platform", OPTION_TEXT, struct import_flags, change.platform,
                 "OS/ARCH[/VARIANT]", "what it is for (this machine)"),
-        REGISTRY_PLATFORM_ROWS(struct import_flags, parts),
+        REGISTRY_PLATFORM_ROWS(struct import_flags),
         OPTION('q', "quiet", OPTION_FLAG, struct import_flags, quiet, NULL,
                 "understood for Podman's sake: only the id is said anyway"),
 };

@@ -96,7 +96,7 @@ static const struct option_row pull_rows[] = {
                 "no progress; the id all the same"),
         OPTION(0, "platform", OPTION_TEXT, struct pull_flags, platform, "OS/ARCH[/VARIANT]",
                 "of a list of images, this one (this machine's)"),
-        REGISTRY_PLATFORM_ROWS(struct pull_flags, parts),
+        REGISTRY_PLATFORM_ROWS(struct pull_flags),
         OPTION(0, "policy", OPTION_CHOICE, struct pull_flags, policy, "always|missing|never|newer",
                 "when the image is there already (always)"),
         OPTION('a', "all-tags", OPTION_FLAG, struct pull_flags, all_tags, NULL,

@@ -25,12 +25,12 @@ struct registry_platform {
     const char *os, *arch, *variant;
 };
 
-/* The rows of one, a member of a command's flags. */
-#define REGISTRY_PLATFORM_ROWS(flags_, member_)                                                    \
-    OPTION(0, "os", OPTION_TEXT, flags_, member_.os, "OS",                                         \
+/* The rows of one, which is the member `parts` of a command's flags. */
+#define REGISTRY_PLATFORM_ROWS(flags_)                                                             \
+    OPTION(0, "os", OPTION_TEXT, flags_, parts.os, "OS",                                           \
             "the platform in parts: its operating system"),                                        \
-            OPTION(0, "arch", OPTION_TEXT, flags_, member_.arch, "ARCH", "its processor: arm64"),  \
-            OPTION(0, "variant", OPTION_TEXT, flags_, member_.variant, "VARIANT", "of that: v7")
+            OPTION(0, "arch", OPTION_TEXT, flags_, parts.arch, "ARCH", "its processor: arm64"),    \
+            OPTION(0, "variant", OPTION_TEXT, flags_, parts.variant, "VARIANT", "of that: v7")
 
 /* Puts "OS/ARCH[/VARIANT]" into `*platform` where parts are given. -EINVAL: it is given both ways.
  */
